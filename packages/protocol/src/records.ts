@@ -1,0 +1,229 @@
+// What proxies tell each other about connections. Many records share one sealed datagram: a datagram's cost is in its seal
+// and its system call, not in its bytes. All numbers big-endian; every record begins with its type.
+
+/** A client's connection: the 4-tuple and the client's ISN, because ports are used again. Host order. */
+export interface ConnectionId {
+  client: number;
+  vip: number;
+  clientPort: number;
+  vipPort: number;
+  /** The client's initial sequence number. */
+  isn: number;
+}
+
+/** A splice as it is replicated (P3.1). */
+export interface Entry extends ConnectionId {
+  /** The cookie: server-side sequence number that the client knows. */
+  p0: number;
+  /** p0 - s0, modulo 2^32. */
+  delta: number;
+  backend: number;
+  /** Id of the proxy that made it. */
+  owner: number;
+  /** Wall clock, ms since 1970. */
+  createdMs: number;
+}
+
+/** What a peer knows of a connection. */
+export type Knowledge =
+  /** Nothing; if the question was a claim, the asker now holds the gate here. */
+  | { kind: 'none' }
+  /** A splice: whoever set it up, it is to be used. */
+  | { kind: 'entry'; entry: Entry }
+  /** Another proxy is setting it up. */
+  | { kind: 'held'; holder: number };
+
+export type ControlRecord =
+  /** "Do you know this connection?" With `claim`: "if nobody does, I set it up". `isn` counts only with `claim`. */
+  | { type: 'ask'; id: number; claim: boolean; connection: ConnectionId }
+  | { type: 'answer'; id: number; knowledge: Knowledge }
+  /** "Keep this splice." Answered by an answer with the same id: 'entry' with the very splice means kept. */
+  | { type: 'publish'; id: number; entry: Entry }
+  /** The set-up came to nothing: the gate is free. */
+  | { type: 'release'; connection: ConnectionId }
+  /** The client has closed its half: the connection no longer counts as load. */
+  | { type: 'closing'; connection: ConnectionId }
+  /** Closed and long silent: forget it. */
+  | { type: 'forget'; connection: ConnectionId };
+
+const ASK = 1;
+const ANSWER_NONE = 2;
+const ANSWER_ENTRY = 3;
+const ANSWER_HELD = 4;
+const PUBLISH = 5;
+const RELEASE = 6;
+const CLOSING = 7;
+const FORGET = 8;
+
+const CONNECTION_BYTES = 16;
+const ENTRY_BYTES = CONNECTION_BYTES + 20;
+
+/** The longest record in bytes. */
+export const MAX_RECORD_BYTES = 5 + ENTRY_BYTES;
+
+/** A record that cannot be: from another version, or made by a bug. The datagram was authentic, so this deserves a log line. */
+export class RecordError extends Error {}
+
+/** Writes one record at `offset` and returns the offset behind it. The buffer must have MAX_RECORD_BYTES left. */
+export function writeRecord(view: DataView, offset: number, record: ControlRecord): number {
+  switch (record.type) {
+    case 'ask':
+      view.setUint8(offset, ASK);
+      view.setUint32(offset + 1, record.id);
+      view.setUint8(offset + 5, record.claim ? 1 : 0);
+      return writeConnection(view, offset + 6, record.connection);
+    case 'answer': {
+      const { knowledge } = record;
+      view.setUint32(offset + 1, record.id);
+      if (knowledge.kind === 'entry') {
+        view.setUint8(offset, ANSWER_ENTRY);
+        return writeEntry(view, offset + 5, knowledge.entry);
+      }
+      if (knowledge.kind === 'none') {
+        view.setUint8(offset, ANSWER_NONE);
+        return offset + 5;
+      }
+      view.setUint8(offset, ANSWER_HELD);
+      view.setUint16(offset + 5, knowledge.holder);
+      return offset + 7;
+    }
+    case 'publish':
+      view.setUint8(offset, PUBLISH);
+      view.setUint32(offset + 1, record.id);
+      return writeEntry(view, offset + 5, record.entry);
+    case 'release':
+      view.setUint8(offset, RELEASE);
+      return writeConnection(view, offset + 1, record.connection);
+    case 'closing':
+      view.setUint8(offset, CLOSING);
+      return writeConnection(view, offset + 1, record.connection);
+    case 'forget':
+      view.setUint8(offset, FORGET);
+      return writeConnection(view, offset + 1, record.connection);
+  }
+}
+
+/**
+ * Reads all records of a datagram.
+ *
+ * @throws RecordError on an unknown type or a record that is cut short; nothing of the datagram is to be used then
+ */
+export function readRecords(payload: Uint8Array): ControlRecord[] {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const records: ControlRecord[] = [];
+  let offset = 0;
+  try {
+    while (offset < view.byteLength) {
+      const type = view.getUint8(offset);
+      switch (type) {
+        case ASK:
+          records.push({
+            type: 'ask',
+            id: view.getUint32(offset + 1),
+            claim: view.getUint8(offset + 5) === 1,
+            connection: readConnection(view, offset + 6),
+          });
+          offset += 6 + CONNECTION_BYTES;
+          break;
+        case ANSWER_NONE:
+          records.push({ type: 'answer', id: view.getUint32(offset + 1), knowledge: { kind: 'none' } });
+          offset += 5;
+          break;
+        case ANSWER_ENTRY: {
+          const entry = readEntry(view, offset + 5);
+          records.push({
+            type: 'answer',
+            id: view.getUint32(offset + 1),
+            knowledge: { kind: 'entry', entry },
+          });
+          offset += 5 + ENTRY_BYTES;
+          break;
+        }
+        case ANSWER_HELD: {
+          const holder = view.getUint16(offset + 5);
+          records.push({
+            type: 'answer',
+            id: view.getUint32(offset + 1),
+            knowledge: { kind: 'held', holder },
+          });
+          offset += 7;
+          break;
+        }
+        case PUBLISH:
+          records.push({
+            type: 'publish',
+            id: view.getUint32(offset + 1),
+            entry: readEntry(view, offset + 5),
+          });
+          offset += 5 + ENTRY_BYTES;
+          break;
+        case RELEASE:
+        case CLOSING:
+        case FORGET:
+          records.push({
+            type: type === RELEASE ? 'release' : type === CLOSING ? 'closing' : 'forget',
+            connection: readConnection(view, offset + 1),
+          });
+          offset += 1 + CONNECTION_BYTES;
+          break;
+        default:
+          throw new RecordError(`record of unknown type ${type} at byte ${offset}`);
+      }
+    }
+  } catch (error) {
+    if (error instanceof RecordError) throw error;
+    throw new RecordError(`record cut short at byte ${offset} of ${view.byteLength}`, { cause: error });
+  }
+  return records;
+}
+
+function writeConnection(view: DataView, offset: number, id: ConnectionId): number {
+  view.setUint32(offset, id.client);
+  view.setUint32(offset + 4, id.vip);
+  view.setUint16(offset + 8, id.clientPort);
+  view.setUint16(offset + 10, id.vipPort);
+  view.setUint32(offset + 12, id.isn);
+  return offset + CONNECTION_BYTES;
+}
+
+function readConnection(view: DataView, offset: number): ConnectionId {
+  return {
+    client: view.getUint32(offset),
+    vip: view.getUint32(offset + 4),
+    clientPort: view.getUint16(offset + 8),
+    vipPort: view.getUint16(offset + 10),
+    isn: view.getUint32(offset + 12),
+  };
+}
+
+function writeEntry(view: DataView, offset: number, entry: Entry): number {
+  const at = writeConnection(view, offset, entry);
+  view.setUint32(at, entry.p0);
+  view.setUint32(at + 4, entry.delta);
+  view.setUint16(at + 8, entry.backend);
+  view.setUint16(at + 10, entry.owner);
+  view.setFloat64(at + 12, entry.createdMs);
+  return at + 20;
+}
+
+function readEntry(view: DataView, offset: number): Entry {
+  const at = offset + CONNECTION_BYTES;
+  return {
+    ...readConnection(view, offset),
+    p0: view.getUint32(at),
+    delta: view.getUint32(at + 4),
+    backend: view.getUint16(at + 8),
+    owner: view.getUint16(at + 10),
+    createdMs: view.getFloat64(at + 12),
+  };
+}
+
+/** A name for the 4-tuple, for maps. */
+export function tupleKey(id: Omit<ConnectionId, 'isn'>): string {
+  return `${id.client}:${id.clientPort}>${id.vip}:${id.vipPort}`;
+}
+
+/** A name for the connection itself: tuple and ISN. */
+export function connectionKey(id: ConnectionId): string {
+  return `${tupleKey(id)}#${id.isn}`;
+}
