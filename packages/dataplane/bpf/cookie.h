@@ -1,0 +1,90 @@
+#pragma once
+#include <linux/types.h>
+#include "siphash.h"
+
+// The sequence number p0 of a SYN-ACK is a cookie, so that a SYN costs no state and any proxy can go on from the ACK (P3.1):
+//   31            12 11     8    7      6   4 3      0
+//  |  MAC (20 bits) | wscale | SACK | MSS index | slot |
+// The MAC covers 4-tuple, client ISN, the other twelve bits and the whole slot number.
+#define COOKIE_SLOT_SECONDS 64
+#define COOKIE_MAX_AGE 6 // slots: a browser's preconnect may send its first byte minutes later (320 to 384 s)
+#define COOKIE_KEY_SLOTS 64 // a key serves for so many slots (68 minutes)
+#define COOKIE_KEYS 4 // by (slot / COOKIE_KEY_SLOTS) % COOKIE_KEYS; user space keeps previous, current and next in place
+
+struct cookie_clock {
+	__s64 wall_offset_ns; // CLOCK_REALTIME - CLOCK_MONOTONIC: proxies share the slots, so they need the shared clock
+	struct siphash_key keys[COOKIE_KEYS];
+};
+
+struct connection {
+	__be32 client, vip;
+	__be16 client_port, vip_port;
+};
+
+// What a client's SYN offered, as far as the cookie holds it.
+struct offer {
+	__u8 mss_index;
+	__u8 window_scale; // 15: not offered
+	__u8 sack_permitted;
+};
+
+// Segment sizes that are met: IPv4's least (RFC 9293), tunnels, PPPoE, Ethernet, jumbo frames.
+static __always_inline __u16 cookie_mss(__u8 index)
+{
+	switch (index & 7) {
+	case 1: return 1160;
+	case 2: return 1280;
+	case 3: return 1360;
+	case 4: return 1400;
+	case 5: return 1440;
+	case 6: return 1460;
+	case 7: return 8960;
+	}
+	return 536;
+}
+
+// The largest entry that does not exceed what the client offered; 0 = none offered, which means 536 (RFC 9293 §3.7.1).
+static __always_inline __u8 cookie_mss_index(__u16 mss)
+{
+	return mss >= 8960 ? 7 : mss >= 1460 ? 6 : mss >= 1440 ? 5 : mss >= 1400 ? 4 : mss >= 1360 ? 3 : mss >= 1280 ? 2 :
+	       mss >= 1160 ? 1 : 0;
+}
+
+static __always_inline __u32 cookie_slot(const struct cookie_clock *clock)
+{
+	return (bpf_ktime_get_ns() + clock->wall_offset_ns) / 1000000000ull / COOKIE_SLOT_SECONDS;
+}
+
+static __always_inline __u32 cookie_for(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
+					__u32 slot, __u32 offer)
+{
+	struct siphash s = siphash_start(&clock->keys[slot / COOKIE_KEY_SLOTS & (COOKIE_KEYS - 1)]);
+	siphash_word(&s, (__u64)connection->client << 32 | connection->vip);
+	siphash_word(&s, (__u64)((__u32)connection->client_port << 16 | connection->vip_port) << 32 | isn);
+	siphash_word(&s, (__u64)slot << 32 | offer);
+	__u32 mac = siphash_end(&s, 24ull << 56) >> 44;
+	return mac << 12 | offer << 4 | (slot & 15);
+}
+
+static __always_inline __u32 make_cookie(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
+					 const struct offer *offer)
+{
+	__u32 packed = (__u32)offer->window_scale << 4 | (__u32)offer->sack_permitted << 3 | offer->mss_index;
+	return cookie_for(clock, connection, isn, cookie_slot(clock), packed);
+}
+
+// Whether `p0` is a cookie that some proxy gave to this client for this ISN not too long ago; fills `offer` if so.
+static __always_inline int check_cookie(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
+					__u32 p0, struct offer *offer)
+{
+	__u32 now = cookie_slot(clock), age = (now - p0) & 15;
+	__u32 slot = age == 15 ? now + 1 : now - age; // 15: made by a proxy whose clock is a little ahead
+	if (age != 15 && age > COOKIE_MAX_AGE)
+		return 0;
+	if (cookie_for(clock, connection, isn, slot, p0 >> 4 & 0xff) != p0)
+		return 0;
+	offer->window_scale = p0 >> 8 & 15;
+	offer->sack_permitted = p0 >> 7 & 1;
+	offer->mss_index = p0 >> 4 & 7;
+	return 1;
+}

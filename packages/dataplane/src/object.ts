@@ -1,0 +1,199 @@
+/** Compiled BPF object files: opened, configured, loaded and pinned by libbpf. */
+import { closeSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import koffi from 'koffi';
+import { DataplaneError, Errno } from './errors.ts';
+import { objectInfo } from './kernel.ts';
+import { libbpf, withLog } from './libbpf.ts';
+import { checkPin, describeMap, openPinnedMap, preparePinDirectory, replacePin } from './pin.ts';
+import { variableOffsets } from './variables.ts';
+
+export interface BpfProgram {
+  readonly name: string;
+  readonly fd: number;
+  /** The kernel's hash over the instructions, 16 hex digits: equal tags, equal programs. */
+  readonly tag: string;
+}
+
+export interface BpfMapHandle {
+  readonly name: string;
+  /** Closed by the object's `close`. */
+  readonly fd: number;
+  /** `enum bpf_map_type`. */
+  readonly type: number;
+  /** Bytes. */
+  readonly keySize: number;
+  /** Bytes; of one CPU's value in a per-CPU map. */
+  readonly valueSize: number;
+  /** Entries; bytes of a ring buffer. */
+  readonly maxEntries: number;
+  /** `BPF_F_…`. */
+  readonly flags: number;
+}
+
+export interface BpfObject {
+  /** @throws Error if the object has no such program */
+  program(name: string): BpfProgram;
+  /** Also `.bss`, `.data` and `.rodata` by these short names. @throws Error if the object has no such map */
+  map(name: string): BpfMapHandle;
+  /** Closes all file descriptors. What is pinned or attached stays in the kernel. */
+  close(): void;
+}
+
+export interface LoadOptions {
+  /**
+   * Directory in a BPF file system; made if missing. Maps are pinned there by name and re-used if a compatible pin
+   * exists; programs are pinned as `prog_<name>`, replacing older ones. Global variables (`.bss`, `.data`, `.rodata`) are
+   * not pinned: they start afresh with each load.
+   */
+  pinDirectory?: string | undefined;
+  /** Sizes that replace those in the object file, by map name. */
+  maxEntries?: Readonly<Record<string, number>> | undefined;
+  /**
+   * Sets constants before the verifier sees the program. `view` covers `.rodata`; `offsetOf` finds a global constant in it
+   * by its C name and throws if there is none.
+   */
+  rodata?: ((view: DataView, offsetOf: (variable: string) => number) => void) | undefined;
+}
+
+/**
+ * Loads a BPF object file into the kernel.
+ *
+ * @throws DataplaneError with libbpf's and the verifier's words in its message (the end of them) and its `log` (all)
+ * @throws Error that names an incompatible pin, an unknown map, or a directory that cannot hold pins
+ */
+export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
+  if (!existsSync(path))
+    throw new Error(`there is no BPF object ${path}. Build it: node packages/dataplane/src/build.ts`);
+  if (options.pinDirectory !== undefined) preparePinDirectory(options.pinDirectory);
+  const opened = withLog(() => libbpf().bpf_object__open_file(path, null));
+  const object = opened.result;
+  if (object === null)
+    throw new DataplaneError(`cannot read the BPF object ${path}`, Errno.EINVAL, opened.log);
+  try {
+    configure(object, path, options);
+    const { result, log } = withLog(() => libbpf().bpf_object__load(object));
+    if (result < 0) throw loadError(path, -result, log);
+    if (options.pinDirectory !== undefined) pinPrograms(object, options.pinDirectory);
+    return describe(object, path);
+  } catch (error) {
+    libbpf().bpf_object__close(object);
+    throw error;
+  }
+}
+
+function configure(object: bigint, path: string, options: LoadOptions): void {
+  const sizes = new Map(Object.entries(options.maxEntries ?? {}));
+  for (const map of each(object, libbpf().bpf_object__next_map)) {
+    const name = shortName(libbpf().bpf_map__name(map));
+    const size = sizes.get(name);
+    sizes.delete(name);
+    if (size !== undefined) {
+      const result = libbpf().bpf_map__set_max_entries(map, size);
+      if (result < 0) throw new DataplaneError(`cannot give map ${name} of ${path} ${size} entries`, -result);
+    }
+    if (name === '.rodata' && options.rodata) writeConstants(object, map, options.rodata);
+    if (options.pinDirectory !== undefined && !name.startsWith('.'))
+      reusePin(map, join(options.pinDirectory, name));
+  }
+  const [unknown] = sizes.keys();
+  if (unknown !== undefined) throw new Error(`${path} has no map ${unknown}`);
+}
+
+function writeConstants(object: bigint, map: bigint, write: NonNullable<LoadOptions['rodata']>): void {
+  const size: [number] = [0];
+  const memory = libbpf().bpf_map__initial_value(map, size);
+  const view = new DataView(koffi.view(memory, Number(size[0])));
+  write(view, variableOffsets(object, '.rodata'));
+}
+
+function reusePin(map: bigint, path: string): void {
+  const pinned = openPinnedMap(path);
+  if (pinned) {
+    closeSync(pinned.fd);
+    checkPin(path, pinned, {
+      name: pinned.name,
+      type: libbpf().bpf_map__type(map),
+      keySize: libbpf().bpf_map__key_size(map),
+      valueSize: libbpf().bpf_map__value_size(map),
+      maxEntries: libbpf().bpf_map__max_entries(map),
+      flags: libbpf().bpf_map__map_flags(map),
+    });
+  }
+  const result = libbpf().bpf_map__set_pin_path(map, path);
+  if (result < 0) throw new DataplaneError(`cannot use ${path} for a pin`, -result);
+}
+
+// From here a crash leaves the new pins beside the attached old programs, which is harmless: the next start replaces both.
+function pinPrograms(object: bigint, directory: string): void {
+  for (const program of each(object, libbpf().bpf_object__next_program)) {
+    const path = join(directory, `prog_${libbpf().bpf_program__name(program)}`);
+    replacePin(path, temporary => libbpf().bpf_program__pin(program, temporary));
+  }
+}
+
+function describe(object: bigint, path: string): BpfObject {
+  const programs = new Map<string, BpfProgram>();
+  for (const program of each(object, libbpf().bpf_object__next_program)) {
+    const name = libbpf().bpf_program__name(program);
+    const fd = libbpf().bpf_program__fd(program);
+    programs.set(name, { name, fd, tag: tagOf(fd, name) });
+  }
+  const maps = new Map<string, BpfMapHandle>();
+  for (const map of each(object, libbpf().bpf_object__next_map)) {
+    const name = shortName(libbpf().bpf_map__name(map));
+    maps.set(name, describeMap(libbpf().bpf_map__fd(map), name));
+  }
+  let open = true;
+  return {
+    program: name => found(programs, name, `program`, path),
+    map: name => found(maps, name, `map`, path),
+    close() {
+      if (open) libbpf().bpf_object__close(object);
+      open = false;
+    },
+  };
+}
+
+function found<T>(all: ReadonlyMap<string, T>, name: string, kind: string, path: string): T {
+  const one = all.get(name);
+  if (one === undefined)
+    throw new Error(`${path} has no ${kind} ${name}; it has ${[...all.keys()].join(', ')}`);
+  return one;
+}
+
+/** `struct bpf_prog_info` begins { type, id, tag[8] }. */
+function tagOf(fd: number, name: string): string {
+  const info = new ArrayBuffer(16);
+  objectInfo(fd, info, `program ${name}`);
+  return Buffer.from(info, 8, 8).toString('hex');
+}
+
+/** libbpf puts (a part of) the object's name before the names of the maps that hold global variables. */
+function shortName(name: string): string {
+  const dot = name.indexOf('.');
+  return dot < 0 ? name : name.slice(dot);
+}
+
+function* each(
+  object: bigint,
+  next: (object: bigint, previous: bigint | null) => bigint | null,
+): Generator<bigint, void, undefined> {
+  for (let at = next(object, null); at !== null; at = next(object, at)) yield at;
+}
+
+/** How much of the log stands in the message itself; the verifier's verdict is at its end. */
+const MESSAGE_LINES = 20;
+
+function loadError(path: string, errno: number, log: string): DataplaneError {
+  const lines = log.split('\n');
+  const program = /prog '([^']+)': (?:BPF program load failed|failed to load)/.exec(log)?.[1];
+  const what = program
+    ? `cannot load ${path}: the kernel refused program ${program}`
+    : `cannot load ${path} into the kernel`;
+  const advice =
+    errno === Errno.EPERM
+      ? 'Run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON'
+      : `libbpf and the verifier say:\n${lines.slice(-MESSAGE_LINES).join('\n')}`;
+  return new DataplaneError(what, errno, advice, log);
+}
