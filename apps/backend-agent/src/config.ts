@@ -1,0 +1,17 @@
+import { daemonFields, deviceName, distinct, ipAddress, peer, port } from '@resplice/service-kit';
+import { z } from 'zod';
+
+export const agentConfig = z.strictObject({
+  ...daemonFields,
+  /** The back end's link, where both programs are attached. */
+  device: deviceName,
+  /** This host's own address on it, where the application listens. */
+  address: ipAddress,
+  app: z.strictObject({ port }),
+  /** Who may have connections translated. */
+  proxies: distinct(peer, 'name', 'id', 'address').min(1).max(256),
+  /** UDP port of liveness probes, the same on every host. */
+  probePort: port,
+});
+
+export type AgentConfig = z.infer<typeof agentConfig>;

@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import {
+  add,
+  BpfMap,
+  type BpfObject,
+  buildPacket,
+  Counters,
+  encodeOptions,
+  formatIp,
+  frame,
+  hasValidChecksums,
+  identityMac,
+  loadObject,
+  mapMemory,
+  parseIp,
+  parsePacket,
+  sub,
+  TcpFlags,
+  testRun,
+  u32,
+  unframe,
+  Verdict,
+} from '@resplice/dataplane';
+import fc from 'fast-check';
+import * as layout from '../src/layout.generated.ts';
+
+const { ACK, FIN, PSH, RST, SYN } = TcpFlags;
+const OBJECT = new URL('../bpf/agent.bpf.o', import.meta.url).pathname;
+const CLIENT = parseIp('10.61.0.2');
+const VIP = parseIp('10.60.0.1');
+const SELF = parseIp('10.64.0.11');
+const PROXY = parseIp('10.63.0.11');
+const KEY = Uint8Array.from({ length: 16 }, (_, i) => i * 3);
+const ISN = 1000;
+const P0 = 0xfffffff0; // client space wraps around soon
+const S0 = 5_000_000;
+
+let object: BpfObject;
+let bindings: BpfMap<layout.BindingKey, layout.Binding>;
+let counters: Counters;
+
+beforeEach(() => {
+  object = loadObject(OBJECT, { maxEntries: { bindings: 1024 } });
+  bindings = new BpfMap(object.map('bindings'), layout.bindingKey, layout.binding);
+  counters = new Counters(object.map('counters'), layout.agentExitNames);
+  const key = new DataView(KEY.buffer);
+  layout.agentConfig.write(new DataView(mapMemory(object.map('agent_config'))), 0, {
+    identityKey: { k0: key.getBigUint64(0, true), k1: key.getBigUint64(8, true) },
+    address: SELF,
+  });
+  const proxies = new BpfMap(object.map('proxies'), u32, networkAddress);
+  proxies.set(1, PROXY);
+});
+
+afterEach(() => object.close());
+
+const networkAddress = {
+  size: 4,
+  read: (view: DataView, offset: number) => view.getUint32(offset),
+  write: (view: DataView, offset: number, value: number) => view.setUint32(offset, value),
+};
+
+const PORTS = { sport: 40_000, dport: 8080 };
+const BINDING: layout.BindingKey = { client: CLIENT, clientPort: 40_000, localPort: 8080 };
+
+interface Forgery {
+  isn?: number;
+  p0?: number;
+  proxyId?: number;
+  epoch?: number;
+  windowScale?: number | undefined;
+  key?: Uint8Array;
+  /** Changes the packet after the MAC was made. */
+  change?: (packet: { seq: number; ack: number; src: number }) => void;
+}
+
+function syn(forgery: Forgery = {}): Uint8Array {
+  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, change } = forgery;
+  const windowScale = 'windowScale' in forgery ? forgery.windowScale : 9;
+  const mac = identityMac(key, {
+    clientIp: CLIENT,
+    backendIp: SELF,
+    clientPort: 40_000,
+    backendPort: 8080,
+    synIsn: isn,
+    p0,
+    proxyId,
+    epoch,
+    originalIsn: isn,
+    vip: VIP,
+    vipPort: 80,
+  });
+  const identity = { proxyId, epoch, originalIsn: isn, vip: VIP, vipPort: 80, mac };
+  const options = encodeOptions({ mss: 1460, sackPermitted: true, windowScale, identity });
+  const packet = { src: CLIENT, dst: SELF, ...PORTS, seq: isn, ack: p0, flags: SYN, window: 65_535, options };
+  change?.(packet);
+  return frame(buildPacket(packet));
+}
+
+function answer(fields: {
+  flags: number;
+  seq: number;
+  ack?: number;
+  payload?: Uint8Array;
+  windowScale?: number;
+  window?: number;
+}) {
+  const options =
+    fields.flags & SYN
+      ? encodeOptions({ mss: 1460, sackPermitted: true, windowScale: fields.windowScale ?? 7 })
+      : undefined;
+  return frame(
+    buildPacket({
+      src: SELF,
+      dst: CLIENT,
+      sport: 8080,
+      dport: 40_000,
+      seq: fields.seq,
+      ack: fields.ack ?? add(ISN, 1),
+      flags: fields.flags,
+      window: fields.window ?? 500,
+      options,
+      payload: fields.payload,
+    }),
+  );
+}
+
+function arrive(bytes: Uint8Array) {
+  const result = testRun(object.program('agent_in'), bytes);
+  return { ...result, ip: unframe(result.packet) };
+}
+
+function leave(bytes: Uint8Array) {
+  const result = testRun(object.program('agent_out'), bytes);
+  return { ...result, ip: unframe(result.packet) };
+}
+
+/** Checks that the packet travels in an envelope to the asking proxy, and returns what is inside. */
+function opened(result: { verdict: number; ip: Uint8Array }): Uint8Array {
+  assert.equal(result.verdict, Verdict.REDIRECT);
+  const view = new DataView(result.ip.buffer, result.ip.byteOffset);
+  assert.equal(view.getUint8(9), 4, 'IPv4 in IPv4');
+  assert.equal(formatIp(view.getUint32(12)), '10.64.0.11');
+  assert.equal(formatIp(view.getUint32(16)), '10.63.0.11');
+  assert.equal(view.getUint16(2), result.ip.length);
+  return result.ip.subarray(20);
+}
+
+function bind(forgery: Forgery = {}, windowScale = 7): void {
+  assert.equal(arrive(syn(forgery)).verdict, Verdict.OK);
+  opened(leave(answer({ flags: SYN | ACK, seq: S0, windowScale })));
+}
+
+test("a proxy's SYN is recorded, and reaches the kernel as an ordinary one", () => {
+  const { ip, verdict } = arrive(syn());
+  assert.equal(verdict, Verdict.OK);
+  assert.ok(hasValidChecksums(ip));
+  assert.deepEqual([parsePacket(ip)!.seq, parsePacket(ip)!.ack], [ISN, 0]);
+  const { createdNs, ...binding } = bindings.get(BINDING)!;
+  assert.ok(createdNs > 0n);
+  assert.deepEqual(binding, {
+    synIsn: ISN,
+    p0: P0,
+    delta: 0,
+    originalIsn: ISN,
+    epoch: 3,
+    vip: VIP,
+    vipPort: 80,
+    proxy: 1,
+    known: 0,
+    localScale: 0,
+    clientScale: 7,
+  });
+});
+
+test('the SYN-ACK goes to the asking proxy, as it is, and fixes the delta', () => {
+  arrive(syn());
+  const sent = answer({ flags: SYN | ACK, seq: S0, windowScale: 5 });
+  assert.deepEqual(opened(leave(sent)), unframe(sent));
+  const binding = bindings.get(BINDING)!;
+  assert.deepEqual([binding.delta, binding.known, binding.localScale], [sub(P0, S0), 1, 5]);
+});
+
+test('answers leave in the VIP’s name and in client space, across the wrap of sequence numbers', () => {
+  bind();
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 2 ** 31 }), fc.uint8Array({ maxLength: 100 }), (ahead, payload) => {
+      const sent = answer({ flags: ACK | PSH, seq: add(S0, ahead), payload });
+      const { ip, verdict } = leave(sent);
+      assert.equal(verdict, Verdict.OK);
+      assert.ok(hasValidChecksums(ip));
+      const expected = { ...parsePacket(unframe(sent))!, src: VIP, sport: 80, seq: add(P0, ahead) };
+      assert.deepEqual(parsePacket(ip), expected);
+      assert.deepEqual(ip.subarray(expected.payloadOffset), payload);
+    }),
+  );
+});
+
+test('windows are rescaled to what the client was told', () => {
+  for (const [backendScale, clientOffers, window, expected] of [
+    [7, true, 500, 500],
+    [9, true, 500, 2000],
+    [5, true, 500, 125],
+    [14, true, 65_535, 65_535],
+    [0, true, 64_000, 500],
+    [7, false, 500, 64_000],
+    [7, false, 600, 65_535],
+  ] as const) {
+    bindings.delete(BINDING);
+    bind({ windowScale: clientOffers ? 9 : undefined }, backendScale);
+    const { ip } = leave(answer({ flags: ACK, seq: add(S0, 1), window }));
+    assert.equal(parsePacket(ip)!.window, expected, `scale ${backendScale}, window ${window}`);
+    assert.ok(hasValidChecksums(ip));
+  }
+});
+
+test('nothing but the answer to a SYN leaves while the delta is unknown', () => {
+  arrive(syn());
+  for (const flags of [RST | ACK, ACK]) {
+    const sent = answer({ flags, seq: 0 });
+    assert.deepEqual(opened(leave(sent)), unframe(sent));
+  }
+});
+
+test("a refusal is the proxy's to hear, even after the delta was known", () => {
+  bind();
+  opened(leave(answer({ flags: RST | ACK, seq: 0 })));
+  // A reset of the live connection is the client's.
+  const { ip, verdict } = leave(answer({ flags: RST, seq: add(S0, 1) }));
+  assert.equal(verdict, Verdict.OK);
+  assert.equal(parsePacket(ip)!.src, VIP);
+});
+
+test('the doubled SYN resets nothing; a peer that asks gets the answer', () => {
+  bind();
+  const delta = bindings.get(BINDING)!.delta;
+  new BpfMap(object.map('proxies'), u32, networkAddress).set(2, parseIp('10.63.0.12'));
+  assert.equal(arrive(syn({ proxyId: 2, epoch: 9 })).verdict, Verdict.OK);
+  const binding = bindings.get(BINDING)!;
+  assert.deepEqual([binding.delta, binding.known, binding.proxy, binding.epoch], [delta, 1, 2, 9]);
+  assert.equal(counters.read().in_repeated, 1);
+});
+
+test('a new connection from the same port replaces the old binding', () => {
+  bind();
+  arrive(syn({ isn: 9_000_000, p0: 5 }));
+  const binding = bindings.get(BINDING)!;
+  assert.deepEqual([binding.synIsn, binding.p0, binding.known], [9_000_000, 5, 0]);
+});
+
+for (const [name, forgery, counter] of [
+  ['a wrong key', { key: new Uint8Array(16) }, 'in_forged'],
+  ['another ISN', { change: packet => packet.seq++ }, 'in_forged'],
+  ['another p0', { change: packet => packet.ack-- }, 'in_forged'],
+  ['another client', { change: packet => packet.src++ }, 'in_forged'],
+  ['a proxy that is not configured', { proxyId: 7 }, 'in_unknown_proxy'],
+] as [string, Forgery, 'in_forged' | 'in_unknown_proxy'][]) {
+  test(`refused, counted, nothing installed: ${name}`, () => {
+    assert.equal(arrive(syn(forgery)).verdict, Verdict.SHOT);
+    assert.equal(counters.read()[counter], 1);
+    assert.equal([...bindings.entries()].length, 0);
+  });
+}
+
+test('those who speak to the application directly are left alone', () => {
+  const direct = frame(
+    buildPacket({
+      src: CLIENT,
+      dst: SELF,
+      ...PORTS,
+      seq: 1,
+      ack: 0,
+      flags: SYN,
+      window: 1,
+      options: encodeOptions({ mss: 1460 }),
+    }),
+  );
+  assert.deepEqual(arrive(direct).packet, direct);
+  const reply = answer({ flags: SYN | ACK, seq: 1 });
+  const result = leave(reply);
+  assert.equal(result.verdict, Verdict.OK);
+  assert.deepEqual(result.packet, reply);
+});
+
+test('data and FIN of a client pass ingress untouched', () => {
+  bind();
+  const data = frame(
+    buildPacket({
+      src: CLIENT,
+      dst: SELF,
+      ...PORTS,
+      seq: ISN + 1,
+      ack: S0 + 1,
+      flags: ACK | FIN,
+      window: 9,
+      payload: new Uint8Array(9),
+    }),
+  );
+  assert.deepEqual(arrive(data).packet, data);
+});

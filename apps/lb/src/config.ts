@@ -1,0 +1,26 @@
+import {
+  addressedDevice,
+  daemonFields,
+  device,
+  distinct,
+  peer,
+  port,
+  probe,
+  vips,
+} from '@resplice/service-kit';
+import { z } from 'zod';
+
+export const lbConfig = z.strictObject({
+  ...daemonFields,
+  vips,
+  /** Where the clients' packets come in. */
+  wan: device,
+  /** Towards the proxies. */
+  front: addressedDevice,
+  proxies: distinct(peer, 'name', 'id', 'address').min(1).max(64),
+  /** UDP port of liveness probes, the same on every host. */
+  probePort: port,
+  probe: probe.prefault({}),
+});
+
+export type LbConfig = z.infer<typeof lbConfig>;

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { buildSlots, flowHash, parseIp, SLOT_COUNT } from '@resplice/dataplane';
+import { deriveKey } from '@resplice/protocol';
+import {
+  FAKE_PROXY,
+  TestDaemon,
+  TestNetwork,
+  TestProcess,
+  talk,
+  until,
+  whyNoNetwork,
+} from '@resplice/service-kit/testing';
+
+const MAIN = join(import.meta.dirname, '../src/main.ts');
+const VIP = '10.60.0.1';
+const CLIENT = '10.61.0.2';
+const CLIENT_PORT = 5000;
+const PROBE_PORT = 7001;
+const CONFIG = {
+  name: 'router-1',
+  id: 201,
+  role: 'router',
+  vips: [{ address: VIP, port: 80 }],
+  middle: { device: 'middle0', address: '10.63.0.1' },
+  back: { device: 'back0' },
+  proxies: [
+    { name: 'proxy-1', id: 1, address: '10.63.0.11' },
+    { name: 'proxy-2', id: 2, address: '10.63.0.12' },
+  ],
+  probePort: PROBE_PORT,
+  probe: { intervalMs: 20, misses: 3 },
+};
+
+interface Status {
+  role: string;
+  metrics: Record<string, number>;
+  table: { live: string[]; seed: number; slots: number[]; proxies: string[] };
+}
+
+const skip = whyNoNetwork();
+let network: TestNetwork;
+let router: TestDaemon;
+const proxies: TestProcess[] = [];
+
+/** A back end that speaks in the VIP's name, and two proxies that hold the client's address. */
+function build(): void {
+  network = new TestNetwork('srt');
+  for (const host of ['router', 'backend', 'fabric', 'proxy-1', 'proxy-2']) network.addHost(host);
+  network.addBridge('fabric', 'middle');
+  network.link(
+    { host: 'router', device: 'back0', address: '10.64.0.1/24' },
+    { host: 'backend', device: 'back0', address: '10.64.0.11/24' },
+  );
+  network.link(
+    { host: 'router', device: 'middle0', address: '10.63.0.1/24' },
+    { host: 'fabric', device: 'router-1', bridge: 'middle' },
+  );
+  for (const n of [1, 2]) {
+    const host = `proxy-${n}`;
+    network.link(
+      { host, device: 'middle0', address: `10.63.0.1${n}/24` },
+      { host: 'fabric', device: host, bridge: 'middle' },
+    );
+    network.ip(host, 'addr', 'add', `${CLIENT}/32`, 'dev', 'lo');
+    network.ip(host, 'route', 'add', 'default', 'via', '10.63.0.1');
+  }
+  network.ip('backend', 'addr', 'add', `${VIP}/32`, 'dev', 'lo');
+  network.ip('backend', 'route', 'add', 'default', 'via', '10.64.0.1');
+  // Only for the test: the way to the VIP, which here leads to the back end without a splice.
+  network.ip('router', 'route', 'add', `${VIP}/32`, 'via', '10.64.0.11');
+  network.ip('router', 'route', 'add', 'default', 'via', '10.63.0.11');
+  network.set('router', 'net.ipv4.ip_forward', '1');
+}
+
+function startProxy(n: number): void {
+  const key = Buffer.from(network.key).toString('hex');
+  const port = String(PROBE_PORT);
+  const args = [`proxy-${n}`, String(n), port, key, '0.0.0.0', String(CLIENT_PORT)];
+  proxies[n] = new TestProcess(network, `proxy-${n}`, FAKE_PROXY, args);
+}
+
+const status = () => router.status<Status>();
+const live = async () => (await status()).table.live.join();
+
+let nextPort = 20_000;
+const freshPorts = (count: number) => Array.from({ length: count }, () => nextPort++);
+
+/** Through which proxy packets from the VIP reach the client. */
+function reached(from: string, ports: readonly number[]) {
+  return talk(network, 'backend', { address: from, ports }, { address: CLIENT, port: CLIENT_PORT });
+}
+
+function expected(table: Status['table'], vipPort: number): string | undefined {
+  const hash = flowHash(parseIp(CLIENT), CLIENT_PORT, parseIp(VIP), vipPort, table.seed);
+  return table.proxies[table.slots[hash % SLOT_COUNT]!];
+}
+
+before(() => {
+  if (skip) return;
+  build();
+  router = new TestDaemon(network, 'router', MAIN, CONFIG);
+  for (const n of [1, 2]) startProxy(n);
+});
+
+after(async () => {
+  await Promise.all([router, ...proxies].map(process => process?.end()));
+  network?.remove();
+});
+
+test('what carries the VIP as its source leaves by way of the proxy that the table names', {
+  skip,
+}, async () => {
+  await router.ready();
+  await until('both are in the table', async () => (await live()) === 'proxy-1,proxy-2', 20_000);
+  const { table, role } = await status();
+  assert.equal(role, 'router');
+  const ports = freshPorts(30);
+  const answers = await reached(VIP, ports);
+  for (const port of ports) assert.equal(answers[port], expected(table, port), `port ${port}`);
+  assert.deepEqual(new Set(Object.values(answers)), new Set(['proxy-1', 'proxy-2']));
+});
+
+test('anything else is for the kernel to route', { skip }, async () => {
+  const before = (await status()).metrics['packets_total.plain']!;
+  const answers = await reached('10.64.0.11', freshPorts(3));
+  assert.deepEqual(new Set(Object.values(answers)), new Set(['proxy-1']));
+  assert.ok((await status()).metrics['packets_total.plain']! > before);
+});
+
+test('balancer and router agree: the same key, the same seed and slots', { skip }, async () => {
+  const { table } = await status();
+  assert.equal(table.seed, Buffer.from(deriveKey(network.key, 'steering', 4)).readUInt32LE());
+  assert.deepEqual(table.slots, [...buildSlots([1, 2], new Set([1, 2]))]);
+});
+
+test('a frozen proxy is out of the table within 100 ms, a thawed one in again', { skip }, async t => {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    proxies[1]!.child.kill('SIGSTOP');
+    times.push(await until('the table is without it', async () => (await live()) === 'proxy-2'));
+    if (round === 0) {
+      assert.deepEqual(new Set(Object.values(await reached(VIP, freshPorts(5)))), new Set(['proxy-2']));
+    }
+    proxies[1]!.child.kill('SIGCONT');
+    await until('it is back', async () => (await live()) === 'proxy-1,proxy-2');
+  }
+  const median = times.sort((a, b) => a - b)[2]!;
+  t.diagnostic(`swapped after ${times.map(ms => Math.round(ms)).join(', ')} ms`);
+  assert.ok(median < 100, `median ${median} ms`);
+});
+
+test('killed itself it goes on, restarted it takes over', { skip }, async () => {
+  const { table } = await status();
+  await router.end('SIGKILL');
+  const ports = freshPorts(10);
+  const answers = await reached(VIP, ports);
+  for (const port of ports) assert.equal(answers[port], expected(table, port), `port ${port}`);
+  router = new TestDaemon(network, 'router', MAIN, CONFIG);
+  await router.ready();
+  assert.deepEqual((await status()).table, table);
+});
+
+test('a wrong config is refused with all its problems', { skip }, async () => {
+  const { back: _, ...rest } = CONFIG;
+  const wrong = { ...rest, name: 'router-2', role: 'logger', proxies: [] };
+  const daemon = new TestDaemon(network, 'router', MAIN, wrong);
+  await until('it ends', () => !daemon.running, 20_000);
+  assert.equal(daemon.child.exitCode, 78);
+  assert.deepEqual(daemon.output.trim().split('\n').sort(), [
+    'config: back: missing',
+    'config: proxies: must be at least 1 item',
+    'config: role: must be "router"',
+  ]);
+});
