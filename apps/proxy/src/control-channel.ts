@@ -1,0 +1,195 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import {
+  type ControlRecord,
+  type Knowledge,
+  MAX_RECORD_BYTES,
+  Opener,
+  readRecords,
+  Sealer,
+  writeRecord,
+} from '@resplice/protocol';
+import type { Log } from '@resplice/service-kit';
+import type { PeerConfig } from './config.ts';
+import type { Tally } from './tally.ts';
+
+/** Payload bytes of one datagram; with seal and headers it stays below an Ethernet frame. */
+const BATCH_BYTES = 1300;
+const RETRY_MS = 10;
+/** A question that was repeated so often was heard or the peer is not well: liveness decides, not we. */
+const ATTEMPTS = 12;
+
+/** What was put to a peer and not answered yet. */
+interface Question {
+  peer: number;
+  record: ControlRecord;
+  attempts: number;
+  /** performance.now() of the next repetition. */
+  due: number;
+  resolve(knowledge: Knowledge | undefined): void;
+}
+
+/** The records to one peer that await the end of this turn of the event loop. */
+class Batch {
+  readonly bytes = new Uint8Array(BATCH_BYTES + MAX_RECORD_BYTES);
+  readonly view = new DataView(this.bytes.buffer);
+  length = 0;
+}
+
+/** Sealed records between proxies over UDP: batched, repeated until answered. */
+export class ControlChannel {
+  readonly #socket: Socket;
+  readonly #sealer: Sealer;
+  readonly #opener: Opener;
+  readonly #port: number;
+  readonly #peers: ReadonlyMap<number, PeerConfig>;
+  readonly #tally: Tally;
+  readonly #log: Log;
+  readonly #batches = new Map<number, Batch>();
+  readonly #questions = new Map<number, Question>();
+  readonly #onRecord: (peer: number, record: ControlRecord) => void;
+  #nextId = 0;
+  #flushScheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(options: ControlChannelOptions, socket: Socket) {
+    this.#socket = socket;
+    this.#port = options.port;
+    this.#peers = new Map(options.peers.map(peer => [peer.id, peer]));
+    this.#sealer = new Sealer({
+      key: options.key,
+      purpose: 'control',
+      sender: options.id,
+      epoch: options.epoch,
+    });
+    this.#opener = new Opener({ key: options.key, purpose: 'control' });
+    this.#tally = options.tally;
+    this.#log = options.log;
+    this.#onRecord = options.onRecord;
+    socket.on('message', datagram => this.#receive(datagram));
+    // ICMP errors of peers that are gone come up here; liveness knows that already.
+    socket.on('error', error => this.#log.warn({ err: error }, 'control socket'));
+  }
+
+  /** Binds to `address`:`port`. */
+  static async open(options: ControlChannelOptions): Promise<ControlChannel> {
+    const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
+    socket.bind(options.port, options.address);
+    await once(socket, 'listening');
+    return new ControlChannel(options, socket);
+  }
+
+  /** Sends a record that needs no answer. */
+  send(peer: number, record: ControlRecord): void {
+    let batch = this.#batches.get(peer);
+    if (!batch) {
+      batch = new Batch();
+      this.#batches.set(peer, batch);
+    }
+    batch.length = writeRecord(batch.view, batch.length, record);
+    if (batch.length >= BATCH_BYTES - MAX_RECORD_BYTES) this.#sendBatch(peer, batch);
+    else if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      setImmediate(() => this.#flush());
+    }
+  }
+
+  /** Puts a question until it is answered. Undefined: the peer stays silent, or `forgetPeer` was called. */
+  ask(peer: number, makeRecord: (id: number) => ControlRecord): Promise<Knowledge | undefined> {
+    this.#nextId = (this.#nextId % 0xffffffff) + 1;
+    const id = this.#nextId;
+    const record = makeRecord(id);
+    this.send(peer, record);
+    return new Promise(resolve => {
+      this.#questions.set(id, { peer, record, attempts: 1, due: performance.now() + RETRY_MS, resolve });
+      this.#timer ??= setInterval(() => this.#repeat(), RETRY_MS / 2);
+    });
+  }
+
+  /** Gives up all questions to a peer, because it died. */
+  forgetPeer(peer: number): void {
+    for (const [id, question] of this.#questions) {
+      if (question.peer !== peer) continue;
+      this.#questions.delete(id);
+      question.resolve(undefined);
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#socket.close();
+  }
+
+  #receive(datagram: Buffer): void {
+    const opened = this.#opener.open(datagram);
+    if (opened.refused !== undefined || !this.#peers.has(opened.sender)) {
+      this.#tally.recordsRefused++;
+      return;
+    }
+    let records: ControlRecord[];
+    try {
+      records = readRecords(opened.payload);
+    } catch (error) {
+      this.#tally.recordsMalformed++;
+      this.#log.error({ err: error, peer: opened.sender }, 'a peer sends records that cannot be read');
+      return;
+    }
+    for (const record of records) {
+      if (record.type === 'answer') this.#answered(opened.sender, record.id, record.knowledge);
+      else this.#onRecord(opened.sender, record);
+    }
+  }
+
+  #answered(peer: number, id: number, knowledge: Knowledge): void {
+    const question = this.#questions.get(id);
+    if (!question || question.peer !== peer) return;
+    this.#questions.delete(id);
+    question.resolve(knowledge);
+  }
+
+  #repeat(): void {
+    const now = performance.now();
+    for (const [id, question] of this.#questions) {
+      if (question.due > now) continue;
+      if (question.attempts >= ATTEMPTS) {
+        this.#questions.delete(id);
+        this.#tally.peersSilent++;
+        question.resolve(undefined);
+        continue;
+      }
+      question.attempts++;
+      question.due = now + RETRY_MS;
+      this.send(question.peer, question.record);
+    }
+    if (this.#questions.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    for (const [peer, batch] of this.#batches) this.#sendBatch(peer, batch);
+  }
+
+  #sendBatch(peer: number, batch: Batch): void {
+    if (batch.length === 0) return;
+    const datagram = this.#sealer.seal(batch.bytes.subarray(0, batch.length));
+    batch.length = 0;
+    // A datagram that is lost, here or on the way, is repeated or pulled: there is nothing to do about an error.
+    this.#socket.send(datagram, this.#port, this.#peers.get(peer)!.address, () => {});
+  }
+}
+
+export interface ControlChannelOptions {
+  key: Uint8Array;
+  id: number;
+  epoch: number;
+  address: string;
+  port: number;
+  peers: readonly PeerConfig[];
+  tally: Tally;
+  log: Log;
+  /** Called for every authentic record but answers. `peer` is the sender's id. */
+  onRecord(peer: number, record: ControlRecord): void;
+}

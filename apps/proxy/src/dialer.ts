@@ -1,0 +1,117 @@
+import { parseOptions, TcpFlags } from '@resplice/dataplane';
+import type { ConnectionId } from '@resplice/protocol';
+import type { Backend } from './backends.ts';
+import type { ReplyEvent } from './layout.generated.ts';
+import type { Tally } from './tally.ts';
+import { type ClientOffer, NO_WINDOW_SCALE, type Wire } from './wire.ts';
+
+/** A SYN without an answer is repeated after so many ms: a burst overflows listen queues, and LANs answer within one. */
+const RETRIES_MS = [20, 30, 50, 100, 200];
+/** Old sockets that are reset before a back end is given up. */
+const MAX_RESETS = 3;
+
+export type DialResult =
+  /** Connected; `s0` is the back end's initial sequence number. */
+  | { kind: 'connected'; s0: number }
+  /** An RST: nobody listens there. */
+  | { kind: 'refused' }
+  | { kind: 'silent' };
+
+interface Dial {
+  backend: Backend;
+  id: ConnectionId;
+  p0: number;
+  offer: ClientOffer;
+  attempt: number;
+  resets: number;
+  timer: NodeJS.Timeout | undefined;
+  resolve(result: DialResult): void;
+}
+
+/** Opens back-end connections in the clients' names. */
+export class Dialer {
+  readonly #wire: Wire;
+  readonly #tally: Tally;
+  readonly #dials = new Map<string, Dial>();
+
+  constructor(wire: Wire, tally: Tally) {
+    this.#wire = wire;
+    this.#tally = tally;
+  }
+
+  dial(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer): Promise<DialResult> {
+    return new Promise(resolve => {
+      const dial = { backend, id, p0, offer, attempt: 0, resets: 0, timer: undefined, resolve };
+      this.#dials.set(key(backend, id.client, id.clientPort), dial);
+      this.#attempt(dial);
+    });
+  }
+
+  /** What a back end answered to a SYN of ours. */
+  receive(reply: ReplyEvent): void {
+    const name = `${reply.backend}:${reply.backendPort}<${reply.client}:${reply.clientPort}`;
+    const dial = this.#dials.get(name);
+    if (!dial) return; // the doubled SYN's second answer
+    const expected = (dial.id.isn + 1) >>> 0;
+    const { SYN, ACK, RST } = TcpFlags;
+    if (reply.flags & RST) {
+      if (reply.acknowledgement !== expected) return;
+      this.#tally.backendRefused++;
+      this.#end(name, dial, { kind: 'refused' });
+    } else if ((reply.flags & (SYN | ACK)) === (SYN | ACK)) {
+      if (reply.acknowledgement !== expected) return;
+      if (lacksOptions(reply, dial.offer)) {
+        // The client was promised window scaling and SACK in the cookie's SYN-ACK; without them the splice would lie.
+        this.#tally.backendLacksOptions++;
+        this.#wire.reset(dial.backend, dial.id, expected);
+        this.#end(name, dial, { kind: 'refused' });
+        return;
+      }
+      this.#end(name, dial, { kind: 'connected', s0: reply.sequence });
+    } else if (reply.flags & ACK) {
+      // A socket of a former connection from this address and port: it says what it expects; end it, and ask again.
+      if (dial.resets >= MAX_RESETS) return;
+      dial.resets++;
+      this.#tally.backendOldSocket++;
+      this.#wire.reset(dial.backend, dial.id, reply.acknowledgement);
+      this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
+    }
+  }
+
+  get size(): number {
+    return this.#dials.size;
+  }
+
+  #attempt(dial: Dial): void {
+    this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
+    const wait = RETRIES_MS[dial.attempt++];
+    dial.timer = setTimeout(() => {
+      if (dial.attempt < RETRIES_MS.length && dial.backend.up) {
+        this.#attempt(dial);
+        return;
+      }
+      this.#tally.backendSilent++;
+      // It may answer yet; then it must not wait for a client that is elsewhere.
+      this.#wire.reset(dial.backend, dial.id, (dial.id.isn + 1) >>> 0);
+      this.#end(key(dial.backend, dial.id.client, dial.id.clientPort), dial, { kind: 'silent' });
+    }, wait);
+  }
+
+  #end(name: string, dial: Dial, result: DialResult): void {
+    clearTimeout(dial.timer);
+    this.#dials.delete(name);
+    dial.resolve(result);
+  }
+}
+
+function key(backend: Backend, client: number, clientPort: number): string {
+  return `${backend.address}:${backend.port}<${client}:${clientPort}`;
+}
+
+function lacksOptions(reply: ReplyEvent, offer: ClientOffer): boolean {
+  const options = parseOptions(Uint8Array.from(reply.optionBytes), 0, reply.options);
+  return (
+    (offer.windowScale !== NO_WINDOW_SCALE && options.windowScale === undefined) ||
+    (offer.sackPermitted && !options.sackPermitted)
+  );
+}

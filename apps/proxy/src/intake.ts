@@ -1,0 +1,137 @@
+import { sub, TcpFlags } from '@resplice/dataplane';
+import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
+import type { SegmentEvent } from './layout.generated.ts';
+import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
+
+/** An event that waited so long in the ring is of a time that is over: the client has sent again, perhaps to another proxy. */
+const STALE_MS = 1000;
+/** A head that makes no progress is dropped; the client's next segment would begin it anew. */
+const HEAD_IDLE_MS = 30_000;
+/** What all peers have just denied is not asked again for so long. */
+const UNKNOWN_MS = 250;
+/** Connections being set up at once; beyond, clients try again. */
+const MAX_SETUPS = 65_536;
+
+/** A mid-stream segment whose splice is being asked for, with those that followed it. */
+interface Pull {
+  segments: ClientSegment[];
+}
+
+/** The segments that the kernel half hands up: each finds its set-up, its splice, or the peer that has it. */
+export class Intake {
+  readonly #deps: SetupDeps;
+  readonly #setups = new Map<string, Setup>();
+  readonly #pulls = new Map<string, Pull>();
+  /** Tuples that no peer knew, with performance.now() when that is to be forgotten. */
+  readonly #unknown = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(deps: SetupDeps) {
+    this.#deps = deps;
+    this.#timer = setInterval(() => this.#expire(performance.now()), 1000);
+  }
+
+  get setups(): number {
+    return this.#setups.size;
+  }
+
+  /** @param payload the captured bytes; valid only during the call */
+  receive(event: SegmentEvent, payload: Uint8Array): void {
+    const { table, tally } = this.#deps;
+    const now = performance.now();
+    if (Number(process.hrtime.bigint() - event.timeNs) / 1e6 > STALE_MS) {
+      tally.staleEvents++;
+      return;
+    }
+    const { client, vip, clientPort, vipPort } = event.connection;
+    const tuple = { client, vip, clientPort, vipPort };
+    const key = tupleKey(tuple);
+    const segment: ClientSegment = {
+      sequence: event.sequence,
+      acknowledgement: event.acknowledgement,
+      window: event.window,
+      fin: (event.flags & TcpFlags.FIN) !== 0,
+      payload,
+    };
+    let setup = this.#setups.get(key);
+    if (setup && event.cookie && sub(event.sequence, 1) !== setup.id.isn) {
+      setup.abandon(); // the client uses its port again
+      setup = undefined;
+    }
+    if (setup) {
+      setup.add(segment, now);
+      return;
+    }
+    // Installed while the segment was in the ring, or by a peer since.
+    const entry = table.find(tuple);
+    if (entry && (!event.cookie || entry.isn === sub(event.sequence, 1))) {
+      this.#relay(entry, segment);
+      return;
+    }
+    if (event.cookie) this.#begin(key, { ...tuple, isn: sub(event.sequence, 1) }, event, segment, now);
+    else this.#pull(key, tuple, segment, now);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #begin(key: string, id: ConnectionId, event: SegmentEvent, segment: ClientSegment, now: number): void {
+    if (this.#setups.size >= MAX_SETUPS) return;
+    const offer = {
+      mss: event.mss,
+      windowScale: event.windowScale,
+      sackPermitted: event.sackPermitted !== 0,
+    };
+    const setup = new Setup(id, sub(event.acknowledgement, 1), offer, this.#deps, ended => {
+      if (this.#setups.get(key) === ended) this.#setups.delete(key);
+    });
+    this.#setups.set(key, setup);
+    setup.add(segment, now);
+  }
+
+  /** In the middle of a connection that this proxy has never seen: a peer died, and its clients come here. */
+  #pull(key: string, tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment, now: number): void {
+    const { replication, table, tally } = this.#deps;
+    const copy = { ...segment, payload: segment.payload.slice() };
+    const pull = this.#pulls.get(key);
+    if (pull) {
+      if (pull.segments.length < 64) pull.segments.push(copy);
+      return;
+    }
+    if ((this.#unknown.get(key) ?? 0) > now) {
+      tally.strays++;
+      return;
+    }
+    const begun: Pull = { segments: [copy] };
+    this.#pulls.set(key, begun);
+    void replication.pull(tuple).then(entry => {
+      this.#pulls.delete(key);
+      if (!entry) {
+        tally.strays++;
+        this.#unknown.set(key, performance.now() + UNKNOWN_MS);
+        return;
+      }
+      table.adopt(entry);
+      for (const held of begun.segments) this.#relay(entry, held);
+    });
+  }
+
+  /** What the kernel half would have done, had the splice been there in time. */
+  #relay(entry: Entry, segment: ClientSegment): void {
+    const backend = this.#deps.backends.byId(entry.backend);
+    if (!backend) return;
+    this.#deps.tally.relayed++;
+    this.#deps.wire.deliver(backend, entry, segment);
+  }
+
+  #expire(now: number): void {
+    for (const setup of this.#setups.values()) {
+      if (!setup.binding && now - setup.touchedMs > HEAD_IDLE_MS) {
+        this.#deps.tally.headsExpired++;
+        setup.abandon();
+      }
+    }
+    for (const [key, until] of this.#unknown) if (until <= now) this.#unknown.delete(key);
+  }
+}

@@ -1,0 +1,5 @@
+import { runDaemon } from '@resplice/service-kit';
+import { proxyConfig } from './config.ts';
+import { buildProxy } from './proxy.ts';
+
+await runDaemon({ app: 'proxy', schema: proxyConfig, build: buildProxy });

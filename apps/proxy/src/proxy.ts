@@ -1,0 +1,155 @@
+import { formatIp, RawSender } from '@resplice/dataplane';
+import { deriveKey } from '@resplice/protocol';
+import {
+  type Daemon,
+  type Deps,
+  keepAttached,
+  startLiveness,
+  type Target,
+  Upkeep,
+} from '@resplice/service-kit';
+import { Backends } from './backends.ts';
+import type { ProxyConfig } from './config.ts';
+import { ControlChannel } from './control-channel.ts';
+import { openDatapath } from './datapath.ts';
+import { Dialer } from './dialer.ts';
+import { Intake } from './intake.ts';
+import type { Connection } from './layout.generated.ts';
+import { Replication } from './replication.ts';
+import { SpliceTable } from './splice-table.ts';
+import { Tally } from './tally.ts';
+import { Wire } from './wire.ts';
+
+/** Probing of peers and of the back ends' agents (ARCHITECTURE §5, §6). */
+const PEER_PROBE = { intervalMs: 20, misses: 3 };
+const AGENT_PROBE = { intervalMs: 50, misses: 3 };
+/** Largest segment on Ethernet: 1,500 bytes less the IP and TCP headers. */
+const MSS = 1460;
+/** Connections that /status lists at most. */
+const MAX_VIEWS = 1000;
+
+/** Wires a proxy (P4.2) together. */
+export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemon> {
+  const { key, epoch, log, metrics, fail } = deps;
+  const self = { id: config.id, epoch };
+  const tally = new Tally();
+  const backends = new Backends(config.backends);
+  const live = new Set<number>();
+
+  const datapath = openDatapath(config, key, MSS);
+  const sender = new RawSender();
+  const wire = new Wire(sender, self, deriveKey(key, 'splice-syn', 16), MSS);
+  const dialer = new Dialer(wire, tally);
+  const table: SpliceTable = new SpliceTable(datapath.splices, backends, tally, connection =>
+    replication.announce({ type: 'forget', connection }),
+  );
+  const channel = await ControlChannel.open({
+    key,
+    ...self,
+    address: config.middle.address,
+    port: config.controlPort,
+    peers: config.peers,
+    tally,
+    log,
+    onRecord: (peer, record) => replication.receive(peer, record),
+  });
+  const replication: Replication = new Replication({
+    self: config.id,
+    peers: config.peers.map(peer => peer.id),
+    isLive: peer => live.has(peer),
+    channel,
+    store: table,
+    tally,
+  });
+  const intake = new Intake({ self: config.id, wire, dialer, backends, replication, table, tally });
+
+  const probePort = config.probePort;
+  const peers = config.peers.map((peer): Target => ({ ...peer, port: probePort, ...PEER_PROBE }));
+  const agents = config.backends.map(
+    // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
+    ({ name, address, id }): Target => ({
+      name,
+      address,
+      id: AGENT_ID + id,
+      port: probePort,
+      ...AGENT_PROBE,
+    }),
+  );
+  const liveness = await startLiveness({
+    port: probePort,
+    key,
+    self,
+    targets: [...peers, ...agents],
+    onError: fail,
+  });
+  liveness.onChange((target, state) => {
+    const up = state.live && state.ready;
+    log.info({ target: target.name, live: state.live, ready: state.ready, epoch: state.epoch }, 'liveness');
+    const backend = backends.byName(target.name);
+    if (backend) {
+      backend.up = up;
+    } else if (state.live) {
+      live.add(target.id);
+    } else if (live.delete(target.id)) {
+      channel.forgetPeer(target.id);
+      replication.gates.releaseAll(target.id);
+    }
+  });
+  // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
+  await liveness.settled;
+
+  datapath.listen({
+    segment: (event, payload) => intake.receive(event, payload),
+    reply: event => dialer.receive(event),
+    close: event => {
+      const { client, vip, clientPort, vipPort } = event.connection;
+      const closed = table.closed({ client, vip, clientPort, vipPort });
+      if (closed) replication.announce({ type: 'closing', connection: closed });
+    },
+  });
+  const upkeep = new Upkeep({ log });
+  keepAttached(upkeep, config.front.device, 'ingress', datapath.front, log);
+  keepAttached(upkeep, config.middle.device, 'ingress', datapath.back, log);
+  liveness.setReady(true);
+
+  liveness.publish(metrics);
+  metrics.exits('packets_total', 'Packets by the exit they took in the kernel half.', datapath.counters);
+  metrics.totals('events_total', 'What user space did, by kind.', ['event'], () => tally.entries());
+  metrics.totals('send_errors_total', 'Packets that could not be sent, by errno.', ['errno'], () =>
+    Object.entries(sender.errors).map(([errno, count]) => [{ errno }, count]),
+  );
+  metrics.gauge('splices', 'Connections in the splice table.', () => table.size);
+  metrics.gauge('setups', 'Connections being set up.', () => intake.setups);
+
+  const names = new Map([[config.id, config.name], ...config.peers.map(p => [p.id, p.name] as const)]);
+  return {
+    ready: () => upkeep.ready(),
+    status: () => ({
+      connections: [...table.views(MAX_VIEWS)].map(view => ({
+        ...describe(view.connection),
+        backend: view.backend,
+        owner: names.get(view.owner) ?? `proxy ${view.owner}`,
+        ageMs: Math.max(0, Date.now() - view.createdMs),
+        idleMs: view.idleMs ?? null,
+      })),
+      backends: backends.all.map(({ name, up, active }) => ({ name, up, active })),
+      peers: config.peers.map(({ name, id }) => ({ name, live: live.has(id) })),
+    }),
+    async close() {
+      upkeep.close();
+      intake.close();
+      table.close();
+      channel.close();
+      await liveness.close();
+      datapath.close();
+      sender.close();
+    },
+  };
+}
+
+/** Agents are probed under their hosts' ids, which begin here. */
+const AGENT_ID = 300;
+
+function describe({ client, clientPort, vip, vipPort }: Connection) {
+  return { client: `${formatIp(client)}:${clientPort}`, vip: `${formatIp(vip)}:${vipPort}` };
+}

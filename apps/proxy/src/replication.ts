@@ -1,0 +1,227 @@
+import {
+  type ConnectionId,
+  type ControlRecord,
+  connectionKey,
+  type Entry,
+  type Knowledge,
+} from '@resplice/protocol';
+import { Gates } from './gate.ts';
+import type { Tally } from './tally.ts';
+
+/** A keeper that is alive but does not answer for so many rounds of questions stops a set-up; the client tries again. */
+const PUBLISH_ROUNDS = 20;
+
+export type Claim =
+  /** This proxy sets the connection up. */
+  | { kind: 'granted' }
+  /** It is set up already. */
+  | { kind: 'entry'; entry: Entry }
+  /** Another proxy is at it, or does not answer and is not known to be dead: try again. */
+  | { kind: 'held' };
+
+/** The splices that this proxy has, as replication sees them. */
+export interface EntryStore {
+  /** The splice of the tuple, whatever its ISN. */
+  find(connection: Omit<ConnectionId, 'isn'>): Entry | undefined;
+  /** Takes a splice over from a peer. */
+  adopt(entry: Entry): void;
+  /** The client has closed its half. */
+  closing(connection: ConnectionId): void;
+  forget(connection: ConnectionId): void;
+}
+
+/** How a record reaches a peer. */
+export interface PeerChannel {
+  send(peer: number, record: ControlRecord): void;
+  ask(peer: number, makeRecord: (id: number) => ControlRecord): Promise<Knowledge | undefined>;
+}
+
+/**
+ * Replicated splice (P3.1): every splice is known to all proxies before its first request byte reaches a back end; on a miss,
+ * nobody begins anew before every live peer has said that it knows nothing.
+ */
+export class Replication {
+  readonly #self: number;
+  readonly #ring: readonly number[];
+  readonly #isLive: (peer: number) => boolean;
+  readonly #channel: PeerChannel;
+  readonly #store: EntryStore;
+  readonly #tally: Tally;
+  readonly gates: Gates;
+  /** Claims of ours that peers have not answered yet. */
+  readonly #pending = new Set<string>();
+
+  constructor(options: {
+    self: number;
+    peers: readonly number[];
+    isLive: (peer: number) => boolean;
+    channel: PeerChannel;
+    store: EntryStore;
+    tally: Tally;
+  }) {
+    this.#self = options.self;
+    this.#isLive = options.isLive;
+    this.#channel = options.channel;
+    this.#store = options.store;
+    this.#tally = options.tally;
+    this.gates = new Gates(options.self, options.isLive);
+    // The ring as this proxy sees it: those behind it, then those before it.
+    const sorted = [...options.peers].sort((a, b) => a - b);
+    this.#ring = [...sorted.filter(id => id > this.#self), ...sorted.filter(id => id < this.#self)];
+  }
+
+  /** Asks to set a connection up. After `granted`, `publish` or `release` must follow. */
+  async claim(connection: ConnectionId): Promise<Claim> {
+    if (this.gates.claim(connection, this.#self) !== this.#self) return this.#held();
+    const key = connectionKey(connection);
+    this.#pending.add(key);
+    const peers = this.#livePeers();
+    const answers = await Promise.all(
+      peers.map(peer => this.#channel.ask(peer, id => ({ type: 'ask', id, claim: true, connection }))),
+    );
+    const yielded = !this.#pending.delete(key);
+    const known = answers.find(answer => answer?.kind === 'entry');
+    if (known?.kind === 'entry') {
+      this.release(connection);
+      return { kind: 'entry', entry: known.entry };
+    }
+    // A peer that is silent and yet alive may be the one that is setting it up.
+    const refused = answers.some((answer, i) => (answer ? answer.kind === 'held' : this.#isLive(peers[i]!)));
+    if (yielded || refused) {
+      this.release(connection);
+      return this.#held();
+    }
+    if (peers.length === 0) this.#tally.setAloneNoPeer++;
+    return { kind: 'granted' };
+  }
+
+  /**
+   * Makes a new splice known; resolves when the keeper, the next live proxy on the ring, has it. Every other live peer is told
+   * too, but not waited for.
+   *
+   * @returns undefined if it is kept; else what stands against it, and it must not be used
+   */
+  async publish(entry: Entry): Promise<Knowledge | undefined> {
+    for (let round = 1; ; round++) {
+      const peers = this.#livePeers();
+      const keeper = peers[0];
+      if (keeper === undefined) {
+        this.#tally.setAloneNoPeer++;
+        break;
+      }
+      for (const peer of peers.slice(1)) this.#channel.send(peer, { type: 'publish', id: 0, entry });
+      const answer = await this.#channel.ask(keeper, id => ({ type: 'publish', id, entry }));
+      if (!answer && round < PUBLISH_ROUNDS) continue; // dead by now, and the next is the keeper; or to be asked again
+      if (!answer) {
+        this.release(entry);
+        return { kind: 'held', holder: keeper };
+      }
+      if (answer.kind === 'entry' && sameSplice(answer.entry, entry)) break;
+      this.#tally.publishConflicts++;
+      this.release(entry);
+      return answer;
+    }
+    this.gates.release(entry, this.#self);
+    return undefined;
+  }
+
+  /** Gives a claim up. */
+  release(connection: ConnectionId): void {
+    this.gates.release(connection, this.#self);
+    this.announce({ type: 'release', connection });
+  }
+
+  /** Asks every live peer for a splice that this proxy lacks. */
+  async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Entry | undefined> {
+    const answers = await Promise.all(
+      this.#livePeers().map(peer =>
+        this.#channel.ask(peer, id => ({
+          type: 'ask',
+          id,
+          claim: false,
+          connection: { ...connection, isn: 0 },
+        })),
+      ),
+    );
+    for (const answer of answers) if (answer?.kind === 'entry') return answer.entry;
+    return undefined;
+  }
+
+  /** Tells every live peer. */
+  announce(record: ControlRecord): void {
+    for (const peer of this.#livePeers()) this.#channel.send(peer, record);
+  }
+
+  /** A record from a peer. */
+  receive(peer: number, record: ControlRecord): void {
+    switch (record.type) {
+      case 'ask':
+        this.#channel.send(peer, {
+          type: 'answer',
+          id: record.id,
+          knowledge: this.#answer(peer, record.connection, record.claim),
+        });
+        break;
+      case 'publish': {
+        const knowledge = this.#keep(peer, record.entry);
+        if (record.id !== 0) this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
+        break;
+      }
+      case 'release':
+        this.gates.release(record.connection, peer);
+        break;
+      case 'closing':
+        this.#store.closing(record.connection);
+        break;
+      case 'forget':
+        this.#store.forget(record.connection);
+        break;
+      case 'answer':
+        break; // the channel's
+    }
+  }
+
+  #answer(peer: number, connection: ConnectionId, claim: boolean): Knowledge {
+    const entry = this.#store.find(connection);
+    if (entry && (!claim || entry.isn === connection.isn)) return { kind: 'entry', entry };
+    if (!claim) return { kind: 'none' };
+    const holder = this.gates.claim(connection, peer);
+    if (holder === peer) return { kind: 'none' };
+    // Two proxies have asked each other at once: the lower id goes on, or both would wait for ever.
+    if (holder === this.#self && peer < this.#self && this.#pending.delete(connectionKey(connection))) {
+      this.#tally.gateYielded++;
+      this.gates.release(connection, this.#self);
+      this.gates.claim(connection, peer);
+      return { kind: 'none' };
+    }
+    return { kind: 'held', holder };
+  }
+
+  #keep(peer: number, entry: Entry): Knowledge {
+    const known = this.#store.find(entry);
+    if (known && known.isn === entry.isn && !sameSplice(known, entry)) return { kind: 'entry', entry: known };
+    const holder = this.gates.holder(entry);
+    if (holder !== undefined && holder !== peer) return { kind: 'held', holder };
+    // A datagram that was overtaken must not bring a port's former connection back.
+    if (known && known.isn !== entry.isn && known.createdMs > entry.createdMs) {
+      return { kind: 'entry', entry: known };
+    }
+    this.gates.release(entry, peer);
+    if (!known || known.isn !== entry.isn) this.#store.adopt(entry);
+    return { kind: 'entry', entry };
+  }
+
+  #held(): Claim {
+    this.#tally.gateHeld++;
+    return { kind: 'held' };
+  }
+
+  #livePeers(): number[] {
+    return this.#ring.filter(this.#isLive);
+  }
+}
+
+/** Whether two entries mean the same binding; who made it and when does not matter to packets. */
+export function sameSplice(a: Entry, b: Entry): boolean {
+  return a.isn === b.isn && a.p0 === b.p0 && a.delta === b.delta && a.backend === b.backend;
+}

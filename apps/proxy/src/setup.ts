@@ -1,0 +1,188 @@
+import { add, distance } from '@resplice/dataplane';
+import type { ConnectionId, Entry } from '@resplice/protocol';
+import { type AnswerStatus, renderAnswer } from './answers.ts';
+import type { Backend, Backends } from './backends.ts';
+import type { Dialer } from './dialer.ts';
+import { MAX_HEAD, readHead } from './head.ts';
+import { HeldBytes } from './held-bytes.ts';
+import type { Replication } from './replication.ts';
+import type { SpliceTable } from './splice-table.ts';
+import type { Tally } from './tally.ts';
+import { type ClientOffer, entryFrom, type Wire } from './wire.ts';
+
+/** While another proxy holds the gate, ask again after so many ms. */
+const GATE_RETRY_MS = 10;
+/** Then leave it to the client's next retransmission. */
+const GATE_ATTEMPTS = 100;
+
+/** A segment of a client, as it came over the ring. */
+export interface ClientSegment {
+  sequence: number;
+  acknowledgement: number;
+  window: number;
+  fin: boolean;
+  payload: Uint8Array;
+}
+
+export interface SetupDeps {
+  self: number;
+  wire: Wire;
+  dialer: Dialer;
+  backends: Backends;
+  replication: Replication;
+  table: SpliceTable;
+  tally: Tally;
+}
+
+/**
+ * One connection on its way from its first byte to its splice (P2.2, deferred binding). All of it is soft state: no byte has been
+ * acknowledged, so if this proxy dies the client's retransmission begins it anew elsewhere.
+ */
+export class Setup {
+  readonly id: ConnectionId;
+  /** performance.now() of the client's last segment. */
+  touchedMs = 0;
+  readonly #p0: number;
+  readonly #offer: ClientOffer;
+  readonly #held: HeldBytes;
+  readonly #deps: SetupDeps;
+  readonly #onEnd: (setup: Setup) => void;
+  #acknowledgement: number;
+  #window = 0;
+  #binding = false;
+  #abandoned = false;
+
+  constructor(
+    id: ConnectionId,
+    p0: number,
+    offer: ClientOffer,
+    deps: SetupDeps,
+    onEnd: (setup: Setup) => void,
+  ) {
+    this.id = id;
+    this.#p0 = p0;
+    this.#offer = offer;
+    this.#deps = deps;
+    this.#onEnd = onEnd;
+    this.#acknowledgement = add(p0, 1);
+    this.#held = new HeldBytes(add(id.isn, 1), MAX_HEAD);
+  }
+
+  /** Whether the head is complete and the connection is being bound. */
+  get binding(): boolean {
+    return this.#binding;
+  }
+
+  /** Takes a segment in; binds as soon as the request's head is complete. */
+  add(segment: ClientSegment, nowMs: number): void {
+    this.touchedMs = nowMs;
+    this.#held.add(segment.sequence, segment.payload, segment.fin);
+    if (distance(segment.acknowledgement, this.#acknowledgement) >= 0) {
+      this.#acknowledgement = segment.acknowledgement;
+      this.#window = segment.window;
+    }
+    if (this.#binding) return;
+    const verdict = readHead(this.#held.contiguous, this.#held.full);
+    if (verdict.kind === 'incomplete') return;
+    if (verdict.kind === 'refused') {
+      this.#answer(verdict.status, verdict.reason);
+      return;
+    }
+    this.#binding = true;
+    this.#deps.tally.setups++;
+    void this.#bind();
+  }
+
+  /** The client began anew from the same port, or fell silent. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#onEnd(this);
+  }
+
+  async #bind(): Promise<void> {
+    const { replication } = this.#deps;
+    for (let attempt = 0; attempt < GATE_ATTEMPTS; attempt++) {
+      const claim = await replication.claim(this.id);
+      if (this.#abandoned) {
+        if (claim.kind === 'granted') replication.release(this.id);
+        return;
+      }
+      if (claim.kind === 'entry') {
+        this.#deps.table.adopt(claim.entry);
+        this.#deliver(claim.entry);
+        return;
+      }
+      if (claim.kind === 'granted') {
+        await this.#connect();
+        return;
+      }
+      await new Promise(resolve => setTimeout(resolve, GATE_RETRY_MS));
+      // The holder may have published to us meanwhile.
+      const entry = this.#deps.table.find(this.id);
+      if (entry?.isn === this.id.isn) {
+        this.#deliver(entry);
+        return;
+      }
+    }
+    this.#onEnd(this);
+  }
+
+  /** Holding the gate: finds a back end, makes the splice known, delivers. */
+  async #connect(): Promise<void> {
+    const { backends, dialer, replication, self, table, wire } = this.#deps;
+    const tried = new Set<Backend>();
+    for (;;) {
+      const backend = this.#abandoned ? undefined : backends.choose(tried);
+      if (!backend) break;
+      tried.add(backend);
+      backend.active++; // at once, or a burst would all go to the same one
+      const result = await dialer.dial(backend, this.id, this.#p0, this.#offer);
+      backend.active--;
+      if (result.kind !== 'connected') continue;
+      const entry = entryFrom(this.id, this.#p0, result.s0, backend, self);
+      // Not one request byte goes out before a peer knows whereto: else it would choose again, and a POST would run twice.
+      const obstacle = this.#abandoned ? { kind: 'none' as const } : await replication.publish(entry);
+      if (!obstacle) {
+        table.install(entry);
+        this.#deps.tally.spliced++;
+        this.#deliver(entry);
+        return;
+      }
+      wire.reset(backend, this.id, add(this.id.isn, 1));
+      if (obstacle.kind === 'entry' && obstacle.entry.isn === this.id.isn) {
+        table.adopt(obstacle.entry);
+        this.#deliver(obstacle.entry);
+        return;
+      }
+      replication.release(this.id);
+      this.#onEnd(this); // the client's next retransmission finds out how it stands
+      return;
+    }
+    replication.release(this.id);
+    if (!this.#abandoned) this.#answer(503, 'No server is available to take this request.');
+  }
+
+  #deliver(entry: Entry): void {
+    const { backends, tally, wire } = this.#deps;
+    const backend = backends.byId(entry.backend);
+    if (backend) {
+      wire.deliver(backend, entry, {
+        sequence: add(this.id.isn, 1),
+        acknowledgement: this.#acknowledgement,
+        window: this.#window,
+        payload: this.#held.contiguous,
+        fin: this.#held.finished,
+      });
+    } else {
+      tally.neverUnknownBackend++;
+    }
+    this.#onEnd(this);
+  }
+
+  #answer(status: AnswerStatus, reason: string): void {
+    const { tally, wire } = this.#deps;
+    tally.answered++;
+    wire.answer(this.id, this.#p0, this.#held.end, renderAnswer(status, reason));
+    this.#onEnd(this);
+  }
+}

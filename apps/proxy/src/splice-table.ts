@@ -1,0 +1,216 @@
+import type { BpfMap } from '@resplice/dataplane';
+import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
+import type { Backend, Backends } from './backends.ts';
+import { type Connection, type Splice, SpliceFlag } from './layout.generated.ts';
+import type { EntryStore } from './replication.ts';
+import type { Tally } from './tally.ts';
+
+/** A closed connection's last packets may still come for so long. */
+const LINGER_MS = 60_000;
+/** A replica of a closed connection whose own proxy has died before it said 'forget'. */
+const REPLICA_LINGER_MS = 600_000;
+/** Entries looked at in one turn, so that no turn takes long. */
+const SWEEP_BATCH = 500;
+const SWEEP_MS = 250;
+
+/** What user space remembers of an entry that the kernel holds. */
+interface Record {
+  readonly connection: Connection;
+  readonly isn: number;
+  readonly backend: Backend;
+  readonly owner: number;
+  readonly createdMs: number;
+  /** Wall clock when the client closed its half; 0: open. */
+  closedMs: number;
+}
+
+export interface ConnectionView {
+  connection: Connection;
+  backend: string;
+  owner: number;
+  createdMs: number;
+  /** ms since the last packet through this proxy; undefined if there was none. */
+  idleMs: number | undefined;
+}
+
+/** The splices of this proxy: the kernel's map is the truth, this counts and tidies. */
+export class SpliceTable implements EntryStore {
+  readonly #map: BpfMap<Connection, Splice>;
+  readonly #backends: Backends;
+  readonly #tally: Tally;
+  readonly #records = new Map<string, Record>();
+  readonly #announceForget: (connection: ConnectionId) => void;
+  readonly #timer: NodeJS.Timeout;
+  #sweep: Iterator<[string, Record]> | undefined;
+
+  /** Adopts whatever the map holds already: a daemon's restart loses no connection. */
+  constructor(
+    map: BpfMap<Connection, Splice>,
+    backends: Backends,
+    tally: Tally,
+    announceForget: (connection: ConnectionId) => void,
+  ) {
+    this.#map = map;
+    this.#backends = backends;
+    this.#tally = tally;
+    this.#announceForget = announceForget;
+    for (const [connection, splice] of map.entries()) this.#remember(connection, splice);
+    this.#timer = setInterval(() => this.#sweepSome(), SWEEP_MS);
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  find(id: Omit<ConnectionId, 'isn'>): Entry | undefined {
+    const splice = this.#map.get(id);
+    return splice && toEntry(id, splice);
+  }
+
+  /** Makes a splice of this proxy's own effective: from here on the kernel forwards. */
+  install(entry: Entry): boolean {
+    const backend = this.#backends.byId(entry.backend);
+    if (!backend) {
+      this.#tally.neverUnknownBackend++;
+      return false;
+    }
+    const { client, vip, clientPort, vipPort } = entry;
+    const connection: Connection = { client, vip, clientPort, vipPort };
+    const splice: Splice = {
+      backend: backend.address,
+      backendPort: backend.port,
+      backendId: backend.id,
+      delta: entry.delta,
+      isn: entry.isn,
+      p0: entry.p0,
+      clientNext: 0,
+      challengeIsn: 0,
+      owner: entry.owner,
+      flags: 0,
+      createdMs: BigInt(Math.round(entry.createdMs)),
+      seenNs: 0n,
+    };
+    this.#map.set(connection, splice);
+    this.#forgetRecord(tupleKey(entry));
+    this.#remember(connection, splice);
+    return true;
+  }
+
+  adopt(entry: Entry): void {
+    if (this.install(entry)) this.#tally.adopted++;
+  }
+
+  closing(id: ConnectionId): void {
+    const record = this.#records.get(tupleKey(id));
+    if (record?.isn === id.isn) close(record);
+  }
+
+  /** The client's FIN or RST has passed here. Returns the connection, the first time. */
+  closed(tuple: Omit<ConnectionId, 'isn'>): ConnectionId | undefined {
+    const record = this.#records.get(tupleKey(tuple));
+    return record && close(record) ? { ...tuple, isn: record.isn } : undefined;
+  }
+
+  forget(id: ConnectionId): void {
+    const key = tupleKey(id);
+    const record = this.#records.get(key);
+    if (!record || record.isn !== id.isn) return;
+    // The announcing proxy saw no packet for a while; if this one did, the connection lives here.
+    const idle = this.#idleMs(record.connection);
+    if (idle !== undefined && idle < LINGER_MS) return;
+    this.#map.delete(record.connection);
+    this.#forgetRecord(key);
+  }
+
+  /** Open connections, newest first. */
+  *views(limit: number): Iterable<ConnectionView> {
+    const newest = [...this.#records.values()].filter(record => !record.closedMs);
+    newest.sort((a, b) => b.createdMs - a.createdMs);
+    for (const { connection, backend, owner, createdMs } of newest.slice(0, limit)) {
+      yield { connection, backend: backend.name, owner, createdMs, idleMs: this.#idleMs(connection) };
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #remember(connection: Connection, splice: Splice): void {
+    const backend = this.#backends.byId(splice.backendId);
+    if (!backend) {
+      this.#tally.neverUnknownBackend++;
+      return;
+    }
+    const record: Record = {
+      connection,
+      isn: splice.isn,
+      backend,
+      owner: splice.owner,
+      createdMs: Number(splice.createdMs),
+      closedMs: splice.flags & SpliceFlag.SPLICE_CLOSED ? Date.now() : 0,
+    };
+    if (!record.closedMs) backend.active++;
+    this.#records.set(tupleKey(connection), record);
+  }
+
+  #forgetRecord(key: string): void {
+    const record = this.#records.get(key);
+    if (!record) return;
+    this.#records.delete(key);
+    if (!record.closedMs) record.backend.active--;
+  }
+
+  #idleMs(connection: Connection): number | undefined {
+    const splice = this.#map.get(connection);
+    if (!splice || splice.seenNs === 0n) return undefined;
+    return Number(process.hrtime.bigint() - splice.seenNs) / 1e6;
+  }
+
+  #sweepSome(): void {
+    this.#sweep ??= this.#records.entries();
+    const now = Date.now();
+    for (let i = 0; i < SWEEP_BATCH; i++) {
+      const next = this.#sweep.next();
+      if (next.done) {
+        this.#sweep = undefined;
+        return;
+      }
+      const [key, record] = next.value;
+      const splice = this.#map.get(record.connection);
+      if (!splice || splice.isn !== record.isn) {
+        this.#forgetRecord(key); // the kernel has evicted or replaced it
+        continue;
+      }
+      if (!record.closedMs || now - record.closedMs < LINGER_MS) continue;
+      const idle = splice.seenNs === 0n ? undefined : this.#idleMs(record.connection);
+      // Half-closed connections may go on for long: the packets tell. A replica hears of them from the proxy that sees them.
+      if (idle === undefined ? now - record.closedMs < REPLICA_LINGER_MS : idle < LINGER_MS) continue;
+      this.#map.delete(record.connection);
+      this.#forgetRecord(key);
+      if (idle !== undefined) this.#announceForget({ ...record.connection, isn: record.isn });
+    }
+  }
+}
+
+/** Takes a connection out of the count. False if it was out already. */
+function close(record: Record): boolean {
+  if (record.closedMs) return false;
+  record.closedMs = Date.now();
+  record.backend.active--;
+  return true;
+}
+
+function toEntry(connection: Connection, splice: Splice): Entry {
+  return {
+    client: connection.client,
+    vip: connection.vip,
+    clientPort: connection.clientPort,
+    vipPort: connection.vipPort,
+    isn: splice.isn,
+    p0: splice.p0,
+    delta: splice.delta,
+    backend: splice.backendId,
+    owner: splice.owner,
+    createdMs: Number(splice.createdMs),
+  };
+}

@@ -1,0 +1,29 @@
+/** What user space counts; published as one metric with a label for each. `never…` stays zero in a healthy deployment. */
+export class Tally {
+  staleEvents = 0;
+  setups = 0;
+  spliced = 0;
+  adopted = 0;
+  relayed = 0;
+  strays = 0;
+  gateHeld = 0;
+  gateYielded = 0;
+  setAloneNoPeer = 0;
+  backendRefused = 0;
+  backendSilent = 0;
+  backendOldSocket = 0;
+  backendLacksOptions = 0;
+  answered = 0;
+  publishConflicts = 0;
+  peersSilent = 0;
+  recordsRefused = 0;
+  recordsMalformed = 0;
+  headsExpired = 0;
+  neverUnknownBackend = 0;
+
+  *entries(): Iterable<[Record<string, string>, number]> {
+    for (const [name, value] of Object.entries(this)) {
+      yield [{ event: name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`) }, value as number];
+    }
+  }
+}

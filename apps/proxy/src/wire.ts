@@ -1,0 +1,190 @@
+import {
+  add,
+  buildPacket,
+  deltaOf,
+  encodeOptions,
+  identityMac,
+  type RawSender,
+  TcpFlags,
+  toServerAck,
+} from '@resplice/dataplane';
+import type { ConnectionId, Entry } from '@resplice/protocol';
+import type { Backend } from './backends.ts';
+
+const { ACK, FIN, PSH, RST, SYN } = TcpFlags;
+
+/** What a client's SYN offered, read from the cookie. */
+export interface ClientOffer {
+  /** Largest segment that the client takes, bytes. */
+  mss: number;
+  /** 15: the option was not offered. */
+  windowScale: number;
+  sackPermitted: boolean;
+}
+
+/** Value of `windowScale` for "not offered". */
+export const NO_WINDOW_SCALE = 15;
+
+/** Bytes that the client sent, at their place in its sequence space, with the header fields that go with them. */
+export interface ClientBytes {
+  sequence: number;
+  /** Client space. */
+  acknowledgement: number;
+  /** The field as the client sent it. */
+  window: number;
+  payload: Uint8Array;
+  /** Whether the client's FIN follows. */
+  fin: boolean;
+}
+
+/** The packets that a proxy makes itself: SYNs to back ends in the client's name, held-back bytes, answers of its own. */
+export class Wire {
+  readonly #sender: RawSender;
+  readonly #self: { id: number; epoch: number };
+  readonly #macKey: Uint8Array;
+  readonly #mss: number;
+  readonly #into = new Uint8Array(65_535);
+  #flushScheduled = false;
+
+  /**
+   * @param macKey 16 bytes, shared with the back ends' agents
+   * @param mss largest segment towards back ends, bytes
+   */
+  constructor(sender: RawSender, self: { id: number; epoch: number }, macKey: Uint8Array, mss: number) {
+    this.#sender = sender;
+    this.#self = self;
+    this.#macKey = macKey;
+    this.#mss = mss;
+  }
+
+  /**
+   * Asks a back end for a connection in the client's name, with the client's own ISN and the cookie in the acknowledgement field
+   * (ARCHITECTURE §2.3).
+   *
+   * It goes out twice, back to back. The second SYN-ACK makes the back end's kernel discard the handshake's round-trip time, which
+   * is that of proxy and back end, not of the client 300 ms away: it would time out on every segment.
+   */
+  syn(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer): void {
+    const mac = identityMac(this.#macKey, {
+      clientIp: id.client,
+      backendIp: backend.address,
+      clientPort: id.clientPort,
+      backendPort: backend.port,
+      synIsn: id.isn,
+      p0,
+      proxyId: this.#self.id,
+      epoch: this.#self.epoch,
+      originalIsn: id.isn,
+      vip: id.vip,
+      vipPort: id.vipPort,
+    });
+    const options = encodeOptions({
+      mss: Math.min(offer.mss, this.#mss),
+      sackPermitted: offer.sackPermitted,
+      windowScale: offer.windowScale === NO_WINDOW_SCALE ? undefined : offer.windowScale,
+      identity: {
+        proxyId: this.#self.id,
+        epoch: this.#self.epoch,
+        originalIsn: id.isn,
+        vip: id.vip,
+        vipPort: id.vipPort,
+        mac,
+      },
+    });
+    const packet = buildPacket({
+      ...this.#towards(backend, id),
+      seq: id.isn,
+      ack: p0,
+      flags: SYN,
+      window: 65_535,
+      options,
+      into: this.#into,
+    });
+    this.#queue(packet);
+    this.#queue(packet);
+  }
+
+  /** Ends whatever the back end holds for this client's address and port. `seq` must be exactly what it expects next. */
+  reset(backend: Backend, id: ConnectionId, seq: number): void {
+    this.#queue(
+      buildPacket({ ...this.#towards(backend, id), seq, ack: 0, flags: RST, window: 0, into: this.#into }),
+    );
+  }
+
+  /** Delivers a client's bytes in its name, in segments that fit. Without bytes it is a bare ACK. */
+  deliver(backend: Backend, entry: Entry, bytes: ClientBytes): void {
+    const ack = toServerAck(bytes.acknowledgement, entry.delta);
+    const { payload } = bytes;
+    let offset = 0;
+    do {
+      const part = payload.subarray(offset, offset + this.#mss);
+      const last = offset + part.length === payload.length;
+      const push = last && payload.length > 0 ? PSH : 0;
+      this.#queue(
+        buildPacket({
+          ...this.#towards(backend, entry),
+          seq: add(bytes.sequence, offset),
+          ack,
+          flags: ACK | push | (last && bytes.fin ? FIN : 0),
+          window: bytes.window,
+          payload: part,
+          into: this.#into,
+        }),
+      );
+      offset += part.length;
+    } while (offset < payload.length);
+  }
+
+  /**
+   * Answers a request in the VIP's name and closes, without a back end and without state: if it is lost, the client repeats its
+   * request and is answered again.
+   *
+   * @param end sequence number behind the last byte that the client sent
+   */
+  answer(id: ConnectionId, p0: number, end: number, body: Uint8Array): void {
+    const mss = 536; // every client takes that
+    let seq = add(p0, 1);
+    for (let offset = 0; offset < body.length; offset += mss) {
+      const part = body.subarray(offset, offset + mss);
+      const last = offset + part.length === body.length;
+      this.#toClient(id, seq, end, ACK | PSH | (last ? FIN : 0), part);
+      seq = add(seq, part.length);
+    }
+  }
+
+  #toClient(id: ConnectionId, seq: number, ack: number, flags: number, payload: Uint8Array): void {
+    this.#queue(
+      buildPacket({
+        src: id.vip,
+        dst: id.client,
+        sport: id.vipPort,
+        dport: id.clientPort,
+        seq,
+        ack,
+        flags,
+        window: 512,
+        payload,
+        into: this.#into,
+      }),
+    );
+  }
+
+  #towards(backend: Backend, id: ConnectionId) {
+    return { src: id.client, dst: backend.address, sport: id.clientPort, dport: backend.port };
+  }
+
+  #queue(packet: Uint8Array): void {
+    this.#sender.queue(packet);
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#sender.flush();
+    });
+  }
+}
+
+/** The splice that a back end's SYN-ACK makes possible. */
+export function entryFrom(id: ConnectionId, p0: number, s0: number, backend: Backend, owner: number): Entry {
+  return { ...id, p0, delta: deltaOf(p0, s0), backend: backend.id, owner, createdMs: Date.now() };
+}
