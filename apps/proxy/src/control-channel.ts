@@ -50,6 +50,7 @@ export class ControlChannel {
   readonly #onRecord: (peer: number, record: ControlRecord) => void;
   #nextId = 0;
   #flushScheduled = false;
+  #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(options: ControlChannelOptions, socket: Socket) {
@@ -116,6 +117,7 @@ export class ControlChannel {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
     this.#socket.close();
   }
@@ -173,7 +175,7 @@ export class ControlChannel {
   }
 
   #sendBatch(peer: number, batch: Batch): void {
-    if (batch.length === 0) return;
+    if (batch.length === 0 || this.#closed) return;
     const datagram = this.#sealer.seal(batch.bytes.subarray(0, batch.length));
     batch.length = 0;
     // A datagram that is lost, here or on the way, is repeated or pulled: there is nothing to do about an error.

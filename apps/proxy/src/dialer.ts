@@ -28,13 +28,16 @@ interface Dial {
   resolve(result: DialResult): void;
 }
 
+/** The packets that dialling takes. */
+export type DialWire = Pick<Wire, 'syn' | 'reset'>;
+
 /** Opens back-end connections in the clients' names. */
 export class Dialer {
-  readonly #wire: Wire;
+  readonly #wire: DialWire;
   readonly #tally: Tally;
   readonly #dials = new Map<string, Dial>();
 
-  constructor(wire: Wire, tally: Tally) {
+  constructor(wire: DialWire, tally: Tally) {
     this.#wire = wire;
     this.#tally = tally;
   }

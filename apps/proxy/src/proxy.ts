@@ -142,7 +142,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       channel.close();
       await liveness.close();
       datapath.close();
-      sender.close();
+      wire.close();
     },
   };
 }

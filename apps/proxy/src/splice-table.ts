@@ -13,6 +13,9 @@ const REPLICA_LINGER_MS = 600_000;
 const SWEEP_BATCH = 500;
 const SWEEP_MS = 250;
 
+/** The kernel's map, as far as it is needed here. */
+export type KernelSplices = Pick<BpfMap<Connection, Splice>, 'get' | 'set' | 'delete' | 'entries'>;
+
 /** What user space remembers of an entry that the kernel holds. */
 interface Record {
   readonly connection: Connection;
@@ -35,7 +38,7 @@ export interface ConnectionView {
 
 /** The splices of this proxy: the kernel's map is the truth, this counts and tidies. */
 export class SpliceTable implements EntryStore {
-  readonly #map: BpfMap<Connection, Splice>;
+  readonly #map: KernelSplices;
   readonly #backends: Backends;
   readonly #tally: Tally;
   readonly #records = new Map<string, Record>();
@@ -45,7 +48,7 @@ export class SpliceTable implements EntryStore {
 
   /** Adopts whatever the map holds already: a daemon's restart loses no connection. */
   constructor(
-    map: BpfMap<Connection, Splice>,
+    map: KernelSplices,
     backends: Backends,
     tally: Tally,
     announceForget: (connection: ConnectionId) => void,

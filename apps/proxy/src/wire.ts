@@ -45,6 +45,7 @@ export class Wire {
   readonly #mss: number;
   readonly #into = new Uint8Array(65_535);
   #flushScheduled = false;
+  #closed = false;
 
   /**
    * @param macKey 16 bytes, shared with the back ends' agents
@@ -169,17 +170,24 @@ export class Wire {
     );
   }
 
+  /** Sends what is queued, and nothing after that. */
+  close(): void {
+    this.#sender.close();
+    this.#closed = true;
+  }
+
   #towards(backend: Backend, id: ConnectionId) {
     return { src: id.client, dst: backend.address, sport: id.clientPort, dport: backend.port };
   }
 
   #queue(packet: Uint8Array): void {
+    if (this.#closed) return;
     this.#sender.queue(packet);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
-      this.#sender.flush();
+      if (!this.#closed) this.#sender.flush();
     });
   }
 }

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
+import { Backends } from '../src/backends.ts';
+import { type Connection, type Splice, SpliceFlag } from '../src/layout.generated.ts';
+import { type KernelSplices, SpliceTable } from '../src/splice-table.ts';
+import { Tally } from '../src/tally.ts';
+
+const TUPLE = { client: 1, vip: 2, clientPort: 40_000, vipPort: 80 };
+const ENTRY: Entry = {
+  ...TUPLE,
+  isn: 10,
+  p0: 20,
+  delta: 30,
+  backend: 1,
+  owner: 2,
+  createdMs: 1_000_000,
+};
+
+/** The kernel's map, without a kernel. */
+class FakeMap implements KernelSplices {
+  readonly stored = new Map<string, [Connection, Splice]>();
+  get(key: Connection) {
+    return this.stored.get(tupleKey(key))?.[1];
+  }
+  set(key: Connection, value: Splice) {
+    this.stored.set(tupleKey(key), [key, value]);
+    return true;
+  }
+  delete(key: Connection) {
+    return this.stored.delete(tupleKey(key));
+  }
+  *entries() {
+    yield* this.stored.values();
+  }
+}
+
+let map: FakeMap;
+let backends: Backends;
+let forgotten: ConnectionId[];
+let table: SpliceTable;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setInterval', 'Date'], now: 1_000_000 });
+  map = new FakeMap();
+  backends = new Backends([
+    { name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 },
+    { name: 'backend-2', id: 2, address: '10.64.0.12', port: 8080 },
+  ]);
+  forgotten = [];
+  table = open();
+});
+
+afterEach(() => {
+  table.close();
+  mock.timers.reset();
+});
+
+function open(): SpliceTable {
+  return new SpliceTable(map, backends, new Tally(), connection => forgotten.push(connection));
+}
+
+const active = () => backends.all.map(backend => backend.active);
+
+/** As the kernel does on a packet. */
+function packet(ageMs: number): void {
+  const splice = map.get(ENTRY)!;
+  map.set(ENTRY, { ...splice, seenNs: process.hrtime.bigint() - BigInt(ageMs) * 1_000_000n });
+}
+
+test('an installed splice is found again as it was', () => {
+  assert.equal(table.install(ENTRY), true);
+  assert.deepEqual(table.find(ENTRY), ENTRY);
+  assert.deepEqual(active(), [1, 0]);
+});
+
+test('a splice to a back end that is not configured is not installed', () => {
+  assert.equal(table.install({ ...ENTRY, backend: 9 }), false);
+  assert.equal(table.find(ENTRY), undefined);
+});
+
+test('closing takes it out of the count once, and out of the list; packets still find it', () => {
+  table.install(ENTRY);
+  assert.deepEqual(table.closed(TUPLE), { ...TUPLE, isn: 10 });
+  assert.equal(table.closed(TUPLE), undefined);
+  table.closing(ENTRY);
+  assert.deepEqual(active(), [0, 0]);
+  assert.deepEqual([...table.views(10)], []);
+  assert.ok(table.find(ENTRY));
+});
+
+test('a port that is used again counts for its new back end only', () => {
+  table.install(ENTRY);
+  table.install({ ...ENTRY, isn: 11, backend: 2 });
+  assert.deepEqual(active(), [0, 1]);
+  table.closing(ENTRY); // of the former connection: late
+  assert.deepEqual(active(), [0, 1]);
+});
+
+test('a restarted daemon finds its splices in the kernel, closed ones as closed', () => {
+  table.install(ENTRY);
+  table.install({ ...ENTRY, clientPort: 40_001 });
+  map.set(
+    { ...ENTRY, clientPort: 40_001 },
+    { ...map.get({ ...ENTRY, clientPort: 40_001 })!, flags: SpliceFlag.SPLICE_CLOSED },
+  );
+  for (const backend of backends.all) backend.active = 0;
+  const successor = open();
+  assert.equal(successor.size, 2);
+  assert.deepEqual(active(), [1, 0]);
+  assert.equal([...successor.views(10)].length, 1);
+  successor.close();
+});
+
+test('closed and silent for a minute: forgotten, and the peers are told', () => {
+  table.install(ENTRY);
+  packet(0);
+  table.closed(ENTRY);
+  mock.timers.tick(59_000);
+  assert.equal(map.stored.size, 1);
+  packet(61_000);
+  mock.timers.tick(2_000);
+  assert.equal(map.stored.size, 0);
+  assert.equal(table.size, 0);
+  assert.deepEqual(
+    forgotten.map(({ isn }) => isn),
+    [10],
+  );
+});
+
+test('half-closed, but the other half goes on: kept', () => {
+  table.install(ENTRY);
+  table.closed(ENTRY);
+  packet(1_000);
+  mock.timers.tick(90_000);
+  assert.equal(map.stored.size, 1);
+  table.forget(ENTRY); // a peer that sees none of its packets
+  assert.equal(map.stored.size, 1);
+});
+
+test('what the kernel has evicted no longer counts', () => {
+  table.install(ENTRY);
+  map.delete(ENTRY);
+  mock.timers.tick(1_000);
+  assert.deepEqual(active(), [0, 0]);
+  assert.equal(table.size, 0);
+});
+
+test('the list holds the newest first, and no more than asked', () => {
+  for (let i = 0; i < 5; i++) table.install({ ...ENTRY, clientPort: 40_000 + i, createdMs: 1000 + i });
+  assert.deepEqual(
+    [...table.views(3)].map(view => view.connection.clientPort),
+    [40_004, 40_003, 40_002],
+  );
+});
