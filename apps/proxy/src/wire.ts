@@ -172,6 +172,7 @@ export class Wire {
 
   /** Sends what is queued, and nothing after that. */
   close(): void {
+    this.#sender.flush();
     this.#sender.close();
     this.#closed = true;
   }

@@ -1,0 +1,27 @@
+import { LabError } from '@resplice/engines';
+
+/** @throws LabError usage unless there are `least` to `most` positional arguments */
+export function requirePositionals(
+  positionals: readonly string[],
+  least: number,
+  most: number,
+  usage: string,
+): void {
+  if (positionals.length < least || positionals.length > most) throw new LabError('usage', `usage: ${usage}`);
+}
+
+/** @throws LabError usage unless `text` is a whole number within the bounds */
+export function wholeNumber(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least || value > most) {
+    throw new LabError('usage', `${option}: "${text}" is not a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+/** For options of which more values will come. @throws LabError usage, saying which exist today */
+export function oneOf(option: string, text: string, known: readonly string[]): void {
+  if (!known.includes(text)) {
+    throw new LabError('usage', `${option}: "${text}" does not exist yet; there is: ${known.join(', ')}`);
+  }
+}

@@ -1,0 +1,54 @@
+import {
+  type Engine,
+  type FaultReport,
+  LabError,
+  NetnsEngine,
+  requireRoot,
+  type Watcher,
+} from '@resplice/engines';
+import { defineCommand } from '../command.ts';
+import { exitCode } from '../exit-code.ts';
+import { printJson, showProgress } from '../output.ts';
+import { withStopSignal } from '../stop-signal.ts';
+
+const usage = './resplice fault crash|cut|restart TARGET, or: ./resplice fault heal [TARGET]';
+
+type Fault = (engine: Engine, target: string, watcher: Watcher) => Promise<FaultReport>;
+
+const withTarget: Readonly<Record<string, Fault>> = {
+  crash: (engine, target) => engine.crash(target),
+  cut: (engine, target) => engine.cut(target),
+  restart: (engine, target, watcher) => engine.restart(target, watcher),
+};
+
+/** @throws LabError usage */
+function faultFrom([kind, target, ...more]: readonly string[]): (
+  engine: Engine,
+  watcher: Watcher,
+) => Promise<FaultReport> {
+  if (!kind || more.length > 0) throw new LabError('usage', `usage: ${usage}`);
+  if (kind === 'heal') return (engine, watcher) => engine.heal(target, watcher);
+  const fault = Object.hasOwn(withTarget, kind) ? withTarget[kind] : undefined;
+  if (!fault) {
+    const kinds = [...Object.keys(withTarget), 'heal'].join(', ');
+    throw new LabError('usage', `fault: "${kind}" does not exist yet; there is: ${kinds}`);
+  }
+  if (!target) throw new LabError('usage', `usage: ./resplice fault ${kind} TARGET`);
+  return (engine, watcher) => fault(engine, target, watcher);
+}
+
+export const command = defineCommand({
+  name: 'fault',
+  synopsis: 'crash|cut|restart TARGET | heal [TARGET]',
+  summary: 'Break COMPONENT or COMPONENT/PROCESS, or undo it; prints when it had taken effect.',
+  options: {},
+  async run({ positionals }) {
+    const fault = faultFrom(positionals);
+    requireRoot();
+    const report = await withStopSignal(signal =>
+      fault(new NetnsEngine(), { signal, progress: showProgress }),
+    );
+    printJson(report);
+    return exitCode.pass;
+  },
+});

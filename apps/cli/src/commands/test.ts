@@ -1,0 +1,36 @@
+import { LabError, NetnsEngine, requireMachine } from '@resplice/engines';
+import { requirePositionals } from '../arguments.ts';
+import { defineCommand } from '../command.ts';
+import { exitCode } from '../exit-code.ts';
+import { runChecks } from '../static-checks.ts';
+import { isGreen, sum, summaryLine } from '../test-count.ts';
+import { narrowPlan, wholePlan } from '../test-plan.ts';
+import { runTests } from '../test-run.ts';
+
+const unitTimeoutMs = 180_000;
+const endToEndTimeoutMs = 900_000;
+
+export const command = defineCommand({
+  name: 'test',
+  synopsis: '[PATTERN]',
+  summary: 'Run every check and test, or those whose file (else whose own name) holds PATTERN.',
+  options: {},
+  async run({ positionals }) {
+    requirePositionals(positionals, 0, 1, './resplice test [PATTERN]');
+    requireMachine();
+    const [pattern] = positionals;
+    const plan = pattern === undefined ? wholePlan() : narrowPlan(wholePlan(), pattern);
+    if (plan.endToEnd.length > 0 && new NetnsEngine().isThere()) {
+      throw new LabError('usage', 'the end-to-end tests need the lab for themselves; first: ./resplice down');
+    }
+    const { namePattern } = plan;
+    const counts = [
+      await runChecks(plan.checks),
+      await runTests({ files: plan.unit, concurrency: 2, timeoutMs: unitTimeoutMs, namePattern }),
+      await runTests({ files: plan.endToEnd, concurrency: 1, timeoutMs: endToEndTimeoutMs, namePattern }),
+    ];
+    const total = sum(counts);
+    process.stdout.write(`${summaryLine(total)}\n`);
+    return isGreen(total, process.env.CI === 'true') ? exitCode.pass : exitCode.fail;
+  },
+});

@@ -1,0 +1,58 @@
+import type { ComponentStatus, LabStatus } from '@resplice/engines';
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const columns = rows[0]?.length ?? 0;
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(...rows.map(row => row[column]!.length)),
+  );
+  return rows.map(row =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function row(component: ComponentStatus, connections: LabStatus['connections']): string[] {
+  const { name, role, state, addresses, processes, faults } = component;
+  const carried = connections.filter(each => each[role as 'proxy' | 'backend'] === name).length;
+  return [
+    name,
+    state,
+    addresses.join(' '),
+    Object.entries(processes)
+      .map(([process, pid]) => `${process}:${pid}`)
+      .join(' ') || '-',
+    role === 'proxy' || role === 'backend' ? String(carried) : '-',
+    faults.map(({ kind, target }) => `${kind} ${target}`).join(', '),
+  ];
+}
+
+/** The lab for people; shared by `status` and by the live view of `up`. */
+export function labTable(status: LabStatus): string[] {
+  const { engine, arm, link, vip, client, components, connections } = status;
+  return [
+    `${arm} on the ${engine} engine, link ${link.name}: ${vip.url} from netns ${client.netns}`,
+    '',
+    ...table([
+      ['COMPONENT', 'STATE', 'ADDRESSES', 'PROCESSES', 'CONNECTIONS', 'FAULTS'],
+      ...components.map(component => row(component, connections)),
+    ]),
+  ];
+}
+
+const mostConnections = 20;
+
+/** The newest connections, for people. */
+export function connectionTable({ connections }: LabStatus): string[] {
+  if (connections.length === 0) return ['no connections'];
+  const shown = connections.slice(0, mostConnections);
+  const more = connections.length - shown.length;
+  return [
+    ...table([
+      ['CLIENT', 'PROXY', 'BACK END', 'FAILOVERS'],
+      ...shown.map(({ client, proxy, backend, failovers }) => [client, proxy, backend, String(failovers)]),
+    ]),
+    ...(more > 0 ? [`and ${more} older ones`] : []),
+  ];
+}

@@ -1,0 +1,61 @@
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const repository = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A tool that counts as one test: it passes when it exits 0. */
+export interface StaticCheck {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+}
+
+export interface TestPlan {
+  readonly checks: readonly StaticCheck[];
+  /** Beside each other, two at a time. */
+  readonly unit: readonly string[];
+  /** One after the other: they bring the one lab up. */
+  readonly endToEnd: readonly string[];
+  /** Only tests with this in their name; undefined: all. */
+  readonly namePattern: string | undefined;
+}
+
+function tool(name: string): string {
+  return join(repository, 'node_modules/.bin', name);
+}
+
+const checks: readonly StaticCheck[] = [
+  { name: 'biome', command: [tool('biome'), 'check', '.'] },
+  { name: 'tsc', command: [tool('tsc'), '--noEmit'] },
+  {
+    name: 'bpf objects are fresh',
+    command: [process.execPath, 'packages/dataplane/src/build.ts', '--check'],
+  },
+];
+
+function files(...patterns: string[]): string[] {
+  return globSync(patterns, { cwd: repository })
+    .filter(file => !file.includes('node_modules'))
+    .sort();
+}
+
+export function wholePlan(): TestPlan {
+  return {
+    checks,
+    unit: files('{packages,apps,infra}/*/test/**/*.test.ts'),
+    endToEnd: files('e2e/**/*.test.ts'),
+    namePattern: undefined,
+  };
+}
+
+/** Those files and checks whose name holds the pattern; when there is none, the tests whose name does, in all files. */
+export function narrowPlan(plan: TestPlan, pattern: string): TestPlan {
+  const narrowed = {
+    checks: plan.checks.filter(({ name }) => name.includes(pattern)),
+    unit: plan.unit.filter(file => file.includes(pattern)),
+    endToEnd: plan.endToEnd.filter(file => file.includes(pattern)),
+    namePattern: undefined,
+  };
+  const found = narrowed.checks.length + narrowed.unit.length + narrowed.endToEnd.length > 0;
+  return found ? narrowed : { ...plan, checks: [], namePattern: pattern };
+}

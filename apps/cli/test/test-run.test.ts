@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { TestCount } from '../src/test-count.ts';
+import { repository } from '../src/test-plan.ts';
+
+const runner = fileURLToPath(new URL('fixtures/run-tests.ts', import.meta.url));
+
+/** Runs these test files in a process of its own, as the CLI does. */
+function countsOf(files: Readonly<Record<string, string>>, namePattern?: string): TestCount {
+  const directory = mkdtempSync(join(tmpdir(), 'resplice-run-'));
+  try {
+    for (const [name, source] of Object.entries(files)) {
+      writeFileSync(join(directory, name), `import { test } from 'node:test';\n${source}`);
+    }
+    const run = {
+      files: Object.keys(files).map(name => relative(repository, join(directory, name))),
+      concurrency: 2,
+      timeoutMs: 10_000,
+      namePattern,
+    };
+    const { stderr } = spawnSync(process.execPath, [runner, JSON.stringify(run)], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    return JSON.parse(stderr.trim().split('\n').at(-1)!);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+suite('the test runner', () => {
+  test('counts over all files: passes, failures, skips and todos', () => {
+    const counts = countsOf({
+      'a.test.ts': `test('a', () => {}); test('b', () => { throw new Error('no'); });`,
+      'b.test.ts': `test('c', () => {}); test('d', { skip: true }, () => {}); test.todo('e');`,
+    });
+    assert.deepEqual(counts, { passed: 2, failed: 1, skipped: 2 });
+  });
+
+  test('a file that cannot even be loaded is a failure', () => {
+    assert.equal(
+      countsOf({ 'a.test.ts': `test('a', () => {`, 'b.test.ts': `test('b', () => {});` }).failed,
+      1,
+    );
+  });
+
+  test('a file that exits in the middle is a failure', () => {
+    assert.ok(
+      countsOf({ 'a.test.ts': `test('a', () => {}); test('b', () => process.exit(3));` }).failed >= 1,
+    );
+  });
+
+  test('a name pattern is taken literally', () => {
+    const counts = countsOf({ 'a.test.ts': `test('a (1)', () => {}); test('a 1', () => {});` }, '(1)');
+    assert.deepEqual(counts, { passed: 1, failed: 0, skipped: 0 });
+  });
+});

@@ -1,0 +1,38 @@
+/** Builds the demonstration site; `main.ts` makes it listen. */
+import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify';
+import { downloads } from './routes/downloads.ts';
+import { probes } from './routes/probes.ts';
+import { site } from './routes/site.ts';
+import { uploads } from './routes/uploads.ts';
+
+export interface DemoOptions {
+  /** This back end's name, as `/whoami` tells it. */
+  readonly backend: string;
+  readonly logger?: FastifyServerOptions['logger'];
+}
+
+/** How long an idle connection stays: longer than any pause in a demonstration. */
+const KEEP_ALIVE_MS = 600_000;
+
+export function buildDemo({ backend, logger = false }: DemoOptions): FastifyInstance {
+  const app = Fastify({
+    logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // Requests may take as long as they like: faults are injected into them, and tests pause them.
+    http: { headersTimeout: 0 },
+    requestTimeout: 0,
+    connectionTimeout: 0,
+    forceCloseConnections: true,
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    exposeHeadRoutes: false,
+  });
+  // Bodies are streams here, whatever their type: nothing is ever collected in memory.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  void app.register(site);
+  void app.register(downloads);
+  void app.register(uploads);
+  void app.register(probes, { backend });
+  return app;
+}

@@ -1,0 +1,91 @@
+/** Proxies that come back: connections move to them again, and the next fault finds them there. */
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import type { ClientConnection } from './fixtures/client.ts';
+import { breakServingProxy } from './fixtures/drill.ts';
+import { Lab, labTest } from './fixtures/lab.ts';
+import { waitFor } from './fixtures/wait.ts';
+
+const PACE = 40e6;
+const BUFFER = 131_072;
+
+let lab: Lab;
+before(async () => {
+  lab = await Lab.up();
+});
+after(() => lab?.down());
+const theLab = (): Lab => lab;
+
+function passes(connection: ClientConnection, proxy: string): Promise<unknown> {
+  return waitFor(`${connection.local} to pass ${proxy}`, 5000, async () => {
+    return (await lab.connection(connection.local)).proxy === proxy;
+  });
+}
+
+/** Packets from back ends that a proxy has passed on to clients. */
+async function passedOn(proxy: string): Promise<number> {
+  return (await lab.component(proxy)).metrics['packets_total.back_passed'] ?? Number.NaN;
+}
+
+labTest('both directions of a connection pass the proxy that status names', theLab, async () => {
+  const client = await lab.client();
+  const connection = await client.connect({ ...lab.site, bufferBytes: BUFFER });
+  const transfer = connection.request({ path: '/bytes/100000000', patternFrom: 0, bytesPerSecond: PACE });
+  await transfer.received(1_000_000);
+  const { proxy } = await lab.connection(connection.local);
+  const other = proxy === 'proxy-1' ? 'proxy-2' : 'proxy-1';
+  const before = [await passedOn(proxy), await passedOn(other)] as const;
+  await transfer.done;
+  const own = (await passedOn(proxy)) - before[0];
+  const others = (await passedOn(other)) - before[1];
+  assert.ok(own > 500, `${proxy} passed on only ${own} packets of some tens of megabytes`);
+  assert.ok(others < own / 10, `${other} passed on ${others} packets, ${proxy} ${own}`);
+  await connection.close();
+});
+
+for (const fault of ['crash', 'cut'] as const) {
+  labTest(
+    `a download moves away at the ${fault} of its proxy, and back when that is healed`,
+    theLab,
+    async t => {
+      const bytes = 400_000_000;
+      const client = await lab.client();
+      const connection = await client.connect({ ...lab.site, bufferBytes: BUFFER });
+      const transfer = connection.request({ path: `/bytes/${bytes}`, patternFrom: 0, bytesPerSecond: PACE });
+      await transfer.received(10_000_000);
+      const { proxy } = await breakServingProxy(lab, fault, connection);
+      await passes(connection, proxy === 'proxy-1' ? 'proxy-2' : 'proxy-1');
+      await lab.heal();
+      await passes(connection, proxy);
+      const { received } = transfer.progress;
+      assert.ok(received < bytes, 'inconclusive: the download was over before its proxy was back');
+      const exchange = await transfer.done;
+      assert.deepEqual([exchange.received, exchange.firstDifference], [bytes, -1]);
+      t.diagnostic(`back after ${received} bytes; longest stall ${exchange.longestStallMs.toFixed(0)} ms`);
+      await connection.close();
+    },
+  );
+}
+
+labTest('one connection outlives four faults, one after the other', theLab, async t => {
+  const bytes = 2 ** 30;
+  const client = await lab.client();
+  const connection = await client.connect({ ...lab.site, bufferBytes: BUFFER });
+  const transfer = connection.request({ path: `/bytes/${bytes}`, patternFrom: 0, bytesPerSecond: PACE });
+  await transfer.received(5_000_000);
+  for (const fault of ['crash', 'cut', 'crash', 'cut'] as const) {
+    const { proxy } = await breakServingProxy(lab, fault, connection);
+    await passes(connection, proxy === 'proxy-1' ? 'proxy-2' : 'proxy-1');
+    await lab.heal();
+  }
+  const { received } = transfer.progress;
+  assert.ok(received < bytes, 'inconclusive: the download was over before the last fault');
+  const exchange = await transfer.done;
+  assert.deepEqual([exchange.received, exchange.firstDifference], [bytes, -1]);
+  t.diagnostic(
+    `the last fault was over at ${received} bytes; longest stall ${exchange.longestStallMs.toFixed(0)} ms`,
+  );
+  const again = await connection.request({ path: '/whoami' }).done;
+  assert.equal(JSON.parse(again.text!).client.port, Number(connection.local.split(':')[1]));
+  await connection.close();
+});

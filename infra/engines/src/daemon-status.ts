@@ -1,0 +1,56 @@
+/** What the daemons' `/status` tells us, as far as the lab reads it. All of it is optional: a daemon may be young. */
+export interface DaemonStatus {
+  readonly ready: boolean;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly connections: readonly ProxyConnection[];
+  readonly backends: readonly { readonly name: string; readonly up: boolean }[];
+  readonly peers: readonly { readonly name: string; readonly live: boolean }[];
+  readonly table: SlotTable | undefined;
+  /** Agents: does the back end's application accept connections? */
+  readonly accepting: boolean | undefined;
+}
+
+export interface ProxyConnection {
+  readonly client: string;
+  readonly vip: string;
+  readonly backend: string;
+  readonly owner: string;
+  readonly ageMs: number;
+}
+
+export interface SlotTable {
+  readonly live: readonly string[];
+  readonly seed: number;
+  readonly slots: readonly number[];
+  readonly proxies: readonly string[];
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function list<T>(value: unknown): readonly T[] {
+  return Array.isArray(value) ? (value as T[]) : [];
+}
+
+function numbers(value: unknown): Record<string, number> {
+  const entries = Object.entries(record(value));
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+}
+
+export function readDaemonStatus(body: unknown): DaemonStatus {
+  const status = record(body);
+  const table = record(status.table);
+  const { accepting } = record(status.app);
+  return {
+    ready: status.ready === true,
+    metrics: numbers(status.metrics),
+    connections: list(status.connections),
+    backends: list(status.backends),
+    peers: list(status.peers),
+    table: Array.isArray(table.slots) && Array.isArray(table.live) ? (status.table as SlotTable) : undefined,
+    accepting: typeof accepting === 'boolean' ? accepting : undefined,
+  };
+}

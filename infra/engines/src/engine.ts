@@ -1,0 +1,62 @@
+import type { BackendCommand } from './lab-state.ts';
+import type { LabStatus } from './lab-status.ts';
+
+export interface UpOptions {
+  readonly proxies: number;
+  readonly backends: number;
+  /** Null: the built-in demo site. */
+  readonly backendCommand: BackendCommand | null;
+}
+
+/** How a caller follows a long operation, and stops it. */
+export interface Watcher {
+  readonly signal?: AbortSignal;
+  /** One line for people. */
+  readonly progress?: (line: string) => void;
+}
+
+export interface FaultReport {
+  readonly kind: 'crash' | 'cut' | 'restart' | 'heal';
+  /** Null: the whole lab was healed. */
+  readonly target: string | null;
+  /** Epoch milliseconds when the fault had taken effect; of a restart its crash, of a heal the last thing undone. */
+  readonly at: number;
+  /** Epoch milliseconds when everything was found healthy again, of a restart or heal. */
+  readonly healthyAt?: number;
+}
+
+export interface LogFile {
+  readonly component: string;
+  readonly process: string;
+  readonly path: string;
+}
+
+/**
+ * A way to build the lab on a machine. Nothing stays resident: every call finds the lab as it is.
+ * Targets are `COMPONENT` or `COMPONENT/PROCESS`. All calls but `up` and `down` throw a LabError `not-up` when there
+ * is no lab, and one of `usage` when they are asked for something that does not exist.
+ */
+export interface Engine {
+  readonly name: 'netns';
+  /**
+   * Builds the lab and returns once it is healthy; otherwise takes it down again and throws:
+   * LabError already-up, capability, unhealthy (after 60 s, or at once when a daemon has died), interrupted.
+   */
+  up(options: UpOptions, watcher?: Watcher): Promise<void>;
+  /** Leaves nothing behind, whatever it finds. @returns false when there was nothing */
+  down(): Promise<boolean>;
+  /** The command line that runs `command` in the component's place. */
+  commandIn(component: string, command: readonly string[]): readonly [string, ...string[]];
+  crash(target: string): Promise<FaultReport>;
+  cut(target: string): Promise<FaultReport>;
+  /** Returns when healthy. @throws LabError unhealthy after 30 s */
+  restart(target: string, watcher?: Watcher): Promise<FaultReport>;
+  /** Undoes every fault of the target, or of all; returns when healthy. @throws LabError unhealthy after 30 s */
+  heal(target?: string, watcher?: Watcher): Promise<FaultReport>;
+  /** Undefined when no lab is up, `starting` while one is on its way. */
+  status(): Promise<LabStatus | 'starting' | undefined>;
+  /** Is there a lab, be it on its way? Cheap. */
+  isThere(): boolean;
+  /** The logs of a target, or of all; a file need not exist yet. */
+  logs(target?: string): readonly LogFile[];
+}

@@ -1,0 +1,10 @@
+export { requireMachine, requireRoot } from './capabilities.ts';
+export { CommandError, command } from './command.ts';
+export type { Connection } from './connections.ts';
+export type * from './engine.ts';
+export { LabError, type LabErrorCode } from './errors.ts';
+export type { BackendCommand, Fault } from './lab-state.ts';
+export type { ComponentState, ComponentStatus, LabStatus } from './lab-status.ts';
+export { NetnsEngine, type NetnsEngineOptions } from './netns-engine.ts';
+export { labPlace, type Place, placeNamed } from './place.ts';
+export { ownPrograms, type Programs } from './programs.ts';

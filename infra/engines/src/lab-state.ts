@@ -1,0 +1,71 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { buildTopology, type Topology } from '@resplice/topology';
+import type { Place } from './place.ts';
+import type { ProcessIdentity } from './process-table.ts';
+
+/** The user's own command, with all that it needs to be started again from another shell. */
+export interface BackendCommand {
+  readonly command: string;
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface Fault {
+  readonly kind: 'crash' | 'cut';
+  /** `proxy-1` or `proxy-1/proxy` */
+  readonly target: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+/** What `lab.json` remembers between two CLI calls; nothing of the lab stays resident. */
+export interface LabState {
+  readonly version: 1;
+  /** `starting` until the lab was healthy for the first time. */
+  phase: 'starting' | 'up';
+  /** Who is bringing it up. */
+  readonly startedBy: ProcessIdentity;
+  readonly startedAt: number;
+  readonly proxies: number;
+  readonly backends: number;
+  readonly backendCommand: BackendCommand | null;
+  /** component → process → who was started last; it may be dead. */
+  processes: Record<string, Record<string, ProcessIdentity>>;
+  faults: Fault[];
+}
+
+export function topologyOf({ proxies, backends, backendCommand }: LabState): Topology {
+  return buildTopology({ proxies, backends, site: backendCommand ? 'command' : 'demo' });
+}
+
+/** Undefined when there is no lab, or none that this version can read. */
+export function readLabState({ labFile }: Place): LabState | undefined {
+  try {
+    const state = JSON.parse(readFileSync(labFile, 'utf8')) as LabState;
+    return state.version === 1 ? state : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Call it under the lab's lock. Readers need none: they see the old file or the new one, never a half. */
+export function writeLabState({ labFile }: Place, state: LabState): void {
+  const next = `${labFile}.next`;
+  // The back-end command's environment may hold secrets.
+  writeFileSync(next, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  renameSync(next, labFile);
+}
+
+export function componentOf(target: string): string {
+  return target.split('/', 1)[0]!;
+}
+
+/** Any fault on the component or on one of its processes. */
+export function isFaulted({ faults }: LabState, component: string): boolean {
+  return faults.some(fault => componentOf(fault.target) === component);
+}
+
+export function hasFault({ faults }: LabState, kind: Fault['kind'], target: string): boolean {
+  return faults.some(fault => fault.kind === kind && fault.target === target);
+}

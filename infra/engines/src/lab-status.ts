@@ -1,0 +1,79 @@
+import type { Role } from '@resplice/topology';
+import { type Connection, connectionsOf } from './connections.ts';
+import { type HostInspection, inspect } from './inspection.ts';
+import type { Lab } from './lab.ts';
+import { componentOf, type Fault, hasFault } from './lab-state.ts';
+import { netnsOf } from './place.ts';
+
+export type ComponentState = 'up' | 'degraded' | 'down';
+
+export interface ComponentStatus {
+  readonly name: string;
+  readonly role: Role;
+  readonly state: ComponentState;
+  readonly netns: string;
+  readonly addresses: readonly string[];
+  /** Those that run, by name. */
+  readonly processes: Readonly<Record<string, number>>;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Faults made and not healed: on the component, or on `component/process`. */
+  readonly faults: readonly Pick<Fault, 'kind' | 'target'>[];
+}
+
+export interface LabStatus {
+  readonly state: 'up';
+  readonly engine: 'netns';
+  readonly arm: 'resplice';
+  readonly link: {
+    readonly name: string;
+    readonly emulator: string;
+    readonly rttMs: number;
+    readonly rateMbit: number | null;
+    readonly lossPercent: number;
+  };
+  readonly vip: { readonly address: string; readonly port: number; readonly url: string };
+  readonly client: { readonly netns: string };
+  readonly components: readonly ComponentStatus[];
+  readonly connections: readonly Connection[];
+}
+
+function stateOf({ state }: Lab, { host, processes }: HostInspection): ComponentState {
+  if (hasFault(state, 'crash', host.name)) return 'down';
+  const running = processes.filter(each => each.pid !== undefined);
+  if (processes.length > 0 && running.length === 0) return 'down';
+  const sound = processes.every(each => each.reason === undefined) && !hasFault(state, 'cut', host.name);
+  return sound ? 'up' : 'degraded';
+}
+
+function componentStatus(lab: Lab, inspection: HostInspection): ComponentStatus {
+  const { host, processes } = inspection;
+  const pids = processes.flatMap(({ process, pid }) => (pid === undefined ? [] : [[process.name, pid]]));
+  return {
+    name: host.name,
+    role: host.role,
+    state: stateOf(lab, inspection),
+    netns: netnsOf(lab.place, host.name),
+    addresses: host.interfaces.map(each => each.address),
+    processes: Object.fromEntries(pids),
+    metrics: Object.assign({}, ...processes.map(each => each.status?.metrics ?? {})),
+    faults: lab.state.faults
+      .filter(({ target }) => componentOf(target) === host.name)
+      .map(({ kind, target }) => ({ kind, target })),
+  };
+}
+
+/** The lab as `status --json` shows it (CLI.md). */
+export async function statusOf(lab: Lab): Promise<LabStatus> {
+  const inspections = await inspect(lab);
+  const { vip } = lab.topology;
+  return {
+    state: 'up',
+    engine: 'netns',
+    arm: 'resplice',
+    link: { name: 'lan', emulator: 'none', rttMs: 0, rateMbit: null, lossPercent: 0 },
+    vip,
+    client: { netns: netnsOf(lab.place, 'client-1') },
+    components: inspections.map(inspection => componentStatus(lab, inspection)),
+    connections: await connectionsOf(lab.topology, inspections),
+  };
+}

@@ -1,0 +1,49 @@
+import { type Host, type HostProcess, hostNamed, type Topology } from '@resplice/topology';
+import { LabError, notUp } from './errors.ts';
+import { componentOf, type LabState, readLabState, topologyOf } from './lab-state.ts';
+import type { Place } from './place.ts';
+
+/** A lab that exists, as its file describes it at this moment. */
+export interface Lab {
+  readonly place: Place;
+  readonly state: LabState;
+  readonly topology: Topology;
+}
+
+export function findLab(place: Place): Lab | undefined {
+  const state = readLabState(place);
+  return state && { place, state, topology: topologyOf(state) };
+}
+
+/** @throws LabError not-up */
+export function requireLab(place: Place): Lab {
+  const lab = findLab(place);
+  if (lab?.state.phase !== 'up') throw notUp();
+  return lab;
+}
+
+/** @throws LabError usage, naming the components that exist */
+export function requireHost({ topology }: Lab, name: string): Host {
+  const host = hostNamed(topology, name);
+  if (host) return host;
+  const names = topology.hosts.map(each => each.name).join(', ');
+  throw new LabError('usage', `no component is named "${name}"; there are ${names}`);
+}
+
+export interface Target {
+  readonly host: Host;
+  /** Undefined: the whole component. */
+  readonly process: HostProcess | undefined;
+}
+
+/** Reads `COMPONENT` or `COMPONENT/PROCESS`. @throws LabError usage, naming what exists */
+export function requireTarget(lab: Lab, target: string): Target {
+  const component = componentOf(target);
+  const host = requireHost(lab, component);
+  if (target === component) return { host, process: undefined };
+  const name = target.slice(component.length + 1);
+  const found = host.processes.find(each => each.name === name);
+  if (found) return { host, process: found };
+  const names = host.processes.map(each => each.name).join(', ') || 'none';
+  throw new LabError('usage', `${component} has no process named "${name}"; there is ${names}`);
+}

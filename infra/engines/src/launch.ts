@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { daemonConfig, type Host, type HostProcess, type Topology } from '@resplice/topology';
+import { searchPath } from './command.ts';
+import type { BackendCommand } from './lab-state.ts';
+import { componentDirectoryOf, netnsPathOf, type Place, pinDirectoryOf, processFilesOf } from './place.ts';
+import { type ProcessIdentity, processEntry } from './process-table.ts';
+import type { Programs } from './programs.ts';
+
+export interface LaunchContext {
+  readonly place: Place;
+  readonly topology: Topology;
+  readonly programs: Programs;
+  readonly backendCommand: BackendCommand | null;
+}
+
+/**
+ * Runs a site for ever: started again one second after each exit. It leads a session of its own, so that a crash
+ * takes it along with the site.
+ */
+const keeper = `while :; do
+  "$@"
+  echo "resplice: exited with $?, starting again in one second" >&2
+  sleep 1
+done`;
+
+interface Launch {
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly directory: string;
+}
+
+function ownEnvironment(): Record<string, string> {
+  return { PATH: searchPath(), HOME: process.env.HOME ?? '/root', LANG: 'C.UTF-8' };
+}
+
+function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host, what: HostProcess): Launch {
+  if (what.kind === 'daemon') {
+    const { config } = processFilesOf(place, host.name, what.name);
+    return {
+      args: [process.execPath, programs(what.app), '--config', config],
+      environment: ownEnvironment(),
+      directory: '/',
+    };
+  }
+  const kept = (...command: string[]) => ['sh', '-c', keeper, 'resplice-keeper', ...command];
+  if (what.name === 'demo') {
+    return {
+      args: kept(process.execPath, programs('demo')),
+      environment: { ...ownEnvironment(), ...what.environment },
+      directory: '/',
+    };
+  }
+  if (!backendCommand) throw new Error(`${host.name}/${what.name}: no back-end command is known`);
+  return {
+    args: kept('sh', '-c', backendCommand.command),
+    environment: { ...backendCommand.environment, ...what.environment },
+    directory: backendCommand.directory,
+  };
+}
+
+function writeConfig({ place, topology }: LaunchContext, host: Host, what: HostProcess): void {
+  if (what.kind !== 'daemon') return;
+  const { config, socket } = processFilesOf(place, host.name, what.name);
+  const content = daemonConfig(topology, host, what, {
+    keyFile: place.keyFile,
+    pinDirectory: pinDirectoryOf(place, host.name),
+    adminSocket: socket,
+  });
+  writeFileSync(config, `${JSON.stringify(content, null, 2)}\n`);
+}
+
+/**
+ * Starts one process in its host's place, in a session of its own, its output appended to its log.
+ * @returns who it is; `nsenter` becomes the program, so its pid is the program's
+ */
+export async function launch(
+  context: LaunchContext,
+  host: Host,
+  what: HostProcess,
+): Promise<ProcessIdentity> {
+  const { place } = context;
+  mkdirSync(componentDirectoryOf(place, host.name), { recursive: true });
+  writeConfig(context, host, what);
+  const { args, environment, directory } = launchOf(context, host, what);
+  const log = openSync(processFilesOf(place, host.name, what.name).log, 'a');
+  try {
+    const child = spawn('nsenter', [`--net=${netnsPathOf(place, host.name)}`, '--', ...args], {
+      cwd: directory,
+      env: environment,
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', cause =>
+        reject(new Error(`${host.name}/${what.name} cannot be started in ${directory}`, { cause })),
+      );
+    });
+    child.unref();
+    const entry = processEntry(child.pid!);
+    // Gone already: the start time no longer matters, the pid is for the log.
+    return { pid: child.pid!, startTime: entry?.startTime ?? 0 };
+  } finally {
+    closeSync(log);
+  }
+}

@@ -1,0 +1,250 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { buildTopology } from '@resplice/topology';
+import { mountBpf, removePins } from './bpf-filesystem.ts';
+import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
+import type { Engine, FaultReport, LogFile, UpOptions, Watcher } from './engine.ts';
+import { LabError, notUp } from './errors.ts';
+import { crash, cut, revive, startMissing } from './faults.ts';
+import { configureFabric, connectHost, fabric } from './host-network.ts';
+import { findLab, type Lab, requireHost, requireLab, requireTarget, type Target } from './lab.ts';
+import { withLabLock } from './lab-lock.ts';
+import { type LabState, readLabState, writeLabState } from './lab-state.ts';
+import type { LabStatus } from './lab-status.ts';
+import type { LaunchContext } from './launch.ts';
+import { addNamespaces } from './namespaces.ts';
+import { labPlace, netnsOf, netnsPathOf, type Place, processFilesOf } from './place.ts';
+import { isAlive, processEntry } from './process-table.ts';
+import { ownPrograms, type Programs } from './programs.ts';
+import { hasRemains, sweep } from './sweep.ts';
+
+export interface NetnsEngineOptions {
+  readonly place?: Place;
+  readonly programs?: Programs;
+}
+
+const upDeadlineMs = 60_000;
+const healDeadlineMs = 30_000;
+
+function wholeLab({ topology }: Lab): Target[] {
+  return topology.hosts.map(host => ({ host, process: undefined }));
+}
+
+/** Is it this very process that is bringing the lab up? */
+function isOurs(state: LabState | undefined): boolean {
+  return state?.startedBy.pid === process.pid && isAlive(state.startedBy);
+}
+
+function takenDown(): LabError {
+  return new LabError('interrupted', 'the lab was taken down while it came up');
+}
+
+/** The lab in Linux network namespaces on this machine: a namespace a host, a bridge a network, veth pairs between. */
+export class NetnsEngine implements Engine {
+  readonly name = 'netns';
+  readonly #place: Place;
+  readonly #programs: Programs;
+
+  constructor({ place = labPlace, programs = ownPrograms }: NetnsEngineOptions = {}) {
+    this.#place = place;
+    this.#programs = programs;
+  }
+
+  async up(options: UpOptions, watcher: Watcher = {}): Promise<void> {
+    requireMachine();
+    buildTopology(options);
+    await withLabLock(this.#place, () => this.#claim(options, watcher));
+    try {
+      await withLabLock(this.#place, () => this.#build(watcher));
+      await this.#becomeHealthy(watcher);
+    } catch (error) {
+      await this.#abandon();
+      if (watcher.signal?.aborted) throw new LabError('interrupted', 'interrupted; the lab is down again');
+      throw error instanceof LabError && error.code === 'not-up' ? takenDown() : error;
+    }
+  }
+
+  /** Only what is our own: meanwhile somebody may have taken this lab down and another one up. */
+  async #abandon(): Promise<void> {
+    await withLabLock(this.#place, async () => {
+      if (isOurs(readLabState(this.#place))) await sweep(this.#place);
+    });
+  }
+
+  /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
+  async #claim({ proxies, backends, backendCommand }: UpOptions, { progress }: Watcher): Promise<void> {
+    const known = readLabState(this.#place);
+    if (known?.phase === 'up') {
+      throw new LabError(
+        'already-up',
+        'a lab is up already, and there is one a machine; take it down with: ./resplice down',
+      );
+    }
+    if (known && isAlive(known.startedBy)) {
+      throw new LabError(
+        'already-up',
+        `a lab is being brought up already, by process ${known.startedBy.pid}`,
+      );
+    }
+    if (hasRemains(this.#place)) {
+      progress?.('sweeping up what an interrupted lab left');
+      await sweep(this.#place);
+    }
+    mkdirSync(this.#place.runDirectory, { recursive: true });
+    writeLabState(this.#place, {
+      version: 1,
+      phase: 'starting',
+      startedBy: { pid: process.pid, startTime: processEntry(process.pid)!.startTime },
+      startedAt: Date.now(),
+      proxies,
+      backends,
+      backendCommand,
+      processes: {},
+      faults: [],
+    });
+  }
+
+  async #build({ signal, progress }: Watcher): Promise<void> {
+    const lab = findLab(this.#place);
+    if (!lab || !isOurs(lab.state)) throw takenDown();
+    const { hosts } = lab.topology;
+    writeFileSync(this.#place.keyFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    const started = Date.now();
+    try {
+      await this.#buildNetwork(lab, signal, progress);
+    } catch (error) {
+      throw asCapability(error);
+    }
+    progress?.(
+      `network: ${hosts.length} hosts, ${lab.topology.links.length} links (${Date.now() - started} ms)`,
+    );
+    signal?.throwIfAborted();
+    for (const host of hosts) await startMissing(lab, this.#context(lab), host);
+    progress?.(`started ${hosts.flatMap(host => host.processes).length} processes`);
+  }
+
+  async #buildNetwork(
+    { place, topology }: Lab,
+    signal?: AbortSignal,
+    progress?: Watcher['progress'],
+  ): Promise<void> {
+    const { hosts } = topology;
+    await mountBpf(place);
+    for (const host of hosts) removePins(place, host.name);
+    await addNamespaces([fabric, ...hosts.map(host => host.name)].map(name => netnsOf(place, name)));
+    const notes = await configureFabric(place, topology);
+    await requireClsact(netnsOf(place, fabric));
+    signal?.throwIfAborted();
+    const hostNotes = await Promise.all(hosts.map(host => connectHost(place, topology, host)));
+    for (const line of new Set([...notes, ...hostNotes.flat()])) progress?.(line);
+  }
+
+  async #becomeHealthy(watcher: Watcher): Promise<void> {
+    await this.#waitUntilHealthy(upDeadlineMs, watcher);
+    await withLabLock(this.#place, async () => {
+      const state = readLabState(this.#place);
+      if (!state || !isOurs(state)) throw takenDown();
+      state.phase = 'up';
+      writeLabState(this.#place, state);
+    });
+  }
+
+  async down(): Promise<boolean> {
+    this.#interruptStarter();
+    return withLabLock(this.#place, async () => {
+      const found = hasRemains(this.#place);
+      await sweep(this.#place);
+      return found;
+    });
+  }
+
+  /** An `up` that is still under way would go on building into what we remove. */
+  #interruptStarter(): void {
+    const state = readLabState(this.#place);
+    if (state?.phase !== 'starting' || state.startedBy.pid === process.pid || !isAlive(state.startedBy))
+      return;
+    process.kill(state.startedBy.pid, 'SIGTERM');
+  }
+
+  commandIn(component: string, command: readonly string[]): readonly [string, ...string[]] {
+    const host = requireHost(requireLab(this.#place), component);
+    return ['nsenter', `--net=${netnsPathOf(this.#place, host.name)}`, '--', ...command];
+  }
+
+  async crash(target: string): Promise<FaultReport> {
+    return { kind: 'crash', target, at: await this.#change(lab => crash(lab, requireTarget(lab, target))) };
+  }
+
+  async cut(target: string): Promise<FaultReport> {
+    const at = await this.#change(lab => {
+      const { host, process } = requireTarget(lab, target);
+      if (process) throw new LabError('usage', `a process has no links to cut; try: cut ${host.name}`);
+      return cut(lab, host);
+    });
+    return { kind: 'cut', target, at };
+  }
+
+  async restart(target: string, watcher: Watcher = {}): Promise<FaultReport> {
+    const at = await this.#change(async lab => {
+      const found = requireTarget(lab, target);
+      const crashedAt = await crash(lab, found);
+      await revive(lab, this.#context(lab), found);
+      return crashedAt;
+    });
+    await this.#waitUntilHealthy(healDeadlineMs, watcher);
+    return { kind: 'restart', target, at, healthyAt: Date.now() };
+  }
+
+  async heal(target?: string, watcher: Watcher = {}): Promise<FaultReport> {
+    const at = await this.#change(async lab => {
+      const targets = target ? [requireTarget(lab, target)] : wholeLab(lab);
+      for (const each of targets) await revive(lab, this.#context(lab), each);
+      return Date.now();
+    });
+    await this.#waitUntilHealthy(healDeadlineMs, watcher);
+    return { kind: 'heal', target: target ?? null, at, healthyAt: Date.now() };
+  }
+
+  async status(): Promise<LabStatus | 'starting' | undefined> {
+    const lab = findLab(this.#place);
+    if (!lab) return undefined;
+    if (lab.state.phase === 'starting') return isAlive(lab.state.startedBy) ? 'starting' : undefined;
+    const { statusOf } = await import('./lab-status.ts');
+    return statusOf(lab);
+  }
+
+  isThere(): boolean {
+    return findLab(this.#place) !== undefined;
+  }
+
+  logs(target?: string): readonly LogFile[] {
+    const lab = findLab(this.#place);
+    if (!lab) throw notUp();
+    const targets = target ? [requireTarget(lab, target)] : wholeLab(lab);
+    return targets.flatMap(({ host, process }) =>
+      (process ? [process] : host.processes).map(({ name }) => ({
+        component: host.name,
+        process: name,
+        path: processFilesOf(this.#place, host.name, name).log,
+      })),
+    );
+  }
+
+  #context({ place, topology, state }: Lab): LaunchContext {
+    return { place, topology, programs: this.#programs, backendCommand: state.backendCommand };
+  }
+
+  #change<T>(work: (lab: Lab) => Promise<T>): Promise<T> {
+    return withLabLock(this.#place, async () => work(requireLab(this.#place)));
+  }
+
+  async #waitUntilHealthy(deadlineMs: number, { signal, progress }: Watcher): Promise<void> {
+    // Faults must take effect fast: what only waiting needs (an HTTP client) is loaded when there is time.
+    const { waitUntilHealthy } = await import('./health.ts');
+    await waitUntilHealthy(this.#place, {
+      deadlineMs,
+      signal,
+      onWaiting: text => progress?.(`waiting: ${text}`),
+    });
+  }
+}

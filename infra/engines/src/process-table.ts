@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** A process for certain: pids are used again, a pid with its start time is not. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat, in clock ticks since boot. */
+  readonly startTime: number;
+}
+
+export interface ProcessEntry extends ProcessIdentity {
+  readonly name: string;
+  /** `Z` and `X` are the dead whose parent has not looked yet. */
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+}
+
+export function processEntry(pid: number): ProcessEntry | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The name may hold spaces and parentheses: the fields start behind the last one.
+  const end = stat.lastIndexOf(')');
+  const fields = stat.slice(end + 2).split(' ');
+  return {
+    pid,
+    name: stat.slice(stat.indexOf('(') + 1, end),
+    state: fields[0]!,
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    startTime: Number(fields[19]),
+  };
+}
+
+export function isDead({ state }: ProcessEntry): boolean {
+  return state === 'Z' || state === 'X';
+}
+
+export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
+  const entry = processEntry(pid);
+  return entry !== undefined && entry.startTime === startTime && !isDead(entry);
+}
+
+function pids(): number[] {
+  return readdirSync('/proc').map(Number).filter(Number.isInteger);
+}
+
+export function livingProcesses(): ProcessEntry[] {
+  return pids()
+    .map(processEntry)
+    .filter(entry => entry !== undefined)
+    .filter(entry => !isDead(entry));
+}
+
+const nsfsMagic = 0x6e_73_66_73;
+
+/** The inode of a named network namespace; undefined for a half-made one, whose file nothing is mounted on. */
+export function namespaceInode(path: string): number | undefined {
+  try {
+    return statfsSync(path).type === nsfsMagic ? statSync(path).ino : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function networkOf(pid: number | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    // Dead, or not ours to look at.
+    return undefined;
+  }
+}
+
+/** The dead have no namespace any more, so they are never listed. Ourselves neither. */
+export function pidsInNamespaces(inodes: ReadonlySet<number>): number[] {
+  const links = new Set([...inodes].map(inode => `net:[${inode}]`));
+  // Should such a name ever be bound to the machine's own network, everything would be "inside" it.
+  for (const ours of ['self', 1] as const) links.delete(networkOf(ours) ?? '');
+  if (links.size === 0) return [];
+  return pids().filter(pid => pid !== process.pid && links.has(networkOf(pid) ?? ''));
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+const killDeadlineMs = 5000;
+
+/**
+ * SIGKILL to everything that `list` names, again until it names nothing (a process may fork while we look).
+ * @throws when something survives for 5 s, which only a process stuck in the kernel does
+ */
+export async function killUntilGone(list: () => readonly number[]): Promise<void> {
+  const deadline = Date.now() + killDeadlineMs;
+  for (let left = list(); left.length > 0; left = list()) {
+    for (const pid of left) kill(pid);
+    if (Date.now() > deadline) throw new Error(`processes survive SIGKILL: ${left.join(' ')}`);
+    await delay(1);
+  }
+}
+
+export function killNamespaces(inodes: ReadonlySet<number>): Promise<void> {
+  return killUntilGone(() => pidsInNamespaces(inodes));
+}
+
+/** Everything that a process we started has made: its group, its session, and its descendants. */
+function familyOf(leader: number, entries: readonly ProcessEntry[]): ProcessEntry[] {
+  const family = new Set([leader]);
+  for (let before = 0; before < family.size; ) {
+    before = family.size;
+    for (const { pid, parent, group, session } of entries) {
+      if (family.has(parent) || family.has(group) || family.has(session)) family.add(pid);
+    }
+  }
+  return entries.filter(entry => family.has(entry.pid));
+}
+
+/** SIGKILL to a process that leads a session of its own, and to its family. */
+export async function killFamily(leader: ProcessIdentity): Promise<void> {
+  if (!isAlive(leader)) return;
+  // Who fled into another session is known by its parent alone, so look before the parent dies.
+  const seen = familyOf(leader.pid, livingProcesses());
+  // At once and together: a keeper must not see its child die and start another.
+  kill(-leader.pid);
+  await killUntilGone(() =>
+    [...seen.filter(isAlive), ...familyOf(leader.pid, livingProcesses())].map(entry => entry.pid),
+  );
+}

@@ -1,0 +1,117 @@
+import { addressOn, type DaemonProcess, type Host, interfaceOn } from './host.ts';
+import type { NetworkName } from './network.ts';
+import { applicationPort, hostsOf, type Topology } from './topology.ts';
+
+/** Where one daemon finds its key, keeps its pins and listens for its administrator. */
+export interface DaemonPaths {
+  readonly keyFile: string;
+  readonly pinDirectory: string;
+  readonly adminSocket: string;
+}
+
+export type DaemonConfig = Readonly<Record<string, unknown>>;
+
+export const ports = { control: 7000, probe: 7001 } as const;
+
+/** Three misses of 20 ms: a dead proxy is out of the table after some 60 ms (ARCHITECTURE §6). */
+export const probe = { intervalMs: 20, misses: 3 } as const;
+
+const maxConnections = 262_144;
+
+/** One number a daemon, unique over all roles: it is the sender's id in sealed datagrams. */
+export function daemonId(host: Host): number {
+  const base = { client: undefined, proxy: 0, lb: 100, router: 200, backend: 300 }[host.role];
+  if (base === undefined) throw new Error(`${host.name} runs no daemon`);
+  return base + host.number;
+}
+
+function proxiesOn(topology: Topology, network: NetworkName) {
+  return hostsOf(topology, 'proxy').map(host => ({
+    name: host.name,
+    id: daemonId(host),
+    address: addressOn(host, network),
+  }));
+}
+
+function vips(topology: Topology) {
+  return [{ address: topology.vip.address, port: topology.vip.port }];
+}
+
+function deviceAndAddress(host: Host, network: NetworkName) {
+  const { device, address } = interfaceOn(host, network);
+  return { device, address };
+}
+
+function device(host: Host, network: NetworkName) {
+  return { device: interfaceOn(host, network).device };
+}
+
+function lb(topology: Topology, host: Host): DaemonConfig {
+  return {
+    vips: vips(topology),
+    wan: device(host, 'wan'),
+    front: deviceAndAddress(host, 'front'),
+    proxies: proxiesOn(topology, 'front'),
+    probePort: ports.probe,
+    probe,
+  };
+}
+
+function proxy(topology: Topology, host: Host): DaemonConfig {
+  return {
+    front: deviceAndAddress(host, 'front'),
+    middle: deviceAndAddress(host, 'middle'),
+    vips: vips(topology),
+    peers: proxiesOn(topology, 'middle').filter(peer => peer.name !== host.name),
+    backends: hostsOf(topology, 'backend').map(backend => ({
+      name: backend.name,
+      id: backend.number,
+      address: addressOn(backend, 'back'),
+      port: applicationPort,
+    })),
+    controlPort: ports.control,
+    probePort: ports.probe,
+    maxConnections,
+  };
+}
+
+function router(topology: Topology, host: Host): DaemonConfig {
+  return {
+    role: 'router',
+    vips: vips(topology),
+    middle: deviceAndAddress(host, 'middle'),
+    back: device(host, 'back'),
+    proxies: proxiesOn(topology, 'middle'),
+    probePort: ports.probe,
+    probe,
+  };
+}
+
+function agent(topology: Topology, host: Host): DaemonConfig {
+  return {
+    ...deviceAndAddress(host, 'back'),
+    app: { port: applicationPort },
+    proxies: proxiesOn(topology, 'middle'),
+    probePort: ports.probe,
+  };
+}
+
+const own = { lb, proxy, router, agent };
+
+/** The JSON that a daemon reads with `--config`; its schema lives in the daemon's own app. */
+export function daemonConfig(
+  topology: Topology,
+  host: Host,
+  { name }: DaemonProcess,
+  paths: DaemonPaths,
+): DaemonConfig {
+  return {
+    name: host.name,
+    id: daemonId(host),
+    keyFile: paths.keyFile,
+    pinDirectory: paths.pinDirectory,
+    admin: { socket: paths.adminSocket },
+    logLevel: 'info',
+    ...own[name](topology, host),
+  };
+}

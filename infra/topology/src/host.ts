@@ -1,0 +1,72 @@
+import type { NetworkName } from './network.ts';
+
+/** What a host is in the picture of ARCHITECTURE §1; `router` stands where the front-end logger will. */
+export type Role = 'client' | 'lb' | 'proxy' | 'router' | 'backend';
+
+/** Our programs, by their folder under `apps/`. */
+export type AppName = 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'demo';
+
+export interface Interface {
+  /** As the host sees it: `<network>0`. */
+  readonly device: string;
+  readonly network: NetworkName;
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly mac: string;
+  /** The other end of the veth pair, a port of the network's bridge: `<component>-<n>`, at most 15 characters. */
+  readonly port: string;
+}
+
+export interface Route {
+  readonly destination: string;
+  /** The next hop, or what happens instead of forwarding. */
+  readonly via: string | 'blackhole';
+  /** Congestion control pinned to the route. */
+  readonly congestionControl?: string;
+}
+
+export interface Sysctl {
+  /** Path below /proc/sys. */
+  readonly path: string;
+  readonly value: string;
+  /** Absent or not namespaced on some kernels: skip it there, with a note. */
+  readonly optional: boolean;
+}
+
+/** A daemon of ours: reads `--config FILE`, serves /healthz and /status on its Unix socket. */
+export interface DaemonProcess {
+  readonly kind: 'daemon';
+  readonly name: 'lb' | 'proxy' | 'router' | 'agent';
+  readonly app: Exclude<AppName, 'demo'>;
+}
+
+/** What the back ends serve: the built-in site (`demo`) or the user's command (`app`). Started again when it exits. */
+export interface SiteProcess {
+  readonly kind: 'site';
+  readonly name: 'demo' | 'app';
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type HostProcess = DaemonProcess | SiteProcess;
+
+export interface Host {
+  /** The component's name, as in `proxy-1`. */
+  readonly name: string;
+  readonly role: Role;
+  /** Counts from 1 within its role. */
+  readonly number: number;
+  readonly interfaces: readonly Interface[];
+  readonly routes: readonly Route[];
+  readonly sysctls: readonly Sysctl[];
+  readonly processes: readonly HostProcess[];
+}
+
+export function addressOn(host: Host, network: NetworkName): string {
+  return interfaceOn(host, network).address;
+}
+
+export function interfaceOn(host: Host, network: NetworkName): Interface {
+  const found = host.interfaces.find(candidate => candidate.network === network);
+  if (!found) throw new Error(`${host.name} has no interface on ${network}`);
+  return found;
+}

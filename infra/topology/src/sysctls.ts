@@ -1,0 +1,46 @@
+import type { Role, Sysctl } from './host.ts';
+
+function sysctl(path: string, value: number | string, optional = false): Sysctl {
+  return { path, value: String(value), optional };
+}
+
+/** `all` and `default`, so they must be set before the host's links are made: a link copies `default` at birth. */
+function everyInterface(family: 'ipv4' | 'ipv6', key: string, value: number, optional = false): Sysctl[] {
+  return ['all', 'default'].map(which => sysctl(`net/${family}/conf/${which}/${key}`, value, optional));
+}
+
+const everywhere: readonly Sysctl[] = [
+  // Packets from the VIP enter by interfaces that lead nowhere near it.
+  ...everyInterface('ipv4', 'rp_filter', 0),
+  ...everyInterface('ipv4', 'send_redirects', 0),
+  ...everyInterface('ipv6', 'disable_ipv6', 1, true),
+];
+
+const forwarding: readonly Sysctl[] = [sysctl('net/ipv4/ip_forward', 1)];
+
+/** Congestion control is pinned to the route instead: a namespace may not choose an algorithm that its machine restricts. */
+const backend: readonly Sysctl[] = [
+  // A cookie SYN-ACK lacks window scale and SACK.
+  sysctl('net/ipv4/tcp_syncookies', 0, true),
+  // Repeated SYNs within 500 ms would go unanswered (ARCHITECTURE §2.3).
+  sysctl('net/ipv4/tcp_invalid_ratelimit', 0, true),
+];
+
+const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
+  client: [],
+  lb: forwarding,
+  proxy: forwarding,
+  router: forwarding,
+  backend,
+};
+
+export function sysctlsOf(role: Role): readonly Sysctl[] {
+  return [...everywhere, ...byRole[role]];
+}
+
+/** The fabric's bridges only switch: no firewall hook may look into their frames, and they need no IPv6. */
+export const fabricSysctls: readonly Sysctl[] = [
+  ...everyInterface('ipv6', 'disable_ipv6', 1, true),
+  sysctl('net/bridge/bridge-nf-call-iptables', 0, true),
+  sysctl('net/bridge/bridge-nf-call-arptables', 0, true),
+];

@@ -1,0 +1,169 @@
+import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
+import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
+import { sysctlsOf } from './sysctls.ts';
+
+export interface TopologyOptions {
+  /** 1..16 */
+  readonly proxies: number;
+  /** 1..16 */
+  readonly backends: number;
+  /** What listens on port 8080 of each back end: the built-in demo, or a command of the user's. */
+  readonly site?: 'demo' | 'command';
+}
+
+export interface Link {
+  readonly host: string;
+  readonly device: string;
+  readonly bridge: string;
+  readonly port: string;
+}
+
+export interface Topology {
+  readonly networks: readonly Network[];
+  readonly hosts: readonly Host[];
+  readonly links: readonly Link[];
+  readonly vip: { readonly address: string; readonly port: number; readonly url: string };
+}
+
+export const most = { proxies: 16, backends: 16 } as const;
+
+/** The port on which every back end's application listens. */
+export const applicationPort = 8080;
+
+function hostWith(
+  role: Role,
+  number: number,
+  addresses: readonly (readonly [NetworkName, number])[],
+  routes: readonly Route[],
+  processes: readonly HostProcess[],
+): Host {
+  const name = `${role}-${number}`;
+  const interfaces = addresses.map(([network, last], index): Interface => {
+    const address = addressIn(network, last);
+    return {
+      device: `${network}0`,
+      network,
+      address,
+      prefixLength,
+      mac: macOf(address),
+      port: `${name}-${index}`,
+    };
+  });
+  return { name, role, number, interfaces, routes, sysctls: sysctlsOf(role), processes };
+}
+
+/** Nothing to the VIP is ever routed on: it would loop between balancer and proxy (ARCHITECTURE §2). */
+const noWayToTheVip: Route = { destination: vip.subnet, via: 'blackhole' };
+
+function client(): Host {
+  return hostWith('client', 1, [['wan', 2]], [{ destination: 'default', via: addressIn('wan', 1) }], []);
+}
+
+function balancer(): Host {
+  return hostWith(
+    'lb',
+    1,
+    [
+      ['wan', 1],
+      ['front', 1],
+    ],
+    [noWayToTheVip],
+    [{ kind: 'daemon', name: 'lb', app: 'lb' }],
+  );
+}
+
+function proxy(number: number): Host {
+  return hostWith(
+    'proxy',
+    number,
+    [
+      ['front', 10 + number],
+      ['middle', 10 + number],
+    ],
+    [
+      { destination: 'default', via: addressIn('front', 1) },
+      { destination: networks.back.subnet, via: addressIn('middle', 1) },
+      noWayToTheVip,
+    ],
+    [{ kind: 'daemon', name: 'proxy', app: 'proxy' }],
+  );
+}
+
+function router(): Host {
+  return hostWith(
+    'router',
+    1,
+    [
+      ['middle', 1],
+      ['back', 1],
+    ],
+    // Its BPF picks the live proxy; this route exists only so that the kernel agrees to forward at all.
+    [{ destination: 'default', via: addressIn('middle', 11) }],
+    [{ kind: 'daemon', name: 'router', app: 'logger' }],
+  );
+}
+
+function backend(number: number, site: 'demo' | 'command'): Host {
+  return hostWith(
+    'backend',
+    number,
+    [['back', 10 + number]],
+    // This kernel may default to BBR, which a switched connection's local ACKs mislead (ARCHITECTURE §2.3).
+    [{ destination: 'default', via: addressIn('back', 1), congestionControl: 'cubic' }],
+    [
+      { kind: 'daemon', name: 'agent', app: 'backend-agent' },
+      {
+        kind: 'site',
+        name: site === 'demo' ? 'demo' : 'app',
+        environment: { PORT: String(applicationPort), BACKEND_ID: `backend-${number}` },
+      },
+    ],
+  );
+}
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+function requireCount(what: keyof typeof most, count: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > most[what]) {
+    throw new RangeError(`${what}: ${count} is not a whole number from 1 to ${most[what]}`);
+  }
+}
+
+/**
+ * The one description of the lab: hosts, links, addresses, routes, and what runs where. Pure.
+ * @throws RangeError when a count is outside 1..16
+ */
+export function buildTopology({ proxies, backends, site = 'demo' }: TopologyOptions): Topology {
+  requireCount('proxies', proxies);
+  requireCount('backends', backends);
+  const hosts = [
+    client(),
+    balancer(),
+    ...upTo(proxies).map(proxy),
+    router(),
+    ...upTo(backends).map(number => backend(number, site)),
+  ];
+  return {
+    networks: Object.values(networks),
+    hosts,
+    links: hosts.flatMap(host =>
+      host.interfaces.map(({ device, network, port }) => ({
+        host: host.name,
+        device,
+        bridge: networks[network].bridge,
+        port,
+      })),
+    ),
+    vip: { address: vip.address, port: vip.port, url: `http://${vip.address}/` },
+  };
+}
+
+export function hostNamed(topology: Topology, name: string): Host | undefined {
+  return topology.hosts.find(host => host.name === name);
+}
+
+export function hostsOf(topology: Topology, role: Role): readonly Host[] {
+  return topology.hosts.filter(host => host.role === role);
+}

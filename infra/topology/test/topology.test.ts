@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { buildTopology, hostNamed, macOf, most } from '../src/index.ts';
+
+function unique(values: readonly string[]): void {
+  assert.equal(new Set(values).size, values.length, `a value appears twice in ${values.join(' ')}`);
+}
+
+suite('topology', () => {
+  test('the smallest useful lab has the hosts of the picture, in its order', () => {
+    const { hosts } = buildTopology({ proxies: 2, backends: 2 });
+    assert.deepEqual(
+      hosts.map(host => host.name),
+      ['client-1', 'lb-1', 'proxy-1', 'proxy-2', 'router-1', 'backend-1', 'backend-2'],
+    );
+  });
+
+  test('addresses follow the contract', () => {
+    const topology = buildTopology({ proxies: 2, backends: 2 });
+    const addresses = Object.fromEntries(
+      topology.hosts.map(host => [host.name, host.interfaces.map(each => `${each.device} ${each.address}`)]),
+    );
+    assert.deepEqual(addresses, {
+      'client-1': ['wan0 10.61.0.2'],
+      'lb-1': ['wan0 10.61.0.1', 'front0 10.62.0.1'],
+      'proxy-1': ['front0 10.62.0.11', 'middle0 10.63.0.11'],
+      'proxy-2': ['front0 10.62.0.12', 'middle0 10.63.0.12'],
+      'router-1': ['middle0 10.63.0.1', 'back0 10.64.0.1'],
+      'backend-1': ['back0 10.64.0.11'],
+      'backend-2': ['back0 10.64.0.12'],
+    });
+  });
+
+  test('at full size every address, MAC and port is unique and every name fits a device', () => {
+    const { hosts, links } = buildTopology(most);
+    const interfaces = hosts.flatMap(host => host.interfaces);
+    assert.equal(interfaces.length, 1 + 2 + 2 * 16 + 2 + 16);
+    assert.equal(links.length, interfaces.length);
+    unique(interfaces.map(each => each.address));
+    unique(interfaces.map(each => each.mac));
+    unique(interfaces.map(each => each.port));
+    for (const each of interfaces) {
+      assert.ok(each.port.length <= 15, each.port);
+      assert.ok(each.device.length <= 15, each.device);
+    }
+  });
+
+  test('no host holds the VIP, and those who forward to clients never route to it', () => {
+    const { hosts, vip } = buildTopology({ proxies: 3, backends: 1 });
+    for (const host of hosts) {
+      assert.ok(!host.interfaces.some(each => each.address === vip.address), host.name);
+      if (host.role !== 'lb' && host.role !== 'proxy') continue;
+      assert.ok(
+        host.routes.some(route => route.destination === '10.60.0.0/24' && route.via === 'blackhole'),
+        host.name,
+      );
+    }
+  });
+
+  test('only those in the path forward; IPv6 and reverse-path filters are off everywhere', () => {
+    for (const host of buildTopology({ proxies: 1, backends: 1 }).hosts) {
+      const values = new Map(host.sysctls.map(each => [each.path, each.value]));
+      const forwards = ['lb', 'proxy', 'router'].includes(host.role);
+      assert.equal(values.get('net/ipv4/ip_forward'), forwards ? '1' : undefined, host.name);
+      for (const which of ['all', 'default']) {
+        assert.equal(values.get(`net/ipv4/conf/${which}/rp_filter`), '0');
+        assert.equal(values.get(`net/ipv6/conf/${which}/disable_ipv6`), '1');
+      }
+    }
+  });
+
+  test('back ends pin cubic to their route and answer repeated SYNs', () => {
+    const backend = hostNamed(buildTopology({ proxies: 1, backends: 1 }), 'backend-1')!;
+    assert.deepEqual(backend.routes, [
+      { destination: 'default', via: '10.64.0.1', congestionControl: 'cubic' },
+    ]);
+    assert.ok(
+      backend.sysctls.some(each => each.path.endsWith('tcp_invalid_ratelimit') && each.value === '0'),
+    );
+  });
+
+  test('the site is the demo unless a command takes its place', () => {
+    const names = (site: 'demo' | 'command') =>
+      hostNamed(buildTopology({ proxies: 1, backends: 1, site }), 'backend-1')!.processes.map(
+        each => each.name,
+      );
+    assert.deepEqual(names('demo'), ['agent', 'demo']);
+    assert.deepEqual(names('command'), ['agent', 'app']);
+  });
+
+  for (const count of [0, 17, 1.5, Number.NaN, -1]) {
+    test(`${count} proxies or back ends are refused by name`, () => {
+      assert.throws(() => buildTopology({ proxies: count, backends: 1 }), /^RangeError: proxies: /);
+      assert.throws(() => buildTopology({ proxies: 1, backends: count }), /^RangeError: backends: /);
+    });
+  }
+
+  test('a MAC follows from its address and is locally administered', () => {
+    assert.equal(macOf('10.62.0.11'), '02:00:0a:3e:00:0b');
+  });
+});
