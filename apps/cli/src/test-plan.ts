@@ -1,4 +1,4 @@
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -48,8 +48,12 @@ export function wholePlan(): TestPlan {
   };
 }
 
-/** Those files and checks whose name holds the pattern; when there is none, the tests whose name does, in all files. */
-export function narrowPlan(plan: TestPlan, pattern: string): TestPlan {
+function textOf(file: string): string {
+  return readFileSync(join(repository, file), 'utf8');
+}
+
+/** Those files and checks whose name holds the pattern; when there is none, the tests whose name does. */
+export function narrowPlan(plan: TestPlan, pattern: string, read = textOf): TestPlan {
   const narrowed = {
     checks: plan.checks.filter(({ name }) => name.includes(pattern)),
     unit: plan.unit.filter(file => file.includes(pattern)),
@@ -57,5 +61,13 @@ export function narrowPlan(plan: TestPlan, pattern: string): TestPlan {
     namePattern: undefined,
   };
   const found = narrowed.checks.length + narrowed.unit.length + narrowed.endToEnd.length > 0;
-  return found ? narrowed : { ...plan, checks: [], namePattern: pattern };
+  if (found) return narrowed;
+  // A file that does not even hold the words need not run, least of all bring the lab up.
+  const holds = (file: string) => read(file).includes(pattern);
+  return {
+    checks: [],
+    unit: plan.unit.filter(holds),
+    endToEnd: plan.endToEnd.filter(holds),
+    namePattern: pattern,
+  };
 }

@@ -11,7 +11,10 @@ import { repository } from '../src/test-plan.ts';
 const runner = fileURLToPath(new URL('fixtures/run-tests.ts', import.meta.url));
 
 /** Runs these test files in a process of its own, as the CLI does. */
-function countsOf(files: Readonly<Record<string, string>>, namePattern?: string): TestCount {
+function countsOf(
+  files: Readonly<Record<string, string>>,
+  { namePattern, idleMs = 10_000 }: { namePattern?: string; idleMs?: number } = {},
+): TestCount {
   const directory = mkdtempSync(join(tmpdir(), 'resplice-run-'));
   try {
     for (const [name, source] of Object.entries(files)) {
@@ -20,7 +23,7 @@ function countsOf(files: Readonly<Record<string, string>>, namePattern?: string)
     const run = {
       files: Object.keys(files).map(name => relative(repository, join(directory, name))),
       concurrency: 2,
-      timeoutMs: 10_000,
+      idleMs,
       namePattern,
     };
     const { stderr } = spawnSync(process.execPath, [runner, JSON.stringify(run)], {
@@ -56,7 +59,23 @@ suite('the test runner', () => {
   });
 
   test('a name pattern is taken literally', () => {
-    const counts = countsOf({ 'a.test.ts': `test('a (1)', () => {}); test('a 1', () => {});` }, '(1)');
+    const counts = countsOf(
+      { 'a.test.ts': `test('a (1)', () => {}); test('a 1', () => {});` },
+      { namePattern: '(1)' },
+    );
     assert.deepEqual(counts, { passed: 1, failed: 0, skipped: 0 });
+  });
+
+  test('a file without a test of that name counts nothing', () => {
+    const files = { 'a.test.ts': `test('a', () => {});`, 'b.test.ts': `test('b', () => {});` };
+    assert.deepEqual(countsOf(files, { namePattern: 'b' }), { passed: 1, failed: 0, skipped: 0 });
+  });
+
+  test('a file that hangs after its last test is given up, and is a failure', () => {
+    const files = {
+      'a.test.ts': `test('a', () => {}); setInterval(() => {}, 1000);`,
+      'b.test.ts': `test('b', () => {});`,
+    };
+    assert.ok(countsOf(files, { idleMs: 1500 }).failed >= 1);
   });
 });

@@ -8,8 +8,18 @@ const ANSWERS = {
 
 export type AnswerStatus = keyof typeof ANSWERS;
 
-/** A complete response (RFC 9112 §4). `reason` is one plain sentence for a person. */
-export function renderAnswer(status: AnswerStatus, reason: string, now = new Date()): Uint8Array {
+/**
+ * A complete response (RFC 9112 §4).
+ *
+ * @param reason one plain sentence for a person
+ * @param method of the request, if it could be read: HEAD gets no content (RFC 9110 §9.3.2)
+ */
+export function renderAnswer(
+  status: AnswerStatus,
+  reason: string,
+  method?: string,
+  now = new Date(),
+): Uint8Array {
   const text = `${status} ${ANSWERS[status]}\n${reason}\n`;
   const head = [
     `HTTP/1.1 ${status} ${ANSWERS[status]}`,
@@ -20,5 +30,5 @@ export function renderAnswer(status: AnswerStatus, reason: string, now = new Dat
     ...(status === 503 ? ['Retry-After: 1'] : []),
     'Connection: close',
   ];
-  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${text}`);
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${method === 'HEAD' ? '' : text}`);
 }

@@ -45,7 +45,11 @@ export class Dialer {
   dial(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer): Promise<DialResult> {
     return new Promise(resolve => {
       const dial = { backend, id, p0, offer, attempt: 0, resets: 0, timer: undefined, resolve };
-      this.#dials.set(key(backend, id.client, id.clientPort), dial);
+      const name = key(backend, id.client, id.clientPort);
+      const former = this.#dials.get(name);
+      // The client has given that connection up and uses its port again.
+      if (former) this.#end(name, former, { kind: 'silent' });
+      this.#dials.set(name, dial);
       this.#attempt(dial);
     });
   }

@@ -5,12 +5,13 @@ import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
 
 /** An event that waited so long in the ring is of a time that is over: the client has sent again, perhaps to another proxy. */
 const STALE_MS = 1000;
-/** A head that makes no progress is dropped; the client's next segment would begin it anew. */
-const HEAD_IDLE_MS = 30_000;
 /** What all peers have just denied is not asked again for so long. */
 const UNKNOWN_MS = 250;
 /** Connections being set up at once; beyond, clients try again. */
 const MAX_SETUPS = 65_536;
+/** Splices being asked for at once, and tuples remembered as unknown; likewise. */
+const MAX_PULLS = 4096;
+const MAX_UNKNOWN = 65_536;
 
 /** A mid-stream segment whose splice is being asked for, with those that followed it. */
 interface Pull {
@@ -99,7 +100,7 @@ export class Intake {
       if (pull.segments.length < 64) pull.segments.push(copy);
       return;
     }
-    if ((this.#unknown.get(key) ?? 0) > now) {
+    if ((this.#unknown.get(key) ?? 0) > now || this.#pulls.size >= MAX_PULLS) {
       tally.strays++;
       return;
     }
@@ -109,7 +110,7 @@ export class Intake {
       this.#pulls.delete(key);
       if (!entry) {
         tally.strays++;
-        this.#unknown.set(key, performance.now() + UNKNOWN_MS);
+        if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
         return;
       }
       table.adopt(entry);
@@ -127,11 +128,9 @@ export class Intake {
 
   #expire(now: number): void {
     for (const setup of this.#setups.values()) {
-      if (!setup.binding && now - setup.touchedMs > HEAD_IDLE_MS) {
-        this.#deps.tally.headsExpired++;
-        setup.abandon();
-      }
+      if (setup.isOver(now)) setup.abandon();
     }
+    this.#deps.replication.gates.expire();
     for (const [key, until] of this.#unknown) if (until <= now) this.#unknown.delete(key);
   }
 }

@@ -34,7 +34,9 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const self = { id: config.id, epoch };
   const tally = new Tally();
   const backends = new Backends(config.backends);
+  /** Peers that are alive, by id. */
   const live = new Set<number>();
+  const epochs = new Map<number, number>();
 
   const datapath = openDatapath(config, key, MSS);
   const sender = new RawSender();
@@ -88,12 +90,16 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     const backend = backends.byName(target.name);
     if (backend) {
       backend.up = up;
-    } else if (state.live) {
-      live.add(target.id);
-    } else if (live.delete(target.id)) {
+      return;
+    }
+    // A peer that died, or was restarted between two probes, has forgotten what it asked and was asked.
+    if (!state.live || (epochs.get(target.id) ?? state.epoch) !== state.epoch) {
       channel.forgetPeer(target.id);
       replication.gates.releaseAll(target.id);
     }
+    epochs.set(target.id, state.epoch);
+    if (state.live) live.add(target.id);
+    else live.delete(target.id);
   });
   // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
   await liveness.settled;

@@ -37,8 +37,8 @@ export interface PeerChannel {
 }
 
 /**
- * Replicated splice (P3.1): every splice is known to all proxies before its first request byte reaches a back end; on a miss,
- * nobody begins anew before every live peer has said that it knows nothing.
+ * Replicated splice (P3.1): a splice is kept by a peer before its first request byte reaches a back end, and told to all; on a
+ * miss, nobody begins anew before every live peer has said that it knows nothing.
  */
 export class Replication {
   readonly #self: number;
@@ -91,7 +91,6 @@ export class Replication {
       this.release(connection);
       return this.#held();
     }
-    if (peers.length === 0) this.#tally.setAloneNoPeer++;
     return { kind: 'granted' };
   }
 
@@ -109,8 +108,10 @@ export class Replication {
         this.#tally.setAloneNoPeer++;
         break;
       }
-      for (const peer of peers.slice(1)) this.#channel.send(peer, { type: 'publish', id: 0, entry });
-      const answer = await this.#channel.ask(keeper, id => ({ type: 'publish', id, entry }));
+      const tell = (peer: number) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }));
+      // The others are told until they answer, but not waited for: what one of them misses it pulls.
+      if (round === 1) for (const peer of peers.slice(1)) void tell(peer);
+      const answer = await tell(keeper);
       if (!answer && round < PUBLISH_ROUNDS) continue; // dead by now, and the next is the keeper; or to be asked again
       if (!answer) {
         this.release(entry);
@@ -164,7 +165,7 @@ export class Replication {
         break;
       case 'publish': {
         const knowledge = this.#keep(peer, record.entry);
-        if (record.id !== 0) this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
+        this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
         break;
       }
       case 'release':

@@ -15,6 +15,12 @@ const GATE_RETRY_MS = 10;
 /** Then leave it to the client's next retransmission. */
 const GATE_ATTEMPTS = 100;
 
+/** A head that makes no progress is dropped; the client's next segment would begin it anew. */
+const HEAD_IDLE_MS = 30_000;
+/** After an answer of the proxy's own, the client's last packets are expected for so long. */
+const ANSWERED_MS = 10_000;
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 /** A segment of a client, as it came over the ring. */
 export interface ClientSegment {
   sequence: number;
@@ -49,8 +55,9 @@ export class Setup {
   readonly #onEnd: (setup: Setup) => void;
   #acknowledgement: number;
   #window = 0;
-  #binding = false;
-  #abandoned = false;
+  #phase: 'head' | 'binding' | 'answered' | 'abandoned' = 'head';
+  #method: string | undefined;
+  #answer = NO_BYTES;
 
   constructor(
     id: ConnectionId,
@@ -68,9 +75,12 @@ export class Setup {
     this.#held = new HeldBytes(add(id.isn, 1), MAX_HEAD);
   }
 
-  /** Whether the head is complete and the connection is being bound. */
-  get binding(): boolean {
-    return this.#binding;
+  /** Whether nothing has come of it, or all has been said, and the client has been silent since. */
+  isOver(nowMs: number): boolean {
+    const idle = nowMs - this.touchedMs;
+    return (
+      (this.#phase === 'head' && idle > HEAD_IDLE_MS) || (this.#phase === 'answered' && idle > ANSWERED_MS)
+    );
   }
 
   /** Takes a segment in; binds as soon as the request's head is complete. */
@@ -81,22 +91,28 @@ export class Setup {
       this.#acknowledgement = segment.acknowledgement;
       this.#window = segment.window;
     }
-    if (this.#binding) return;
+    if (this.#phase === 'answered') this.#sayAgain(segment);
+    if (this.#phase !== 'head') return;
     const verdict = readHead(this.#held.contiguous, this.#held.full);
     if (verdict.kind === 'incomplete') return;
     if (verdict.kind === 'refused') {
-      this.#answer(verdict.status, verdict.reason);
+      this.#say(verdict.status, verdict.reason);
       return;
     }
-    this.#binding = true;
+    this.#phase = 'binding';
+    this.#method = verdict.head.method;
     this.#deps.tally.setups++;
     void this.#bind();
   }
 
   /** The client began anew from the same port, or fell silent. */
   abandon(): void {
-    this.#abandoned = true;
+    this.#phase = 'abandoned';
     this.#onEnd(this);
+  }
+
+  get #abandoned(): boolean {
+    return this.#phase === 'abandoned';
   }
 
   async #bind(): Promise<void> {
@@ -159,7 +175,7 @@ export class Setup {
       return;
     }
     replication.release(this.id);
-    if (!this.#abandoned) this.#answer(503, 'No server is available to take this request.');
+    if (!this.#abandoned) this.#say(503, 'No server is available to take this request.');
   }
 
   #deliver(entry: Entry): void {
@@ -179,10 +195,31 @@ export class Setup {
     this.#onEnd(this);
   }
 
-  #answer(status: AnswerStatus, reason: string): void {
-    const { tally, wire } = this.#deps;
-    tally.answered++;
-    wire.answer(this.id, this.#p0, this.#held.end, renderAnswer(status, reason));
-    this.#onEnd(this);
+  /** Answers in a back end's place, and stays for a while to say it again: the client's FIN is still to come. */
+  #say(status: AnswerStatus, reason: string): void {
+    this.#phase = 'answered';
+    this.#deps.tally.answered++;
+    this.#answer = renderAnswer(status, reason, this.#method);
+    this.#send(this.#answer);
+  }
+
+  #sayAgain(segment: ClientSegment): void {
+    // A bare ACK says that it has arrived; bytes say that it has not.
+    if (segment.payload.length > 0) this.#send(this.#answer);
+    else if (segment.fin) this.#deps.wire.acknowledge(this.id, this.#answerEnd, this.#clientEnd);
+  }
+
+  #send(answer: Uint8Array): void {
+    this.#deps.wire.answer(this.id, this.#p0, this.#clientEnd, answer);
+  }
+
+  /** Sequence number behind what the client has sent, its FIN included. */
+  get #clientEnd(): number {
+    return add(this.#held.end, this.#held.finished ? 1 : 0);
+  }
+
+  /** Sequence number behind the answer and its FIN. */
+  get #answerEnd(): number {
+    return add(this.#p0, 1 + this.#answer.length + 1);
   }
 }

@@ -18,7 +18,6 @@ export class Tally {
   peersSilent = 0;
   recordsRefused = 0;
   recordsMalformed = 0;
-  headsExpired = 0;
   neverUnknownBackend = 0;
 
   *entries(): Iterable<[Record<string, string>, number]> {

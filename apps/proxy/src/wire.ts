@@ -24,6 +24,7 @@ export interface ClientOffer {
 
 /** Value of `windowScale` for "not offered". */
 export const NO_WINDOW_SCALE = 15;
+const NO_BYTES = new Uint8Array(0);
 
 /** Bytes that the client sent, at their place in its sequence space, with the header fields that go with them. */
 export interface ClientBytes {
@@ -168,6 +169,11 @@ export class Wire {
         into: this.#into,
       }),
     );
+  }
+
+  /** Acknowledges a client's last bytes in the VIP's name. */
+  acknowledge(id: ConnectionId, seq: number, ack: number): void {
+    this.#toClient(id, seq, ack, ACK, NO_BYTES);
   }
 
   /** Sends what is queued, and nothing after that. */

@@ -7,7 +7,7 @@
 //  |  MAC (20 bits) | wscale | SACK | MSS index | slot |
 // The MAC covers 4-tuple, client ISN, the other twelve bits and the whole slot number.
 #define COOKIE_SLOT_SECONDS 64
-#define COOKIE_MAX_AGE 6 // slots: a browser's preconnect may send its first byte minutes later (320 to 384 s)
+#define COOKIE_MAX_AGE 5 // slots: a browser's preconnect may send its first byte minutes later (320 to 384 s)
 #define COOKIE_KEY_SLOTS 64 // a key serves for so many slots (68 minutes)
 #define COOKIE_KEYS 4 // by (slot / COOKIE_KEY_SLOTS) % COOKIE_KEYS; user space keeps previous, current and next in place
 

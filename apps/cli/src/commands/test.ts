@@ -7,8 +7,8 @@ import { isGreen, sum, summaryLine } from '../test-count.ts';
 import { narrowPlan, wholePlan } from '../test-plan.ts';
 import { runTests } from '../test-run.ts';
 
-const unitTimeoutMs = 180_000;
-const endToEndTimeoutMs = 900_000;
+const unitIdleMs = 120_000;
+const endToEndIdleMs = 600_000;
 
 export const command = defineCommand({
   name: 'test',
@@ -26,8 +26,8 @@ export const command = defineCommand({
     const { namePattern } = plan;
     const counts = [
       await runChecks(plan.checks),
-      await runTests({ files: plan.unit, concurrency: 2, timeoutMs: unitTimeoutMs, namePattern }),
-      await runTests({ files: plan.endToEnd, concurrency: 1, timeoutMs: endToEndTimeoutMs, namePattern }),
+      await runTests({ files: plan.unit, concurrency: 2, idleMs: unitIdleMs, namePattern }),
+      await runTests({ files: plan.endToEnd, concurrency: 1, idleMs: endToEndIdleMs, namePattern }),
     ];
     const total = sum(counts);
     process.stdout.write(`${summaryLine(total)}\n`);
