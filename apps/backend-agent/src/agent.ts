@@ -43,7 +43,7 @@ export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch
     );
   };
   const app = new AppCheck({
-    address: config.address,
+    address: parseIp(config.address),
     port: config.app.port,
     onChange(accepting) {
       liveness.setReady(accepting);

@@ -1,16 +1,21 @@
-// Whether the application accepts connections, by connecting to it.
+// Whether the application accepts connections: whether somebody listens on its port.
+//
+// The kernel is asked, not the application. A connection made only to look would take a place in its listen queue, and a
+// single-threaded server that is busy with one slow request would find the queue full of us.
 
-import { connect, type Socket } from 'node:net';
+import { closeSync, openSync, readSync } from 'node:fs';
 
-/** Pause between two attempts while it does not accept, and while it does, in ms. */
-const PAUSE_DOWN_MS = 100;
-const PAUSE_UP_MS = 250;
-/** An attempt that hangs for this long means that it does not accept, unless a later one came through. */
-const HANG_MS = 1000;
+const EVERY_MS = 100;
+/** The tables of this process's network namespace; listening sockets come first, so the beginning is enough. */
+const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
+const BEGINNING = 16_384;
+/** `st` of a listening socket (TCP_LISTEN of include/net/tcp_states.h). */
+const LISTEN = '0A';
+const ANY = /^0+$/;
 
 export interface AppCheckOptions {
-  /** One of this host's own: such packets stay on its loopback device and never meet the translation. */
-  address: string;
+  /** Host order; where clients' packets arrive. Sockets of other addresses do not count. */
+  address: number;
   port: number;
   /** Called on every change, and with the first result. */
   onChange(accepting: boolean): void;
@@ -18,60 +23,63 @@ export interface AppCheckOptions {
 
 export class AppCheck {
   readonly #options: AppCheckOptions;
-  readonly #attempts = new Set<Socket>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #buffer = Buffer.alloc(BEGINNING);
   #accepting: boolean | undefined;
-  #lastAccepted = Number.NEGATIVE_INFINITY;
-  #pause: NodeJS.Timeout | undefined;
-  #closed = false;
 
   constructor(options: AppCheckOptions) {
     this.#options = options;
-    this.#begin();
+    this.#timer = setInterval(() => this.#look(), EVERY_MS);
+    // Not at once: whoever made this has not got it yet when it is called back.
+    setImmediate(() => this.#look());
   }
 
-  /** By the newest attempt that has ended; false before the first has. */
   get accepting(): boolean {
     return this.#accepting ?? false;
   }
 
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#pause);
-    for (const socket of this.#attempts) socket.destroy();
+    clearInterval(this.#timer);
   }
 
-  /**
-   * Begins an attempt, and after a pause the next, whether this one has ended or not: in a burst of connections the listen
-   * queue overflows and a single SYN is lost for a second, while the application is well.
-   */
-  #begin(): void {
-    this.#attempt();
-    this.#pause = setTimeout(() => this.#begin(), this.#accepting ? PAUSE_UP_MS : PAUSE_DOWN_MS);
-  }
-
-  #attempt(): void {
-    const begun = performance.now();
-    const socket = connect({ host: this.#options.address, port: this.#options.port, timeout: HANG_MS });
-    this.#attempts.add(socket);
-    const end = (accepting: boolean) => {
-      socket.removeAllListeners();
-      // Whatever comes after the verdict, such as a reset, is of no interest.
-      socket.on('error', () => {});
-      socket.destroy();
-      this.#attempts.delete(socket);
-      if (!this.#closed) this.#conclude(accepting);
-    };
-    socket.once('connect', () => {
-      this.#lastAccepted = performance.now();
-      end(true);
-    });
-    socket.once('timeout', () => end(this.#lastAccepted > begun));
-    socket.once('error', () => end(false));
-  }
-
-  #conclude(accepting: boolean): void {
+  #look(): void {
+    const { address, port, onChange } = this.#options;
+    const accepting = TABLES.some(table => listens(this.#read(table), address, port));
     if (accepting === this.#accepting) return;
     this.#accepting = accepting;
-    this.#options.onChange(accepting);
+    onChange(accepting);
   }
+
+  /** The beginning of a table; nothing where the kernel has no such protocol. */
+  #read(table: string): string {
+    let fd: number;
+    try {
+      fd = openSync(table, 'r');
+    } catch {
+      return '';
+    }
+    try {
+      return this.#buffer.toString('latin1', 0, readSync(fd, this.#buffer, 0, BEGINNING, 0));
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/**
+ * Whether a socket in this table (proc_net_tcp(5)) listens on the port, for all addresses or for this one.
+ *
+ * @param address host order
+ */
+export function listens(table: string, address: number, port: number): boolean {
+  const wantedPort = port.toString(16).toUpperCase().padStart(4, '0');
+  // The kernel prints an address as the machine's number, so on a little-endian one in reverse.
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(address);
+  const wantedAddress = bytes.toString('hex').toUpperCase();
+  return table.split('\n').some(line => {
+    const [, local = '', , state] = line.trim().split(/\s+/);
+    const [ip = '', localPort] = local.split(':');
+    return state === LISTEN && localPort === wantedPort && (ANY.test(ip) || ip.slice(-8) === wantedAddress);
+  });
 }

@@ -120,6 +120,8 @@ suite('the records of ARCHITECTURE.md', () => {
     '`answer` (entry)': { type: 'answer', id: 1, knowledge: { kind: 'entry', entry } },
     '`answer` (held)': { type: 'answer', id: 1, knowledge: { kind: 'held', holder: 2 } },
     '`publish`': { type: 'publish', id: 1, entry },
+    '`sync`': { type: 'sync', id: 1 },
+    '`synced`': { type: 'synced', id: 1 },
     '`release`': { type: 'release', connection },
     '`closing`': { type: 'closing', connection },
     '`forget`': { type: 'forget', connection },

@@ -19,7 +19,7 @@ SEC("tc") int lb_wan(struct __sk_buff *skb)
 {
 	struct packet packet = {};
 	enum packet_kind kind = read_packet(skb, &packet);
-	if (kind == PACKET_OTHER_ETHERTYPE || !is_vip(packet.destination))
+	if (kind == PACKET_NOT_OURS || !is_vip(packet.destination))
 		return leave(LB_NOT_FOR_VIP, TC_ACT_OK);
 	if (kind == PACKET_OTHER_PROTOCOL)
 		return leave(LB_OTHER_PROTOCOL, TC_ACT_SHOT);

@@ -18,7 +18,7 @@ SEC("tc") int router_back(struct __sk_buff *skb)
 {
 	struct packet packet = {};
 	enum packet_kind kind = read_packet(skb, &packet);
-	if (kind == PACKET_OTHER_ETHERTYPE || !is_vip(packet.source))
+	if (kind == PACKET_NOT_OURS || !is_vip(packet.source))
 		return leave(ROUTER_PLAIN, TC_ACT_OK);
 	if (kind != PACKET_TCP)
 		return leave(ROUTER_MALFORMED, TC_ACT_SHOT);

@@ -48,6 +48,7 @@ struct proxy_config {
 enum splice_flag {
 	SPLICE_CHALLENGED = 1, // the client sent a new SYN; `challenge_isn` is its ISN
 	SPLICE_CLOSED = 2, // the client's FIN or RST has passed
+	SPLICE_SERVER_CLOSED = 4, // the server's has
 };
 
 // One connection (key: struct connection). Sequence numbers are the client's; only acknowledgements need the delta.
@@ -58,7 +59,7 @@ struct splice {
 	__u32 delta; // p0 - s0
 	__u32 isn; // the client's
 	__u32 p0;
-	__u32 client_next; // end of what the client has sent through this proxy; 0 before the first packet
+	__u32 client_next; // end of what the client has sent through this proxy; meaningless while seen_ns is 0
 	__u32 challenge_isn;
 	__u16 owner; // the proxy that made it
 	__u8 flags;
@@ -203,6 +204,37 @@ static __always_inline int answer_syn(struct __sk_buff *skb, const struct packet
 	return verdict < 0 ? leave(PROXY_FRONT_NEVER_FAILED, TC_ACT_SHOT) : leave(PROXY_FRONT_SYN_ANSWERED, verdict);
 }
 
+#define PLAUSIBLE (4 << 20) // bytes from where the client was last seen: more than a window and what may overtake
+#define FIRST_FLIGHT (64 << 10) // bytes that a client sends before anybody has acknowledged one
+
+// Clients use their ports again, at once if the server closed first, and the SYN may have passed another proxy. So an entry
+// alone does not prove that a packet is its connection's.
+enum belonging {
+	THIS_CONNECTION,
+	PERHAPS_ANOTHER, // another's if it bears a cookie
+	ANOTHER_CONNECTION, // or one that has gone far ahead while its packets passed another proxy: user space knows
+};
+
+static __always_inline enum belonging belongs(const struct splice *splice, const struct packet *packet)
+{
+	if (!splice->seen_ns)
+		return PERHAPS_ANOTHER;
+	__s32 ahead = packet->sequence - splice->client_next;
+	if (ahead > PLAUSIBLE || ahead < -PLAUSIBLE)
+		return ANOTHER_CONNECTION;
+	if (splice->flags & SPLICE_CLOSED) {
+		// Nothing new comes behind a FIN.
+		if (packet->payload && ahead >= 0)
+			return ANOTHER_CONNECTION;
+		if ((splice->flags & SPLICE_CHALLENGED) &&
+		    packet->sequence - splice->challenge_isn - 1 < FIRST_FLIGHT)
+			return packet->payload ? ANOTHER_CONNECTION : PERHAPS_ANOTHER;
+	}
+	if ((splice->flags & SPLICE_CHALLENGED) && packet->sequence == splice->challenge_isn + 1)
+		return PERHAPS_ANOTHER;
+	return THIS_CONNECTION;
+}
+
 // From here on the packet belongs to the back end: destination, acknowledgement and SACK blocks change, nothing else.
 static __always_inline int to_backend(struct __sk_buff *skb, const struct packet *packet, const struct splice *splice)
 {
@@ -224,7 +256,7 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 {
 	struct packet packet = {};
 	enum packet_kind kind = read_packet(skb, &packet);
-	if (kind == PACKET_OTHER_ETHERTYPE || !is_vip(packet.destination))
+	if (kind == PACKET_NOT_OURS || !is_vip(packet.destination))
 		return leave(PROXY_FRONT_NOT_FOR_VIP, TC_ACT_OK);
 	if (kind == PACKET_OTHER_PROTOCOL)
 		return leave(PROXY_FRONT_OTHER_PROTOCOL, TC_ACT_SHOT);
@@ -261,21 +293,25 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 				       .payload = packet.payload,
 				       .window = packet.window,
 				       .flags = packet.flags };
-	int replaced = splice && (splice->flags & SPLICE_CHALLENGED) && packet.sequence == splice->challenge_isn + 1;
 	struct offer offer = {};
-	if (!splice || replaced) {
+	enum belonging belonging = splice ? belongs(splice, &packet) : ANOTHER_CONNECTION;
+	if (belonging != THIS_CONNECTION) {
 		event.cookie = (flags & FLAG_ACK) && check_cookie(&config->clock, &connection, packet.sequence - 1,
 								  packet.acknowledgement - 1, &offer);
-		replaced = replaced && event.cookie;
+		// The first request's own retransmission, on a proxy that has seen nothing of its connection yet.
+		if (splice && event.cookie && packet.sequence - 1 == splice->isn)
+			belonging = THIS_CONNECTION;
+		else if (belonging == PERHAPS_ANOTHER && !event.cookie)
+			belonging = THIS_CONNECTION;
 	}
-	if (splice && !replaced) {
+	if (splice && belonging == THIS_CONNECTION) {
 		__u32 next = packet.sequence + packet.payload + !!(flags & FLAG_FIN);
 		// An RST counts only at the exact sequence (RFC 5961 §3.2); the server's kernel judges it again.
 		if ((flags & FLAG_FIN) || ((flags & FLAG_RST) && packet.sequence == splice->client_next)) {
 			splice->flags |= SPLICE_CLOSED;
 			event.type = EVENT_CLOSE;
 			event.time_ns = bpf_ktime_get_ns();
-			emit(skb, &event, 0); // lost when the ring is full: the entry then ages instead
+			emit(skb, &event, 0); // lost when the ring is full: the sweep finds the flag
 		}
 		if (!(flags & FLAG_RST) && (!splice->seen_ns || (__s32)(next - splice->client_next) > 0))
 			splice->client_next = next;
@@ -285,6 +321,12 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 
 	if (flags & FLAG_RST)
 		return leave(PROXY_FRONT_STRAY_RST, TC_ACT_SHOT);
+	if (!splice && !packet.payload && !(flags & FLAG_FIN)) {
+		// The handshake's last ACK, or that of a connection that was closed unused: our FIN-ACK was one further.
+		if (event.cookie || check_cookie(&config->clock, &connection, packet.sequence - 2,
+						 packet.acknowledgement - 2, &offer))
+			return leave(PROXY_FRONT_HANDSHAKE_DONE, TC_ACT_SHOT);
+	}
 	if (event.cookie && !packet.payload) {
 		if (!(flags & FLAG_FIN))
 			return leave(PROXY_FRONT_HANDSHAKE_DONE, TC_ACT_SHOT);
@@ -346,10 +388,19 @@ SEC("tc") int proxy_back(struct __sk_buff *skb)
 	enum packet_kind kind = read_packet(skb, &packet);
 	__u32 zero = 0;
 	struct proxy_config *config = bpf_map_lookup_elem(&proxy_config, &zero);
-	if (kind == PACKET_OTHER_ETHERTYPE || !config)
+	if (kind == PACKET_NOT_OURS || !config)
 		return leave(PROXY_BACK_PASSED, TC_ACT_OK);
 	if (is_vip(packet.destination))
 		return leave(PROXY_BACK_TO_VIP, TC_ACT_SHOT);
+	if (kind == PACKET_TCP && (packet.flags & (FLAG_FIN | FLAG_RST)) && is_vip(packet.source)) {
+		struct connection connection = { .client = packet.destination,
+						 .vip = packet.source,
+						 .client_port = packet.destination_port,
+						 .vip_port = packet.source_port };
+		struct splice *splice = bpf_map_lookup_elem(&splices, &connection);
+		if (splice)
+			splice->flags |= SPLICE_SERVER_CLOSED;
+	}
 	if (!bpf_map_lookup_elem(&backends, &packet.source))
 		return leave(PROXY_BACK_PASSED, TC_ACT_OK);
 	if (kind == PACKET_MALFORMED)

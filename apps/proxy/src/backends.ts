@@ -39,14 +39,17 @@ export class Backends {
     return this.all.find(backend => backend.name === name);
   }
 
-  /** Least connections among those that are up and not `tried`; equals take turns. Undefined: nobody is left. */
+  /**
+   * Least connections among those that are not `tried`; equals take turns. Those that are up come first, but an agent that is silent
+   * is not a dead application: before the client is refused, the others are tried too. Undefined: nobody is left.
+   */
   choose(tried: ReadonlySet<Backend> = new Set()): Backend | undefined {
     this.#turn = (this.#turn + 1) % this.all.length;
     let best: Backend | undefined;
+    const better = (a: Backend, b: Backend) => (a.up === b.up ? a.active < b.active : a.up);
     for (let i = 0; i < this.all.length; i++) {
       const backend = this.all[(this.#turn + i) % this.all.length]!;
-      if (!backend.up || tried.has(backend)) continue;
-      if (!best || backend.active < best.active) best = backend;
+      if (!tried.has(backend) && (!best || better(backend, best))) best = backend;
     }
     return best;
   }

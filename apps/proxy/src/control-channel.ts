@@ -15,6 +15,8 @@ import type { Tally } from './tally.ts';
 
 /** Payload bytes of one datagram; with seal and headers it stays below an Ethernet frame. */
 const BATCH_BYTES = 1300;
+/** Every batch begins with the id of the proxy that it is for. */
+const RECEIVER_BYTES = 2;
 const RETRY_MS = 10;
 /** A question that was repeated so often was heard or the peer is not well: liveness decides, not we. */
 const ATTEMPTS = 12;
@@ -33,7 +35,11 @@ interface Question {
 class Batch {
   readonly bytes = new Uint8Array(BATCH_BYTES + MAX_RECORD_BYTES);
   readonly view = new DataView(this.bytes.buffer);
-  length = 0;
+  length = RECEIVER_BYTES;
+
+  constructor(receiver: number) {
+    this.view.setUint16(0, receiver);
+  }
 }
 
 /** Sealed records between proxies over UDP: batched, repeated until answered. */
@@ -42,6 +48,7 @@ export class ControlChannel {
   readonly #sealer: Sealer;
   readonly #opener: Opener;
   readonly #port: number;
+  readonly #self: number;
   readonly #peers: ReadonlyMap<number, PeerConfig>;
   readonly #tally: Tally;
   readonly #log: Log;
@@ -56,6 +63,7 @@ export class ControlChannel {
   private constructor(options: ControlChannelOptions, socket: Socket) {
     this.#socket = socket;
     this.#port = options.port;
+    this.#self = options.id;
     this.#peers = new Map(options.peers.map(peer => [peer.id, peer]));
     this.#sealer = new Sealer({
       key: options.key,
@@ -84,7 +92,7 @@ export class ControlChannel {
   send(peer: number, record: ControlRecord): void {
     let batch = this.#batches.get(peer);
     if (!batch) {
-      batch = new Batch();
+      batch = new Batch(peer);
       this.#batches.set(peer, batch);
     }
     batch.length = writeRecord(batch.view, batch.length, record);
@@ -124,13 +132,13 @@ export class ControlChannel {
 
   #receive(datagram: Buffer): void {
     const opened = this.#opener.open(datagram);
-    if (opened.refused !== undefined || !this.#peers.has(opened.sender)) {
+    if (opened.refused !== undefined || !this.#peers.has(opened.sender) || !this.#isForUs(opened.payload)) {
       this.#tally.recordsRefused++;
       return;
     }
     let records: ControlRecord[];
     try {
-      records = readRecords(opened.payload);
+      records = readRecords(opened.payload.subarray(RECEIVER_BYTES));
     } catch (error) {
       this.#tally.recordsMalformed++;
       this.#log.error({ err: error, peer: opened.sender }, 'a peer sends records that cannot be read');
@@ -140,6 +148,12 @@ export class ControlChannel {
       if (record.type === 'answer') this.#answered(opened.sender, record.id, record.knowledge);
       else this.#onRecord(opened.sender, record);
     }
+  }
+
+  /** A datagram to another proxy that is sent here is a replay like any other. */
+  #isForUs(payload: Uint8Array): boolean {
+    if (payload.length < RECEIVER_BYTES) return false;
+    return ((payload[0]! << 8) | payload[1]!) === this.#self;
   }
 
   #answered(peer: number, id: number, knowledge: Knowledge): void {
@@ -175,9 +189,9 @@ export class ControlChannel {
   }
 
   #sendBatch(peer: number, batch: Batch): void {
-    if (batch.length === 0 || this.#closed) return;
+    if (batch.length === RECEIVER_BYTES || this.#closed) return;
     const datagram = this.#sealer.seal(batch.bytes.subarray(0, batch.length));
-    batch.length = 0;
+    batch.length = RECEIVER_BYTES;
     // A datagram that is lost, here or on the way, is repeated or pulled: there is nothing to do about an error.
     this.#socket.send(datagram, this.#port, this.#peers.get(peer)!.address, () => {});
   }

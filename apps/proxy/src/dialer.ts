@@ -22,6 +22,7 @@ interface Dial {
   id: ConnectionId;
   p0: number;
   offer: ClientOffer;
+  patient: boolean;
   attempt: number;
   resets: number;
   timer: NodeJS.Timeout | undefined;
@@ -42,9 +43,16 @@ export class Dialer {
     this.#tally = tally;
   }
 
-  dial(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer): Promise<DialResult> {
+  /** @param patient go on although liveness calls the back end dead: there is no other */
+  dial(
+    backend: Backend,
+    id: ConnectionId,
+    p0: number,
+    offer: ClientOffer,
+    patient = false,
+  ): Promise<DialResult> {
     return new Promise(resolve => {
-      const dial = { backend, id, p0, offer, attempt: 0, resets: 0, timer: undefined, resolve };
+      const dial = { backend, id, p0, offer, patient, attempt: 0, resets: 0, timer: undefined, resolve };
       const name = key(backend, id.client, id.clientPort);
       const former = this.#dials.get(name);
       // The client has given that connection up and uses its port again.
@@ -93,7 +101,7 @@ export class Dialer {
     this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
     const wait = RETRIES_MS[dial.attempt++];
     dial.timer = setTimeout(() => {
-      if (dial.attempt < RETRIES_MS.length && dial.backend.up) {
+      if (dial.attempt < RETRIES_MS.length && (dial.backend.up || dial.patient)) {
         this.#attempt(dial);
         return;
       }

@@ -16,6 +16,10 @@ export type HeadVerdict =
 /** The longest head that is accepted, in bytes. */
 export const MAX_HEAD = 65_536;
 
+const MAX_EMPTY_LINES = 4;
+const CR = 0x0d;
+const LF = 0x0a;
+
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S{1,65000}) HTTP\/(\d)\.(\d)$/;
 const FIELD_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -23,30 +27,49 @@ const FIELD_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
  * Looks at the beginning of a connection's bytes.
  *
  * @param bytes what has arrived so far, from the request's first byte on
- * @param full no more can be kept
+ * @param final no more can be kept, or will come
  */
-export function readHead(bytes: Uint8Array, full = false): HeadVerdict {
+export function readHead(bytes: Uint8Array, final?: 'full' | 'finished'): HeadVerdict {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = buffer.indexOf('\r\n\r\n');
+  const start = emptyLines(buffer);
+  const end = buffer.indexOf('\r\n\r\n', start);
   if (end < 0) {
-    if (full || bytes.length >= MAX_HEAD)
-      return { kind: 'refused', status: 431, reason: 'request head too large' };
-    // A client that speaks another protocol would wait for an answer for ever.
-    if (bytes.length > 0 && !/^[!-~]/.test(String.fromCharCode(bytes[0]!)))
-      return { kind: 'refused', status: 400, reason: 'not an HTTP request' };
-    return { kind: 'incomplete' };
+    if (final === 'full' || bytes.length >= MAX_HEAD) return refused(431, 'request head too large');
+    // Whoever will never complete a head must not wait for an answer: other protocols, other line ends, half-closed clients.
+    if (start < bytes.length && !/^[!-~\r]/.test(String.fromCharCode(bytes[start]!))) {
+      return refused(400, 'not an HTTP request');
+    }
+    if (hasBareLineFeed(buffer)) return refused(400, 'line feed without carriage return');
+    return final === 'finished' ? refused(400, 'request head incomplete') : { kind: 'incomplete' };
   }
-  const lines = buffer.toString('latin1', 0, end).split('\r\n');
+  const lines = buffer.toString('latin1', start, end).split('\r\n');
   const request = REQUEST_LINE.exec(lines[0]!);
-  if (!request) return { kind: 'refused', status: 400, reason: 'malformed request line' };
+  if (!request) return refused(400, 'malformed request line');
   const [, method, target, major, minor] = request;
-  if (major !== '1') return { kind: 'refused', status: 505, reason: 'HTTP version not supported' };
+  if (major !== '1') return refused(505, 'HTTP version not supported');
   for (let i = 1; i < lines.length; i++) {
-    if (!FIELD_LINE.test(lines[i]!))
-      return { kind: 'refused', status: 400, reason: 'malformed header field' };
+    if (!FIELD_LINE.test(lines[i]!)) return refused(400, 'malformed header field');
   }
   return {
     kind: 'complete',
     head: { method: method!, target: target!, version: `${major}.${minor}`, length: end + 4 },
   };
+}
+
+function refused(status: 400 | 431 | 505, reason: string): HeadVerdict {
+  return { kind: 'refused', status, reason };
+}
+
+/** Bytes of empty lines before the request line; a recipient passes over them (RFC 9112 §2.2). */
+function emptyLines(buffer: Buffer): number {
+  let at = 0;
+  while (at < MAX_EMPTY_LINES * 2 && buffer[at] === CR && buffer[at + 1] === LF) at += 2;
+  return at;
+}
+
+function hasBareLineFeed(buffer: Buffer): boolean {
+  for (let at = buffer.indexOf(LF); at >= 0; at = buffer.indexOf(LF, at + 1)) {
+    if (buffer[at - 1] !== CR) return true;
+  }
+  return false;
 }

@@ -1,4 +1,4 @@
-import { sub, TcpFlags } from '@resplice/dataplane';
+import { add, sub, TcpFlags } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import type { SegmentEvent } from './layout.generated.ts';
 import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
@@ -120,10 +120,9 @@ export class Intake {
 
   /** What the kernel half would have done, had the splice been there in time. */
   #relay(entry: Entry, segment: ClientSegment): void {
-    const backend = this.#deps.backends.byId(entry.backend);
-    if (!backend) return;
     this.#deps.tally.relayed++;
-    this.#deps.wire.deliver(backend, entry, segment);
+    this.#deps.relay.forward(entry, segment);
+    this.#deps.table.resume(entry, add(segment.sequence, segment.payload.length));
   }
 
   #expire(now: number): void {

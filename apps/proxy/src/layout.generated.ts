@@ -388,5 +388,6 @@ export const eventTypeNames = [
 export const SpliceFlag = {
   SPLICE_CHALLENGED: 1,
   SPLICE_CLOSED: 2,
+  SPLICE_SERVER_CLOSED: 4,
 } as const;
 export type SpliceFlag = (typeof SpliceFlag)[keyof typeof SpliceFlag];

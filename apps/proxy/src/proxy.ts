@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { formatIp, RawSender } from '@resplice/dataplane';
 import { deriveKey } from '@resplice/protocol';
 import {
@@ -15,6 +16,7 @@ import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
 import { Intake } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
+import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
 import { SpliceTable } from './splice-table.ts';
 import { Tally } from './tally.ts';
@@ -25,6 +27,8 @@ const PEER_PROBE = { intervalMs: 20, misses: 3 };
 const AGENT_PROBE = { intervalMs: 50, misses: 3 };
 /** Largest segment on Ethernet: 1,500 bytes less the IP and TCP headers. */
 const MSS = 1460;
+/** A peer that does not get done with telling what it knows does not keep a proxy from starting, in ms. */
+const SYNC_MS = 10_000;
 /** Connections that /status lists at most. */
 const MAX_VIEWS = 1000;
 
@@ -37,6 +41,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   /** Peers that are alive, by id. */
   const live = new Set<number>();
   const epochs = new Map<number, number>();
+  const syncs = new Map<number, Promise<void>>();
 
   const datapath = openDatapath(config, key, MSS);
   const sender = new RawSender();
@@ -63,7 +68,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     store: table,
     tally,
   });
-  const intake = new Intake({ self: config.id, wire, dialer, backends, replication, table, tally });
+  const relay = new Relay({ wire, backends, table, replication, tally });
+  const intake = new Intake({ self: config.id, wire, dialer, backends, replication, table, relay, tally });
 
   const probePort = config.probePort;
   const peers = config.peers.map((peer): Target => ({ ...peer, port: probePort, ...PEER_PROBE }));
@@ -93,25 +99,27 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       return;
     }
     // A peer that died, or was restarted between two probes, has forgotten what it asked and was asked.
-    if (!state.live || (epochs.get(target.id) ?? state.epoch) !== state.epoch) {
-      channel.forgetPeer(target.id);
-      replication.gates.releaseAll(target.id);
-    }
+    const restarted = (epochs.get(target.id) ?? state.epoch) !== state.epoch;
+    const joined = state.live && (restarted || !live.has(target.id));
     epochs.set(target.id, state.epoch);
     if (state.live) live.add(target.id);
     else live.delete(target.id);
+    if (!state.live || restarted) {
+      channel.forgetPeer(target.id);
+      replication.peerDied(target.id);
+    }
+    if (joined) syncs.set(target.id, replication.sync(target.id));
   });
   // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
   await liveness.settled;
+  // Before the balancers send clients: their connections are known to the peers, not here.
+  if (!(await withDeadline(Promise.all(syncs.values()), SYNC_MS)))
+    log.warn('peers have not told everything yet');
 
   datapath.listen({
     segment: (event, payload) => intake.receive(event, payload),
     reply: event => dialer.receive(event),
-    close: event => {
-      const { client, vip, clientPort, vipPort } = event.connection;
-      const closed = table.closed({ client, vip, clientPort, vipPort });
-      if (closed) replication.announce({ type: 'closing', connection: closed });
-    },
+    close: event => relay.closed(event.connection),
   });
   const upkeep = new Upkeep({ log });
   keepAttached(upkeep, config.front.device, 'ingress', datapath.front, log);
@@ -158,4 +166,9 @@ const AGENT_ID = 300;
 
 function describe({ client, clientPort, vip, vipPort }: Connection) {
   return { client: `${formatIp(client)}:${clientPort}`, vip: `${formatIp(vip)}:${vipPort}` };
+}
+
+async function withDeadline(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = setTimeout(ms, false, { ref: false });
+  return Promise.race([work.then(() => true), late]);
 }

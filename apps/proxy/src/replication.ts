@@ -8,6 +8,10 @@ import {
 import { Gates } from './gate.ts';
 import type { Tally } from './tally.ts';
 
+/** Entries told to a proxy that joins before its answers are waited for: more would overflow its socket. */
+const SYNC_BATCH = 128;
+/** Attempts to have such a batch answered by a peer that is alive. */
+const SYNC_ATTEMPTS = 10;
 /** A keeper that is alive but does not answer for so many rounds of questions stops a set-up; the client tries again. */
 const PUBLISH_ROUNDS = 20;
 
@@ -28,6 +32,8 @@ export interface EntryStore {
   /** The client has closed its half. */
   closing(connection: ConnectionId): void;
   forget(connection: ConnectionId): void;
+  /** Everything, in steps of at most `size`. */
+  batches(size: number): Iterable<readonly { entry: Entry; closed: boolean }[]>;
 }
 
 /** How a record reaches a peer. */
@@ -50,6 +56,8 @@ export class Replication {
   readonly gates: Gates;
   /** Claims of ours that peers have not answered yet. */
   readonly #pending = new Set<string>();
+  /** Peers that are to tell us everything; called when they have, or have died. */
+  readonly #syncing = new Map<number, () => void>();
 
   constructor(options: {
     self: number;
@@ -148,6 +156,35 @@ export class Replication {
     return undefined;
   }
 
+  /**
+   * Has a peer tell everything that it knows: this proxy or the peer has joined, or the two were cut off from each other. Else
+   * the next death would find nobody with a copy. Resolves when that is done, or the peer dead.
+   */
+  async sync(peer: number): Promise<void> {
+    this.#syncing.get(peer)?.();
+    let over = false;
+    const done = new Promise<void>(resolve => {
+      this.#syncing.set(peer, () => {
+        over = true;
+        resolve();
+      });
+    });
+    // A peer that is alive may still be starting.
+    while (!over && this.#isLive(peer)) {
+      if (await this.#channel.ask(peer, id => ({ type: 'sync', id }))) {
+        await done;
+        return;
+      }
+    }
+  }
+
+  /** A peer has died, or was restarted: it has forgotten what it asked and was asked. */
+  peerDied(peer: number): void {
+    this.gates.releaseAll(peer);
+    this.#syncing.get(peer)?.();
+    this.#syncing.delete(peer);
+  }
+
   /** Tells every live peer. */
   announce(record: ControlRecord): void {
     for (const peer of this.#livePeers()) this.#channel.send(peer, record);
@@ -168,6 +205,15 @@ export class Replication {
         this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
         break;
       }
+      case 'sync':
+        this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
+        void this.#tellEverything(peer);
+        break;
+      case 'synced':
+        this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
+        this.#syncing.get(peer)?.();
+        this.#syncing.delete(peer);
+        break;
       case 'release':
         this.gates.release(record.connection, peer);
         break;
@@ -180,6 +226,23 @@ export class Replication {
       case 'answer':
         break; // the channel's
     }
+  }
+
+  async #tellEverything(peer: number): Promise<void> {
+    for (const batch of this.#store.batches(SYNC_BATCH)) {
+      let left = batch;
+      for (let attempt = 0; left.length > 0; attempt++) {
+        if (attempt === SYNC_ATTEMPTS || !this.#isLive(peer)) return;
+        const answers = await Promise.all(
+          left.map(({ entry }) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
+        );
+        left = left.filter((_, i) => !answers[i]);
+      }
+      for (const { entry, closed } of batch) {
+        if (closed) this.#channel.send(peer, { type: 'closing', connection: entry });
+      }
+    }
+    await this.#channel.ask(peer, id => ({ type: 'synced', id }));
   }
 
   #answer(peer: number, connection: ConnectionId, claim: boolean): Knowledge {

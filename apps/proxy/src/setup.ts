@@ -5,6 +5,7 @@ import type { Backend, Backends } from './backends.ts';
 import type { Dialer } from './dialer.ts';
 import { MAX_HEAD, readHead } from './head.ts';
 import { HeldBytes } from './held-bytes.ts';
+import type { Relay } from './relay.ts';
 import type { Replication } from './replication.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { Tally } from './tally.ts';
@@ -15,6 +16,8 @@ const GATE_RETRY_MS = 10;
 /** Then leave it to the client's next retransmission. */
 const GATE_ATTEMPTS = 100;
 
+/** Back ends that are up but do not answer a SYN are asked again for so long. */
+const CONNECT_MS = 5000;
 /** A head that makes no progress is dropped; the client's next segment would begin it anew. */
 const HEAD_IDLE_MS = 30_000;
 /** After an answer of the proxy's own, the client's last packets are expected for so long. */
@@ -37,6 +40,7 @@ export interface SetupDeps {
   backends: Backends;
   replication: Replication;
   table: SpliceTable;
+  relay: Relay;
   tally: Tally;
 }
 
@@ -93,7 +97,8 @@ export class Setup {
     }
     if (this.#phase === 'answered') this.#sayAgain(segment);
     if (this.#phase !== 'head') return;
-    const verdict = readHead(this.#held.contiguous, this.#held.full);
+    const final = this.#held.full ? 'full' : this.#held.finished ? 'finished' : undefined;
+    const verdict = readHead(this.#held.contiguous, final);
     if (verdict.kind === 'incomplete') return;
     if (verdict.kind === 'refused') {
       this.#say(verdict.status, verdict.reason);
@@ -124,7 +129,6 @@ export class Setup {
         return;
       }
       if (claim.kind === 'entry') {
-        this.#deps.table.adopt(claim.entry);
         this.#deliver(claim.entry);
         return;
       }
@@ -145,28 +149,31 @@ export class Setup {
 
   /** Holding the gate: finds a back end, makes the splice known, delivers. */
   async #connect(): Promise<void> {
-    const { backends, dialer, replication, self, table, wire } = this.#deps;
+    const { backends, dialer, replication, self, wire } = this.#deps;
+    const deadline = performance.now() + CONNECT_MS;
     const tried = new Set<Backend>();
     for (;;) {
       const backend = this.#abandoned ? undefined : backends.choose(tried);
       if (!backend) break;
       tried.add(backend);
       backend.active++; // at once, or a burst would all go to the same one
-      const result = await dialer.dial(backend, this.id, this.#p0, this.#offer);
+      const patient = !backends.all.some(other => other.up && !tried.has(other));
+      const result = await dialer.dial(backend, this.id, this.#p0, this.#offer, patient);
       backend.active--;
+      // Silence of one that is up is a full listen queue: it will come to an end, so ask again rather than refuse.
+      if (result.kind === 'silent' && backend.up && performance.now() < deadline) tried.delete(backend);
       if (result.kind !== 'connected') continue;
       const entry = entryFrom(this.id, this.#p0, result.s0, backend, self);
       // Not one request byte goes out before a peer knows whereto: else it would choose again, and a POST would run twice.
       const obstacle = this.#abandoned ? { kind: 'none' as const } : await replication.publish(entry);
       if (!obstacle) {
-        table.install(entry);
         this.#deps.tally.spliced++;
         this.#deliver(entry);
         return;
       }
-      wire.reset(backend, this.id, add(this.id.isn, 1));
       if (obstacle.kind === 'entry' && obstacle.entry.isn === this.id.isn) {
-        table.adopt(obstacle.entry);
+        // The same back end has the same socket for both of us: only another's is to be ended.
+        if (obstacle.entry.backend !== backend.id) wire.reset(backend, this.id, add(this.id.isn, 1));
         this.#deliver(obstacle.entry);
         return;
       }
@@ -179,19 +186,14 @@ export class Setup {
   }
 
   #deliver(entry: Entry): void {
-    const { backends, tally, wire } = this.#deps;
-    const backend = backends.byId(entry.backend);
-    if (backend) {
-      wire.deliver(backend, entry, {
-        sequence: add(this.id.isn, 1),
-        acknowledgement: this.#acknowledgement,
-        window: this.#window,
-        payload: this.#held.contiguous,
-        fin: this.#held.finished,
-      });
-    } else {
-      tally.neverUnknownBackend++;
-    }
+    this.#deps.table.install(entry, this.#clientEnd);
+    this.#deps.relay.forward(entry, {
+      sequence: add(this.id.isn, 1),
+      acknowledgement: this.#acknowledgement,
+      window: this.#window,
+      payload: this.#held.contiguous,
+      fin: this.#held.finished,
+    });
     this.#onEnd(this);
   }
 

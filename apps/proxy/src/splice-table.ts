@@ -7,11 +7,14 @@ import type { Tally } from './tally.ts';
 
 /** A closed connection's last packets may still come for so long. */
 const LINGER_MS = 60_000;
+/** After the client's FIN alone: a server may think for long before it answers a half-closed client. */
+const HALF_CLOSED_MS = 600_000;
 /** A replica of a closed connection whose own proxy has died before it said 'forget'. */
 const REPLICA_LINGER_MS = 600_000;
-/** Entries looked at in one turn, so that no turn takes long. */
-const SWEEP_BATCH = 500;
+/** Every entry is looked at within about ten seconds, in many short turns. */
 const SWEEP_MS = 250;
+const SWEEP_TURNS = 40;
+const SWEEP_BATCH = 500;
 
 /** The kernel's map, as far as it is needed here. */
 export type KernelSplices = Pick<BpfMap<Connection, Splice>, 'get' | 'set' | 'delete' | 'entries'>;
@@ -70,8 +73,13 @@ export class SpliceTable implements EntryStore {
     return splice && toEntry(id, splice);
   }
 
-  /** Makes a splice of this proxy's own effective: from here on the kernel forwards. */
-  install(entry: Entry): boolean {
+  /**
+   * Makes a splice effective: from here on the kernel forwards.
+   *
+   * @param clientNext sequence number behind what this proxy has delivered itself; absent if the client's packets have passed
+   * elsewhere, so that it is not known
+   */
+  install(entry: Entry, clientNext?: number): boolean {
     const backend = this.#backends.byId(entry.backend);
     if (!backend) {
       this.#tally.neverUnknownBackend++;
@@ -86,12 +94,12 @@ export class SpliceTable implements EntryStore {
       delta: entry.delta,
       isn: entry.isn,
       p0: entry.p0,
-      clientNext: 0,
+      clientNext: clientNext ?? 0,
       challengeIsn: 0,
       owner: entry.owner,
       flags: 0,
       createdMs: BigInt(Math.round(entry.createdMs)),
-      seenNs: 0n,
+      seenNs: clientNext === undefined ? 0n : process.hrtime.bigint(),
     };
     this.#map.set(connection, splice);
     this.#forgetRecord(tupleKey(entry));
@@ -105,13 +113,40 @@ export class SpliceTable implements EntryStore {
 
   closing(id: ConnectionId): void {
     const record = this.#records.get(tupleKey(id));
-    if (record?.isn === id.isn) close(record);
+    if (record?.isn !== id.isn || !close(record)) return;
+    // In the kernel too: whoever adopts the entry after a restart must not take it for open.
+    this.#change(record, splice => ({ ...splice, flags: splice.flags | SpliceFlag.SPLICE_CLOSED }));
   }
 
   /** The client's FIN or RST has passed here. Returns the connection, the first time. */
   closed(tuple: Omit<ConnectionId, 'isn'>): ConnectionId | undefined {
     const record = this.#records.get(tupleKey(tuple));
-    return record && close(record) ? { ...tuple, isn: record.isn } : undefined;
+    if (!record || record.closedMs) return undefined;
+    const { client, vip, clientPort, vipPort } = record.connection;
+    const id = { client, vip, clientPort, vipPort, isn: record.isn };
+    this.closing(id);
+    return id;
+  }
+
+  /** The client's packets pass here again after they have passed elsewhere: `clientNext` is where they are now. */
+  resume(id: ConnectionId, clientNext: number): void {
+    const record = this.#records.get(tupleKey(id));
+    if (record?.isn !== id.isn || record.closedMs) return;
+    this.#change(record, splice => ({ ...splice, clientNext, seenNs: process.hrtime.bigint() }));
+  }
+
+  /** Everything that a peer should know, closed connections with their mark, in steps of at most `size`. */
+  *batches(size: number): Iterable<{ entry: Entry; closed: boolean }[]> {
+    let batch: { entry: Entry; closed: boolean }[] = [];
+    for (const record of this.#records.values()) {
+      const splice = this.#map.get(record.connection);
+      if (!splice || splice.isn !== record.isn) continue;
+      batch.push({ entry: toEntry(record.connection, splice), closed: record.closedMs !== 0 });
+      if (batch.length < size) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
   }
 
   forget(id: ConnectionId): void {
@@ -169,10 +204,16 @@ export class SpliceTable implements EntryStore {
     return Number(process.hrtime.bigint() - splice.seenNs) / 1e6;
   }
 
+  #change(record: Record, change: (splice: Splice) => Splice): void {
+    const splice = this.#map.get(record.connection);
+    if (splice?.isn === record.isn) this.#map.set(record.connection, change(splice), 'exist');
+  }
+
   #sweepSome(): void {
     this.#sweep ??= this.#records.entries();
     const now = Date.now();
-    for (let i = 0; i < SWEEP_BATCH; i++) {
+    const batch = Math.max(SWEEP_BATCH, this.#records.size / SWEEP_TURNS);
+    for (let i = 0; i < batch; i++) {
       const next = this.#sweep.next();
       if (next.done) {
         this.#sweep = undefined;
@@ -184,10 +225,12 @@ export class SpliceTable implements EntryStore {
         this.#forgetRecord(key); // the kernel has evicted or replaced it
         continue;
       }
+      if (splice.flags & SpliceFlag.SPLICE_CLOSED) close(record);
       if (!record.closedMs || now - record.closedMs < LINGER_MS) continue;
       const idle = splice.seenNs === 0n ? undefined : this.#idleMs(record.connection);
       // Half-closed connections may go on for long: the packets tell. A replica hears of them from the proxy that sees them.
-      if (idle === undefined ? now - record.closedMs < REPLICA_LINGER_MS : idle < LINGER_MS) continue;
+      const linger = splice.flags & SpliceFlag.SPLICE_SERVER_CLOSED ? LINGER_MS : HALF_CLOSED_MS;
+      if (idle === undefined ? now - record.closedMs < REPLICA_LINGER_MS : idle < linger) continue;
       this.#map.delete(record.connection);
       this.#forgetRecord(key);
       if (idle !== undefined) this.#announceForget({ ...record.connection, isn: record.isn });

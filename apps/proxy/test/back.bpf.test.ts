@@ -21,7 +21,7 @@ import { CookieClock } from '../src/cookie-clock.ts';
 import { networkOrder } from '../src/datapath.ts';
 import * as layout from '../src/layout.generated.ts';
 
-const { ACK, SYN } = TcpFlags;
+const { ACK, FIN, SYN } = TcpFlags;
 const OBJECT = new URL('../bpf/proxy.bpf.o', import.meta.url).pathname;
 const CLIENT = parseIp('10.61.0.2');
 const VIP = parseIp('10.60.0.1');
@@ -119,6 +119,28 @@ test('translated answers pass untouched (P3.2)', () => {
   const result = run(packet);
   assert.equal(result.verdict, Verdict.OK);
   assert.deepEqual(unframe(result.packet), packet);
+});
+
+test("a server's FIN is noted in the splice", () => {
+  const splices = new BpfMap(object.map('splices'), layout.connection, layout.splice);
+  const connection = { client: CLIENT, vip: VIP, clientPort: 40_000, vipPort: 80 };
+  const fields = {
+    backend: BACKEND,
+    backendPort: 8080,
+    backendId: 1,
+    delta: 1,
+    isn: 1,
+    p0: 1,
+    clientNext: 0,
+  };
+  splices.set(connection, { ...fields, challengeIsn: 0, owner: 1, flags: 0, createdMs: 0n, seenNs: 0n });
+  run(buildPacket({ ...TCP, src: VIP, dst: CLIENT, sport: 80, flags: ACK }));
+  assert.equal(splices.get(connection)!.flags, 0);
+  assert.equal(
+    run(buildPacket({ ...TCP, src: VIP, dst: CLIENT, sport: 80, flags: ACK | FIN })).verdict,
+    Verdict.OK,
+  );
+  assert.equal(splices.get(connection)!.flags, layout.SpliceFlag.SPLICE_SERVER_CLOSED);
 });
 
 test('untranslated answers do not pass', () => {

@@ -58,6 +58,14 @@ afterEach(() => {
   stranger.close();
 });
 
+/** What a batch of one release to that proxy looks like. */
+function release(receiver: number): Uint8Array {
+  const bytes = new Uint8Array(2 + 17);
+  bytes[1] = receiver;
+  bytes[2] = 6;
+  return bytes;
+}
+
 const question = (id: number): ControlRecord => ({ type: 'ask', id, claim: true, connection: CONNECTION });
 
 async function until(what: string, done: () => boolean): Promise<void> {
@@ -97,30 +105,28 @@ test('a peer that died: its questions end at once', async () => {
   two = await open(TWO, ONE);
 });
 
-test('without the key, with another, from an unknown sender, or a second time: refused, counted, no effect', async () => {
+test('without the key, with another, from an unknown sender, to another proxy, or a second time: refused, counted, no effect', async () => {
   const epoch = Math.floor(Date.now() / 1000) + 10;
-  const record = new Uint8Array(17);
-  record[0] = 6; // release
+  const record = release(2);
   const good = new Sealer({ key: KEY, purpose: 'control', sender: 1, epoch }).seal(record);
   const datagrams = [
     Buffer.from('no seal at all, but long enough to be looked at closely'),
     new Sealer({ key: new Uint8Array(32), purpose: 'control', sender: 1, epoch }).seal(record),
     new Sealer({ key: KEY, purpose: 'liveness', sender: 1, epoch }).seal(record),
     new Sealer({ key: KEY, purpose: 'control', sender: 77, epoch }).seal(record),
+    new Sealer({ key: KEY, purpose: 'control', sender: 1, epoch: epoch - 1 }).seal(release(3)),
   ];
   for (const datagram of datagrams) stranger.send(datagram, PORT, TWO.address);
-  await until('four refusals', () => two.tally.recordsRefused === 4);
+  await until('five refusals', () => two.tally.recordsRefused === 5);
   assert.equal(two.received.length, 0);
   for (let i = 0; i < 2; i++) stranger.send(good, PORT, TWO.address);
-  await until('the replay’s refusal', () => two.tally.recordsRefused === 5);
+  await until('the replay’s refusal', () => two.tally.recordsRefused === 6);
   assert.equal(two.received.length, 1);
 });
 
 test('an authentic datagram that cannot be read is counted, and used in no part', async () => {
   const epoch = Math.floor(Date.now() / 1000) + 10;
-  const bytes = new Uint8Array(17 + 5);
-  bytes[0] = 6;
-  bytes[17] = 99;
+  const bytes = new Uint8Array([...release(2), 99, 0, 0]);
   stranger.send(
     new Sealer({ key: KEY, purpose: 'control', sender: 1, epoch }).seal(bytes),
     PORT,

@@ -161,7 +161,7 @@ test('a SYN is answered with a SYN-ACK that any client accepts', () => {
   );
   const offered = parseOptions(ip, reply.optionsOffset, reply.optionsLength);
   assert.deepEqual([offered.mss, offered.sackPermitted, offered.windowScale], [1460, true, 7]);
-  assert.deepEqual([...packet.subarray(0, 12)], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2], 'back to the sender');
+  assert.deepEqual([...packet.subarray(0, 12)], [2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], 'back to the sender');
   assert.equal(counters.read().front_syn_answered, 1);
   assert.equal(events().length, 0);
 });
@@ -336,6 +336,84 @@ test('a port that is used again: the old entry serves until the new cookie is ac
   );
   const [{ event, payload } = assert.fail('no event')] = events();
   assert.deepEqual([event.cookie, new TextDecoder().decode(payload)], [1, 'new']);
+});
+
+test('a port that is used again, its SYN answered by another proxy: the cookie tells', () => {
+  const seen = { seenNs: 1n, clientNext: 1004 };
+  for (const [name, entry, isn] of [
+    ['far from the old connection', seen, 900_000_000],
+    ['close to it, but that one is closed', { ...seen, flags: layout.SpliceFlag.SPLICE_CLOSED }, 50_000],
+    ['the old one was never seen here', {}, 50_000],
+  ] as const) {
+    const p0 = shake(isn); // without an entry: no challenge is noted
+    splices.set(CONNECTION, { ...SPLICE, ...entry });
+    const { verdict } = run(segment({ flags: ACK, seq: isn + 1, ack: add(p0, 1), payload: 'new' }));
+    assert.equal(verdict, Verdict.SHOT, name);
+    assert.equal(events()[0]?.event.cookie, 1, name);
+    splices.delete(CONNECTION);
+  }
+});
+
+test("a request's further segments do not slip into the port's former connection", () => {
+  splices.set(CONNECTION, {
+    ...SPLICE,
+    seenNs: 1n,
+    clientNext: 1004,
+    flags: layout.SpliceFlag.SPLICE_CLOSED,
+  });
+  const p0 = shake(1_050);
+  for (const seq of [1_051, 2_511, 3_971]) {
+    assert.equal(run(segment({ flags: ACK, seq, ack: add(p0, 1), payload: 'part' })).verdict, Verdict.SHOT);
+  }
+  assert.deepEqual(
+    events().map(({ event }) => [event.sequence, event.cookie]),
+    [
+      [1_051, 1],
+      [2_511, 0],
+      [3_971, 0],
+    ],
+  );
+});
+
+test('what is far from where the client was is for user space to judge, and changes nothing', () => {
+  splices.set(CONNECTION, { ...SPLICE, seenNs: 1n, clientNext: 1004 });
+  for (const flags of [ACK, FIN | ACK]) run(segment({ flags, seq: 800_000_000, ack: 78, payload: 'x' }));
+  assert.equal(events().length, 2);
+  run(segment({ flags: RST, seq: 800_000_000 }));
+  assert.equal(counters.read().front_stray_rst, 1);
+  const { clientNext, flags } = splices.get(CONNECTION)!;
+  assert.deepEqual([clientNext, flags], [1004, 0]);
+});
+
+test('the last packets of a closed connection still reach its server', () => {
+  splices.set(CONNECTION, {
+    ...SPLICE,
+    seenNs: 1n,
+    clientNext: 1004,
+    flags: layout.SpliceFlag.SPLICE_CLOSED,
+  });
+  assert.equal(run(segment({ flags: ACK, seq: 1004, ack: 90 })).verdict, Verdict.OK);
+  assert.equal(run(segment({ flags: FIN | ACK, seq: 1003, ack: 90 })).verdict, Verdict.OK);
+  assert.equal(
+    run(segment({ flags: ACK, seq: 1001, ack: 90, payload: 'ab' })).verdict,
+    Verdict.OK,
+    'sent again',
+  );
+});
+
+test('a frame for another station is not touched: an answer would teach the bridge a lie', () => {
+  const bytes = segment({ flags: SYN, seq: 1 });
+  bytes[0] = 2;
+  const result = run(bytes);
+  assert.equal(result.verdict, Verdict.OK);
+  assert.deepEqual(result.packet, bytes);
+  assert.equal(counters.read().front_not_for_vip, 1);
+});
+
+test('closed unused: the ACK of our FIN makes no event', () => {
+  const p0 = shake(1000);
+  assert.equal(run(segment({ flags: ACK, seq: 1002, ack: add(p0, 2) })).verdict, Verdict.SHOT);
+  assert.equal(events().length, 0);
 });
 
 test('in the middle of a connection that is not known here: to user space, which asks the peers', () => {

@@ -19,6 +19,9 @@ class Store implements EntryStore {
   forget() {
     this.entry = undefined;
   }
+  *batches() {
+    if (this.entry) yield [{ entry: this.entry, closed: false }];
+  }
 }
 
 /** Proxies in one process. Messages wait until the schedule delivers them; a frozen proxy neither sends nor receives. */
@@ -113,7 +116,7 @@ class Node implements PeerChannel {
 
   peerDied(peer: number): void {
     this.dead.add(peer);
-    this.replication.gates.releaseAll(peer);
+    this.replication.peerDied(peer);
     for (const [id, question] of this.#questions) {
       if (question.peer !== peer) continue;
       this.#questions.delete(id);
@@ -208,6 +211,24 @@ test('while the holder of a gate lives, others are held; when it dies, the gate 
   const third = cluster.node(2).setUp(6);
   await cluster.settle();
   assert.equal((await third)?.backend, 6);
+});
+
+test('a proxy that joins is told everything, and says when; a peer that dies meanwhile does not hold it up', async () => {
+  const cluster = new Cluster([1, 2]);
+  const set = cluster.node(1).setUp(5);
+  await cluster.settle();
+  await set;
+  cluster.node(2).store.entry = undefined;
+  const synced = cluster.node(2).replication.sync(1);
+  await cluster.settle();
+  await synced;
+  assert.equal(cluster.node(2).store.find()?.backend, 5);
+
+  const held = cluster.node(2).replication.sync(1);
+  cluster.frozen.add(1);
+  await cluster.settle();
+  cluster.node(2).peerDied(1);
+  await held;
 });
 
 test('whatever the order of messages, no two proxies deliver one request to two back ends', async () => {

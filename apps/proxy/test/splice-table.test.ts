@@ -112,7 +112,7 @@ test('a restarted daemon finds its splices in the kernel, closed ones as closed'
   successor.close();
 });
 
-test('closed and silent for a minute: forgotten, and the peers are told', () => {
+test('closed by both sides and silent for a minute: forgotten, and the peers are told', () => {
   table.install(ENTRY);
   packet(0);
   table.closed(ENTRY);
@@ -120,12 +120,54 @@ test('closed and silent for a minute: forgotten, and the peers are told', () => 
   assert.equal(map.stored.size, 1);
   packet(61_000);
   mock.timers.tick(2_000);
+  assert.equal(map.stored.size, 1, 'the server may still be thinking');
+  const splice = map.get(ENTRY)!;
+  map.set(ENTRY, { ...splice, flags: splice.flags | SpliceFlag.SPLICE_SERVER_CLOSED });
+  mock.timers.tick(2_000);
   assert.equal(map.stored.size, 0);
   assert.equal(table.size, 0);
   assert.deepEqual(
     forgotten.map(({ isn }) => isn),
     [10],
   );
+});
+
+test('a FIN whose event was lost is found by the sweep', () => {
+  table.install(ENTRY);
+  map.set(ENTRY, { ...map.get(ENTRY)!, flags: SpliceFlag.SPLICE_CLOSED });
+  mock.timers.tick(1_000);
+  assert.deepEqual(active(), [0, 0]);
+});
+
+test('closed by word of a peer: a restarted daemon does not take it for open', () => {
+  table.install(ENTRY);
+  table.closing(ENTRY);
+  const successor = open();
+  assert.equal([...successor.views(10)].length, 0);
+  successor.close();
+});
+
+test('resumed: the kernel half knows again where the client is', () => {
+  table.install(ENTRY);
+  assert.equal(map.get(ENTRY)!.seenNs, 0n);
+  table.resume(ENTRY, 4711);
+  assert.equal(map.get(ENTRY)!.clientNext, 4711);
+  assert.notEqual(map.get(ENTRY)!.seenNs, 0n);
+});
+
+test('a peer that joins is told of everything, in batches, closed ones with their mark', () => {
+  for (let i = 0; i < 5; i++) table.install({ ...ENTRY, clientPort: 40_000 + i });
+  table.closing({ ...ENTRY, clientPort: 40_003 });
+  const batches = [...table.batches(2)];
+  assert.deepEqual(
+    batches.map(batch => batch.length),
+    [2, 2, 1],
+  );
+  assert.deepEqual(
+    batches.flat().map(({ closed }) => closed),
+    [false, false, false, true, false],
+  );
+  assert.deepEqual(batches[0]![0]!.entry, { ...ENTRY, clientPort: 40_000 });
 });
 
 test('half-closed, but the other half goes on: kept', () => {

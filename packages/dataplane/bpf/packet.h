@@ -1,6 +1,7 @@
 #pragma once
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/pkt_cls.h>
@@ -30,7 +31,7 @@
 
 enum packet_kind {
 	PACKET_TCP,
-	PACKET_OTHER_ETHERTYPE, // ARP and the like: not ours
+	PACKET_NOT_OURS, // ARP and the like; frames for another station, which a bridge floods when it does not know where that is
 	PACKET_OTHER_PROTOCOL, // IPv4, addresses are filled in, but no TCP header to read
 	PACKET_MALFORMED, // lengths that contradict each other, IP options, fragments
 };
@@ -49,8 +50,10 @@ struct packet {
 
 static __always_inline enum packet_kind read_packet(struct __sk_buff *skb, struct packet *packet)
 {
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return PACKET_OTHER_ETHERTYPE;
+	// A flooded frame must not be acted upon: an answer to it would bear its addressee's link-layer address, and teach the bridge
+	// that this station is the other one.
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type == PACKET_OTHERHOST)
+		return PACKET_NOT_OURS;
 	if ((void *)(long)skb->data + OPTIONS_OFFSET > (void *)(long)skb->data_end)
 		bpf_skb_pull_data(skb, OPTIONS_OFFSET); // paged packets: the header is not in the linear part yet
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;

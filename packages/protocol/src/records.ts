@@ -39,6 +39,10 @@ export type ControlRecord =
   | { type: 'answer'; id: number; knowledge: Knowledge }
   /** "Keep this splice." Answered by an answer with the same id: 'entry' with the very splice means kept. */
   | { type: 'publish'; id: number; entry: Entry }
+  /** "Tell me all that you have": from a proxy that has joined. Answered at once; then everything is published. */
+  | { type: 'sync'; id: number }
+  /** That was all. Answered, so that it is not lost. */
+  | { type: 'synced'; id: number }
   /** The set-up came to nothing: the gate is free. */
   | { type: 'release'; connection: ConnectionId }
   /** The client has closed its half: the connection no longer counts as load. */
@@ -54,6 +58,8 @@ const PUBLISH = 5;
 const RELEASE = 6;
 const CLOSING = 7;
 const FORGET = 8;
+const SYNC = 9;
+const SYNCED = 10;
 
 const CONNECTION_BYTES = 16;
 const ENTRY_BYTES = CONNECTION_BYTES + 20;
@@ -91,6 +97,11 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       view.setUint8(offset, PUBLISH);
       view.setUint32(offset + 1, record.id);
       return writeEntry(view, offset + 5, record.entry);
+    case 'sync':
+    case 'synced':
+      view.setUint8(offset, record.type === 'sync' ? SYNC : SYNCED);
+      view.setUint32(offset + 1, record.id);
+      return offset + 5;
     case 'release':
       view.setUint8(offset, RELEASE);
       return writeConnection(view, offset + 1, record.connection);
@@ -156,6 +167,11 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
             entry: readEntry(view, offset + 5),
           });
           offset += 5 + ENTRY_BYTES;
+          break;
+        case SYNC:
+        case SYNCED:
+          records.push({ type: type === SYNC ? 'sync' : 'synced', id: view.getUint32(offset + 1) });
+          offset += 5;
           break;
         case RELEASE:
         case CLOSING:

@@ -37,6 +37,7 @@ const knowledge = fc.oneof(
 );
 const record: fc.Arbitrary<ControlRecord> = fc.oneof(
   fc.record({ type: fc.constant('ask' as const), id: u32, claim: fc.boolean(), connection }, plain),
+  fc.record({ type: fc.constantFrom('sync' as const, 'synced' as const), id: u32 }, plain),
   fc.record({ type: fc.constant('answer' as const), id: u32, knowledge }, plain),
   fc.record({ type: fc.constant('publish' as const), id: u32, entry }, plain),
   fc.record(

@@ -1,0 +1,45 @@
+import type { Entry } from '@resplice/protocol';
+import type { Backends } from './backends.ts';
+import type { Replication } from './replication.ts';
+import type { SpliceTable } from './splice-table.ts';
+import type { Tally } from './tally.ts';
+import type { ClientBytes, Wire } from './wire.ts';
+
+/** Sends clients' bytes on by user space: what was held back during a set-up, and what the kernel half was in doubt about. */
+export class Relay {
+  readonly #wire: Wire;
+  readonly #backends: Backends;
+  readonly #table: SpliceTable;
+  readonly #replication: Replication;
+  readonly #tally: Tally;
+
+  constructor(deps: {
+    wire: Wire;
+    backends: Backends;
+    table: SpliceTable;
+    replication: Replication;
+    tally: Tally;
+  }) {
+    this.#wire = deps.wire;
+    this.#backends = deps.backends;
+    this.#table = deps.table;
+    this.#replication = deps.replication;
+    this.#tally = deps.tally;
+  }
+
+  forward(entry: Entry, bytes: ClientBytes): void {
+    const backend = this.#backends.byId(entry.backend);
+    if (!backend) {
+      this.#tally.neverUnknownBackend++;
+      return;
+    }
+    this.#wire.deliver(backend, entry, bytes);
+    if (bytes.fin) this.closed(entry);
+  }
+
+  /** A client's FIN or RST has passed, here or in the kernel half. */
+  closed(tuple: Parameters<SpliceTable['closed']>[0]): void {
+    const connection = this.#table.closed(tuple);
+    if (connection) this.#replication.announce({ type: 'closing', connection });
+  }
+}
