@@ -7,6 +7,7 @@ import type { ComponentStatus, LabStatus } from '@resplice/engines';
 import { Sealer } from '@resplice/protocol';
 import { overhear } from './fixtures/capture.ts';
 import { Client } from './fixtures/client.ts';
+import { output } from './fixtures/command.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -248,4 +249,54 @@ labTest('a forged SYN for a living connection does not disturb it', theLab, asyn
   assert.deepEqual([exchange.received, exchange.firstDifference], [40_000_000, -1]);
   assert.equal((await lab.component(backend)).metrics['packets_total.in_forged'], before + 4);
   await connection.close();
+});
+
+labTest('a proxy leaves frames alone that a switch floods past it', theLab, async () => {
+  // While a proxy is gone, the bridge floods what is meant for it to everybody else. Whoever answers such a frame, in
+  // the dead one's name, makes the bridge learn that its address is here: a revived proxy then hears nothing at all.
+  const nobody = '10.62.0.200';
+  const namespace = await namespaceOf('lb-1');
+  const ip = (...argv: string[]): Promise<string> => output(['ip', '-n', namespace, ...argv]);
+  await ip(
+    'neighbour',
+    'replace',
+    nobody,
+    'lladdr',
+    '02:00:00:00:00:c8',
+    'dev',
+    'front0',
+    'nud',
+    'permanent',
+  );
+  await ip('route', 'replace', `${lab.vip.address}/32`, 'via', nobody, 'dev', 'front0');
+  const balancer = await Client.start(`/run/netns/${namespace}`);
+  try {
+    const answered = async (): Promise<number> => {
+      const status = await lab.status();
+      const proxies = status.components.filter(({ role }) => role === 'proxy');
+      return proxies.reduce((total, each) => total + sum(each, /front_syn_answered$/), 0);
+    };
+    const before = await answered();
+    const syns = Array.from({ length: 10 }, (_, i) =>
+      buildPacket({
+        src: parseIp(CLIENT),
+        dst: parseIp(lab.vip.address),
+        sport: 21_000 + i,
+        dport: lab.vip.port,
+        seq: randomBytes(4).readUInt32BE(),
+        ack: 0,
+        flags: TcpFlags.SYN,
+        window: 64_240,
+        options: encodeOptions({ mss: 1460 }),
+      }),
+    );
+    await balancer.sendPackets(syns);
+    // It passes the same bridge behind them: once it is answered, they would be as well.
+    await aConnection();
+    assert.equal(await answered(), before + 1, 'only the SYN that was addressed to a proxy is answered');
+  } finally {
+    await balancer.stop();
+    await ip('route', 'delete', `${lab.vip.address}/32`);
+    await ip('neighbour', 'delete', nobody, 'dev', 'front0');
+  }
 });
