@@ -27,6 +27,9 @@ export const sendmmsg = libc.func('int sendmmsg(int fd, void *messages, uint cou
   flags: number,
 ) => number;
 
+/** For descriptors that Node has not opened: its own `closeSync` warns of them in worker threads. */
+export const close = libc.func('int close(int fd)') as (fd: number) => number;
+
 export const ifNameToIndex = libc.func('uint if_nametoindex(const char *name)') as (name: string) => number;
 
 /** `arguments` is a `va_list`, which a callback receives as a pointer on x86-64 and on arm64. */

@@ -1,10 +1,11 @@
 /** Compiled BPF object files: opened, configured, loaded and pinned by libbpf. */
-import { closeSync, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { DataplaneError, Errno } from './errors.ts';
 import { objectInfo } from './kernel.ts';
 import { libbpf, withLog } from './libbpf.ts';
+import { close } from './libc.ts';
 import { checkPin, describeMap, openPinnedMap, preparePinDirectory, replacePin } from './pin.ts';
 import { variableOffsets } from './variables.ts';
 
@@ -110,7 +111,7 @@ function writeConstants(object: bigint, map: bigint, write: NonNullable<LoadOpti
 function reusePin(map: bigint, path: string): void {
   const pinned = openPinnedMap(path);
   if (pinned) {
-    closeSync(pinned.fd);
+    close(pinned.fd);
     checkPin(path, pinned, {
       name: pinned.name,
       type: libbpf().bpf_map__type(map),

@@ -1,8 +1,9 @@
 /** Pins: names in a BPF file system that keep maps and programs alive while no process holds them. */
-import { closeSync, mkdirSync, readlinkSync, renameSync, rmSync, statfsSync } from 'node:fs';
+import { mkdirSync, readlinkSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { DataplaneError, Errno } from './errors.ts';
 import { objectInfo, openPin } from './kernel.ts';
+import { close } from './libc.ts';
 import type { BpfMapHandle } from './object.ts';
 
 /** `BPF_FS_MAGIC` of linux/magic.h. */
@@ -37,7 +38,7 @@ export function openPinnedMap(path: string): BpfMapHandle | undefined {
   if (fd === -Errno.ENOENT) return undefined;
   if (fd < 0) throw new DataplaneError(`cannot open the pin ${path}`, -fd);
   if (!readlinkSync(`/proc/self/fd/${fd}`).includes('bpf-map')) {
-    closeSync(fd);
+    close(fd);
     throw new Error(`what is pinned at ${path} is not a map`);
   }
   return describeMap(fd, basename(path));

@@ -1,8 +1,7 @@
 /** Whole IPv4 packets, sent as they are: a raw socket with IP_HDRINCL, in batches (raw(7), sendmmsg(2)). */
-import { closeSync } from 'node:fs';
 import { DataplaneError, Errno, errnoName } from './errors.ts';
 import { addressOf } from './kernel.ts';
-import { lastErrno, sendmmsg, setsockopt, socket } from './libc.ts';
+import { close, lastErrno, sendmmsg, setsockopt, socket } from './libc.ts';
 
 const AF_INET = 2;
 const SOCK_RAW = 3;
@@ -122,7 +121,7 @@ export class RawSender {
 
   /** What is still queued is dropped. */
   close(): void {
-    if (this.#open) closeSync(this.#fd);
+    if (this.#open) close(this.#fd);
     this.#open = false;
   }
 
@@ -147,7 +146,7 @@ export class RawSender {
     const bytes = new Uint8Array(new Int32Array([value]).buffer);
     if (setsockopt(this.#fd, level, option, bytes, bytes.length) === 0) return;
     const errno = lastErrno();
-    closeSync(this.#fd);
+    close(this.#fd);
     throw new DataplaneError(`cannot set ${name} on a raw socket`, errno);
   }
 }
