@@ -1,0 +1,216 @@
+// The one schema of `resplice.yaml`: types, checks and the README's table of fields are derived from it.
+// Objects are strict: a misspelt optional field must not silently mean its default.
+// What refers to something else (pools, back ends, other listeners, files) is checked by `rules.ts`.
+
+import { z } from 'zod';
+import { MAX_DURATION_MS, readDuration } from './duration.ts';
+import { isHostPattern } from './host.ts';
+import { readNetwork } from './network.ts';
+
+/** Longest request head that a proxy can hold, bytes. */
+export const MAX_HEAD_BYTES = 65_536;
+
+export const name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a name of lower-case letters, digits and dashes, such as web-1');
+
+export const cidr = z.string().superRefine((text, context) => {
+  const reading = readNetwork(text);
+  if ('problem' in reading) context.addIssue({ code: 'custom', message: reading.problem });
+});
+
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
+const headerName = z.string().regex(token, 'must be a header name such as x-canary');
+const cookieName = z.string().regex(token, 'must be a cookie name such as session');
+const headerValue = z
+  .string()
+  .regex(/^[\x21-\x7e](?:[\t\x20-\x7e]{0,1022}[\x21-\x7e])?$/, 'must be 1…1024 printable ASCII characters');
+const cookieValue = z
+  .string()
+  .regex(
+    /^[\x21-\x3a\x3c-\x7e]{1,1024}$/,
+    'must be 1…1024 printable ASCII characters without space or semicolon',
+  );
+
+function duration(least: number, most: number, range: string, fallback: string, meaning: string) {
+  return z
+    .string({ error: 'must be a duration such as 500ms, 10s or 5m' })
+    .transform((text, context): number => {
+      const ms = readDuration(text);
+      if (ms === undefined) {
+        context.addIssue({ code: 'custom', message: 'must be a duration such as 500ms, 10s or 5m' });
+        return z.NEVER;
+      }
+      if (ms < least || ms > most) {
+        context.addIssue({ code: 'custom', message: `must be within ${range}` });
+        return z.NEVER;
+      }
+      return ms;
+    })
+    .prefault(fallback)
+    .meta({ description: meaning, range });
+}
+
+export const match = z.strictObject({
+  host: z
+    .string()
+    .refine(isHostPattern, 'must be a lower-case host such as www.example.com, or *.example.com')
+    .optional()
+    .meta({
+      description:
+        "the request's host: exact, or `*.suffix` for everything below it (any depth, not the suffix itself)",
+      range: 'lower case, no port',
+    }),
+  pathPrefix: z
+    .string()
+    .regex(
+      /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)*\/?$/,
+      'must be a plain path such as /api: no escapes, empty segments, dot segments or query',
+    )
+    .min(1, 'must be a plain path such as /api, or / for every path')
+    .max(1024)
+    .optional()
+    .meta({
+      description: 'begin of the path, whole segments: `/api` is `/api` and `/api/…`, not `/apiary`',
+      range: 'begins with `/`',
+    }),
+  header: z
+    .strictObject({
+      name: headerName.meta({ description: 'header field, any case', range: 'a token' }),
+      value: headerValue
+        .optional()
+        .meta({ description: 'its exact value', range: 'printable ASCII', absent: 'any value' }),
+    })
+    .optional()
+    .meta({ description: 'a header that must be there' }),
+  cookie: z
+    .strictObject({
+      name: cookieName.meta({ description: 'cookie, case matters', range: 'a token' }),
+      value: cookieValue
+        .optional()
+        .meta({ description: 'its exact value', range: 'printable ASCII', absent: 'any value' }),
+    })
+    .optional()
+    .meta({ description: 'a cookie that must be there' }),
+});
+
+/** One step of a listener's routing. Tags, masked headers, time-outs and journals will have their place here. */
+export const route = z.strictObject({
+  match: match
+    .prefault({})
+    .meta({ description: 'conditions, all of which must hold', absent: 'every request' }),
+  pool: name.meta({ description: 'where a request that matches goes', range: 'a name of `pools`' }),
+});
+
+export const basic = z.strictObject({
+  realm: z
+    .string()
+    .regex(
+      /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,128}$/,
+      'must be 1…128 printable ASCII characters without " and \\',
+    )
+    .meta({ description: 'what the browser shows when it asks', range: '1…128 characters' }),
+  htpasswd: z
+    .string()
+    .min(1, 'must be the path of an htpasswd file')
+    .max(4096)
+    .meta({ description: 'file of users, `htpasswd -B -C 10`', range: 'relative to this file' }),
+});
+
+export const listener = z.strictObject({
+  name: name.meta({ description: 'how reports and metrics call it', range: 'unique' }),
+  port: z.int().min(1).max(65_535).meta({ description: 'TCP port of the VIP', range: '1…65535, unique' }),
+  pool: name
+    .optional()
+    .meta({ description: 'where all requests go', range: 'a name of `pools`; this or `routes`' }),
+  routes: z
+    .array(route)
+    .min(1)
+    .optional()
+    .meta({ description: 'ordered, the first that matches wins; none → 404', range: 'this or `pool`' }),
+  allow: z
+    .array(cidr)
+    .min(1, 'must have at least 1 item; without `allow` everyone is admitted')
+    .max(10_000)
+    .optional()
+    .meta({
+      description: 'networks whose clients are admitted; an address alone is a /32',
+      range: 'IPv4 CIDR, no host bits',
+      absent: 'everyone',
+    }),
+  auth: z
+    .strictObject({ basic: basic.meta({ description: 'HTTP Basic (RFC 7617)' }) })
+    .optional()
+    .meta({ description: 'who must say who they are', absent: 'no one' }),
+});
+
+export const pool = z.strictObject({
+  backends: z
+    .union([z.literal('all'), z.array(name).min(1)], {
+      error: 'must be all, or a list of back ends such as [backend-1, backend-2]',
+    })
+    .meta({ description: 'its members', range: '`all`, or a list of names' }),
+  balance: z
+    .enum(['least-connections'])
+    .default('least-connections')
+    .meta({ description: 'who takes a new connection' }),
+  affinity: z
+    .strictObject({
+      cookie: cookieName.meta({ description: 'cookie whose value decides', range: 'a token' }),
+    })
+    .optional()
+    .meta({ description: 'keep a session at one back end', absent: 'none' }),
+});
+
+export const limits = z.strictObject({
+  headBytes: z
+    .int()
+    .min(1024)
+    .max(MAX_HEAD_BYTES)
+    .default(MAX_HEAD_BYTES)
+    .meta({ description: 'longest request head, bytes; beyond → 431' }),
+  headTimeout: duration(
+    1000,
+    MAX_DURATION_MS,
+    '1s…5m',
+    '30s',
+    "from a head's first byte to its last; beyond → 408",
+  ),
+  connectTimeout: duration(
+    50,
+    10_000,
+    '50ms…10s',
+    '400ms',
+    'how long a back end may take to accept a connection before the next is asked',
+  ),
+  connections: z
+    .int()
+    .min(1024)
+    .max(16_777_216)
+    .default(262_144)
+    .meta({ description: 'connections held at most; the least recently used makes room' }),
+});
+
+export const site = z.strictObject({
+  listeners: z.array(listener).min(1).meta({ description: 'where clients connect', range: 'at least one' }),
+  pools: z.record(name, pool).meta({
+    description: 'back ends that do the same work, by a name of your choice',
+    range: 'at least one',
+  }),
+  limits: limits.prefault({}).meta({ description: 'how much is held, and for how long', absent: 'as below' }),
+});
+
+/** A checked site. Durations are milliseconds, htpasswd paths absolute, defaults filled in; plain JSON. */
+export type Site = z.output<typeof site>;
+/** A site as it may be written. */
+export type SiteInput = z.input<typeof site>;
+export type Listener = Site['listeners'][number];
+export type Route = NonNullable<Listener['routes']>[number];
+export type Match = Route['match'];
+export type Pool = Site['pools'][string];
+export type Limits = Site['limits'];
+
+/** The back ends of a pool, in the pool's order. */
+export function backendsOf(pool: Pool, all: readonly string[]): readonly string[] {
+  return pool.backends === 'all' ? all : pool.backends;
+}
