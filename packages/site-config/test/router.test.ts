@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict';
+import { posix } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { normalHost } from '../src/host.ts';
+import { pathReadings } from '../src/path-readings.ts';
+import { chooseRoute, compileRouter, type RoutableHead } from '../src/router.ts';
+import { routed, siteOf } from './site.ts';
+
+type Fields = Record<string, string | string[]>;
+
+function head(target: string, fields: Fields = {}, method = 'GET', version = '1.1'): RoutableHead {
+  const all: Fields = { host: 'www.example.com', ...fields };
+  const pairs = Object.entries(all).flatMap(([name, value]) =>
+    [value].flat().map(one => ({ name, value: one })),
+  );
+  return { method, target, version, fields: pairs };
+}
+
+/** `a`, `b` …, `none` or the reason of a 400. */
+function asking(routes: string) {
+  const route = compileRouter(siteOf(routed(routes)).listeners[0]!);
+  return (...of: Parameters<typeof head>): string => {
+    const choice = route(head(...of));
+    if (choice.kind === 'pool') return choice.pool;
+    return choice.kind === 'none' ? 'none' : `400 ${choice.reason}`;
+  };
+}
+
+test('a listener with one pool asks nothing', () => {
+  const [listener] = siteOf(
+    'listeners: [{name: w, port: 80, pool: a}]\npools: {a: {backends: all}}',
+  ).listeners;
+  assert.deepEqual(chooseRoute(listener!, head('/%00', { host: ['a', 'b'] })), {
+    kind: 'pool',
+    pool: 'a',
+    route: -1,
+  });
+});
+
+test('the first route that matches wins, and its index is told', () => {
+  const [listener] = siteOf(
+    routed('[{match: {pathPrefix: /x}, pool: b}, {pool: a}, {match: {pathPrefix: /x}, pool: c}]'),
+  ).listeners;
+  const route = compileRouter(listener!);
+  assert.deepEqual(route(head('/x/y?q')), { kind: 'pool', pool: 'b', route: 0 });
+  assert.deepEqual(route(head('/')), { kind: 'pool', pool: 'a', route: 1 });
+  assert.equal(route(head('/x')), route(head('/x/z')), 'nothing is allocated for a choice');
+});
+
+test('a prefix ends where a segment ends', () => {
+  for (const prefix of ['/api', '/api/']) {
+    const pool = asking(`[{match: {pathPrefix: ${prefix}}, pool: a}]`);
+    for (const path of ['/api', '/api/', '/api/x', '/api?q', '/api/?q=/../x'])
+      assert.equal(pool(path), 'a', path);
+    for (const path of ['/', '/apiary', '/ap', '/API', '/x/api', '/?/api'])
+      assert.equal(pool(path), 'none', path);
+  }
+  assert.equal(asking('[{match: {pathPrefix: /}, pool: a}]')('/anything'), 'a');
+});
+
+test('hosts are compared without case, port and final dot', () => {
+  const pool = asking(
+    '[{match: {host: secret.ex.com}, pool: a}, {match: {host: "*.ex.com"}, pool: b}, {pool: c}]',
+  );
+  for (const host of [
+    'secret.ex.com',
+    'SECRET.Ex.com',
+    'secret.ex.com:80',
+    'secret.ex.com.',
+    'secret.ex.com.:8080',
+    'secret.ex.com:',
+  ])
+    assert.equal(pool('/', { host }), 'a', host);
+  for (const host of ['x.ex.com', 'a.b.ex.com', 'x.secret.ex.com'])
+    assert.equal(pool('/', { host }), 'b', host);
+  for (const host of ['ex.com', 'evilex.com', '.ex.com.org', '10.0.0.1', '[::1]:80', ''])
+    if (!host.startsWith('.')) assert.equal(pool('/', { host }), 'c', host);
+  for (const host of [
+    'x@secret.ex.com',
+    'a, secret.ex.com',
+    'secret.ex.com..',
+    '.ex.com',
+    'a..b',
+    'secret.ex.com:99999',
+    'a b',
+    'h/x',
+    '[::1',
+    'ex.com:80:80',
+  ])
+    assert.equal(pool('/', { host }), '400 a Host that servers read differently', host);
+});
+
+test('one Host, and an absolute URL agrees with it', () => {
+  const pool = asking(
+    '[{match: {host: secret.ex.com}, pool: a}, {match: {host: ex.com, pathPrefix: /x}, pool: b}, {pool: c}]',
+  );
+  assert.equal(pool('/', { host: ['ex.com', 'secret.ex.com'] }), '400 more than one Host');
+  assert.equal(pool('/', { host: ['ex.com', 'ex.com'] }), '400 more than one Host');
+  const route = compileRouter(siteOf(routed('[{pool: a}]')).listeners[0]!);
+  assert.equal(route({ method: 'GET', target: '/', version: '1.1', fields: [] }).kind, 'unclear');
+  assert.equal(route({ method: 'GET', target: '/', version: '1.0', fields: [] }).kind, 'pool');
+  assert.equal(pool('http://ex.com/x/y?z', { host: 'EX.com:80' }), 'b');
+  assert.equal(pool('HTTP://EX.com?/x', { host: 'ex.com' }), 'c');
+  for (const target of [
+    'http://secret.ex.com/',
+    'http://a@ex.com/',
+    'http:///x',
+    'http://ex.com@secret.ex.com/',
+  ])
+    assert.equal(pool(target, { host: 'ex.com' }), '400 a URL whose host is not Host', target);
+  for (const target of ['https://ex.com/', 'ex.com:80', '*', '', 'x', '?q'])
+    assert.equal(
+      pool(target, { host: 'ex.com' }),
+      '400 a target that is neither a path nor an http URL',
+      target,
+    );
+  assert.equal(pool('*', { host: 'ex.com' }, 'OPTIONS'), 'c');
+  assert.equal(pool('/#/../x', { host: 'ex.com' }), '400 a target with a fragment');
+});
+
+test('headers: any case of the name, the exact value, one reading', () => {
+  const pool = asking(
+    '[{match: {header: {name: X-Canary, value: "1"}}, pool: a}, {match: {header: {name: x-any}}, pool: b}, {pool: c}]',
+  );
+  assert.equal(pool('/', { 'x-CANARY': '1' }), 'a');
+  assert.equal(pool('/', { 'x-canary': ['1', '1'] }), 'a');
+  for (const value of ['', '11', '1, 0', '"1"']) assert.equal(pool('/', { 'x-canary': value }), 'c', value);
+  assert.equal(pool('/', { 'x-any': '' }), 'b');
+  const twofold = '400 x-canary is there twice, with different values';
+  assert.equal(pool('/', { 'x-canary': ['0', '1'] }), twofold);
+  assert.equal(pool('/', { 'x-canary': '0', x_canary: '1' }), twofold);
+  assert.equal(pool('/', { 'x-canaryy': '1', 'y-canary': '1' }), 'c');
+});
+
+test('cookies: the whole name in its case, the first of several', () => {
+  const pool = asking(
+    '[{match: {cookie: {name: sid, value: v}}, pool: a}, {match: {cookie: {name: any}}, pool: b}, {pool: c}]',
+  );
+  for (const cookie of ['sid=v', 'x=1; sid=v', 'x=1;sid=v;y', 'sid = v ', 'sid=v; sid=w', 'q="; sid=v; "'])
+    assert.equal(pool('/', { cookie }), 'a', cookie);
+  for (const cookie of [
+    'xsid=v',
+    'SID=v',
+    'sid=w; sid=v',
+    'sidx=v',
+    'x=sid=v',
+    'sid',
+    'sid="v"',
+    'anything=1',
+    '',
+  ])
+    assert.equal(pool('/', { cookie }), 'c', cookie);
+  assert.equal(pool('/', { cookie: 'any=' }), 'b');
+  assert.equal(pool('/', { Cookie: ['x=1', 'sid=v'] }), 'a');
+});
+
+const TRAPS = [
+  '/public/../admin',
+  '/public/%2e%2e/admin',
+  '/public/%2E./admin',
+  '/public%2f..%2fadmin',
+  '/public/..%2fadmin',
+  '/public\\..\\admin',
+  '/public/..\\admin',
+  '/public/..%5cadmin',
+  '/public/..;/admin',
+  '/public/..;x=1/admin',
+  '/public/%252e%252e/admin',
+  '/public/./../admin',
+  '/public//../../admin',
+  '//admin',
+  '/./admin',
+  '/x/../admin',
+  '/%61dmin',
+  '/%2561dmin',
+  '/admin;x/y',
+  '/\\admin',
+  '/admin/../x',
+];
+
+test('a path that servers read differently is refused where that matters', () => {
+  const pool = asking(
+    '[{match: {pathPrefix: /admin}, pool: a}, {match: {pathPrefix: /public}, pool: b}, {pool: c}]',
+  );
+  for (const path of TRAPS)
+    assert.equal(pool(path), '400 path that leads elsewhere when read differently', path);
+  for (const path of [
+    '/public/%',
+    '/public/%2',
+    '/public/%u002e',
+    '/public/%00',
+    '/public/%c0%ae/x',
+    '/public/%C1%9c',
+  ])
+    assert.equal(pool(path), '400 path with escapes that servers read differently', path);
+  assert.equal(pool('/public/%2500'), '400 path with escapes that servers read differently');
+});
+
+test('where all readings lead to one route nothing is refused', () => {
+  const pool = asking(
+    '[{match: {pathPrefix: /admin}, pool: a}, {match: {pathPrefix: /public}, pool: b}, {pool: c}]',
+  );
+  for (const path of [
+    '/public/a%20b',
+    '/public/%E4%B8%AD',
+    '/public/@scope%2fname',
+    '/public/x/../y',
+    '/public//x',
+    '/public/a;v=1',
+  ])
+    assert.equal(pool(path), 'b', path);
+  assert.equal(pool('/other/@scope%2Fname'), 'c');
+  // Without prefixes there is nothing to get around.
+  for (const path of TRAPS) assert.equal(asking('[{match: {host: www.example.com}, pool: a}]')(path), 'a');
+});
+
+/** How servers find a path, each in its own words. */
+const SERVERS: Record<string, (target: string) => string> = {
+  raw: target => target,
+  whatwg: target => new URL(`http://h${target}`).pathname,
+  normalised: target => posix.normalize(target),
+  decodedThenNormalised: target => posix.normalize(decodeURIComponent(target)),
+  normalisedThenDecoded: target => decodeURIComponent(posix.normalize(target)),
+  windows: target => posix.normalize(decodeURIComponent(target).replaceAll('\\', '/')),
+  servlet: target => posix.normalize(decodeURIComponent(target).replace(/;[^/]*/g, '')),
+  twice: target => posix.normalize(decodeURIComponent(decodeURIComponent(target))),
+};
+
+test("no server that is known reads a routed path as another route's", () => {
+  const prefixes = ['/admin', '/public', '/public/deep'];
+  const pool = asking(
+    `[{match: {pathPrefix: ${prefixes[0]}}, pool: a}, {match: {pathPrefix: ${prefixes[2]}}, pool: b}, {match: {pathPrefix: ${prefixes[1]}}, pool: c}, {pool: d}]`,
+  );
+  const route = (path: string) => {
+    const below = (prefix: string) => path === prefix || path.startsWith(`${prefix}/`);
+    return below('/admin') ? 'a' : below('/public/deep') ? 'b' : below('/public') ? 'c' : 'd';
+  };
+  const part = fc.constantFrom(
+    '/',
+    '/',
+    'admin',
+    'public',
+    'deep',
+    '.',
+    '..',
+    '%2e',
+    '%2f',
+    '%5c',
+    '\\',
+    ';',
+    ';a=1',
+    '%252e',
+    '%252f',
+    '%61',
+    'x',
+    '%20',
+    '%25',
+  );
+  let agreed = 0;
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), parts => {
+      const target = `/${parts.join('')}`;
+      const chosen = pool(target);
+      if (chosen.startsWith('400')) return;
+      agreed++;
+      for (const [name, read] of Object.entries(SERVERS)) {
+        let path: string;
+        try {
+          path = read(target);
+        } catch {
+          continue; // that server answers 400
+        }
+        // `//x` and `x` are no paths to anybody.
+        assert.equal(route(path.replace(/^\/*/, '/')), chosen, `${name} reads ${target} as ${path}`);
+      }
+    }),
+    { numRuns: 20_000 },
+  );
+  assert.ok(agreed > 1000, `only ${agreed} paths were routed at all`);
+});
+
+test('readings are few, and what they cost is bounded', () => {
+  assert.deepEqual(pathReadings('/plain/path.html'), ['/plain/path.html']);
+  assert.deepEqual(pathReadings('/a%20b'), ['/a%20b', '/a b']);
+  const crafted = `/${'%252e;%5c//../'.repeat(4000)}`;
+  const started = performance.now();
+  assert.equal(pathReadings(crafted), undefined);
+  assert.ok(performance.now() - started < 200);
+  const most = `/${'%252e;x%255c//../a%2f'.repeat(40)}`;
+  pathReadings(most);
+});
+
+test('no head makes a router throw', () => {
+  const pool = asking(
+    '[{match: {host: "*.a", pathPrefix: /x, header: {name: h}, cookie: {name: c}}, pool: a}, {match: {pathPrefix: /y}, pool: b}]',
+  );
+  const text = fc.string({ unit: 'binary', maxLength: 30 });
+  fc.assert(
+    fc.property(text, text, text, text, (target, host, h, cookie) => {
+      assert.match(pool(target, { host, h, cookie }), /^(?:a|b|none|400 .+)$/);
+      assert.match(pool(`/${target}`, { h, cookie }), /^(?:a|b|none|400 .+)$/);
+      const normal = normalHost(host);
+      assert.ok(normal === undefined || normalHost(normal) === normal);
+    }),
+  );
+});
