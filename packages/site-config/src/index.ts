@@ -1,0 +1,22 @@
+export { affinityKey, namedBackend, rendezvous } from './affinity.ts';
+export { type AllowList, compileAllowList } from './allow-list.ts';
+export { type AuthVerdict, BasicAuth, type BasicAuthOptions, basicChallenge } from './basic-auth.ts';
+export { BcryptThread, type Compare } from './bcrypt-thread.ts';
+export { type CheckContext, type CheckedSite, checkSite } from './check.ts';
+export { cookieValue } from './cookie.ts';
+export { normalHost } from './host.ts';
+export { type CheckedHtpasswd, checkHtpasswd, readRegularFile, type Users } from './htpasswd.ts';
+export { formatNetwork, type Network, readNetwork } from './network.ts';
+export { type Finding, formatPath, formatProblem, type Problem, type Severity } from './problem.ts';
+export { chooseRoute, compileRouter, type RoutableHead, type RouteChoice, type Router } from './router.ts';
+export {
+  backendsOf,
+  type Limits,
+  type Listener,
+  type Match,
+  type Pool,
+  type Route,
+  type Site,
+  type SiteInput,
+} from './schema.ts';
+export { isUniform, refuseNonUniform } from './uniform.ts';
