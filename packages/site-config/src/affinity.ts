@@ -27,8 +27,8 @@ export function rendezvous(key: string, backendIds: readonly number[]): number |
   let highest = -1;
   for (const id of backendIds) {
     const score = fmix32(seed ^ Math.imul(id, 0x9e3779b1));
-    // Equal scores are possible in 32 bits: the lower id, so that the order of the list does not matter.
-    if (score > highest || (score === highest && id < best!)) {
+    // Two ids never score alike: to multiply by an odd number, to xor and to mix are bijections.
+    if (score > highest) {
       highest = score;
       best = id;
     }

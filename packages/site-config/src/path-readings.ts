@@ -6,29 +6,38 @@
 // caller answers 400 unless they lead to one route. Ordinary paths have one reading and cost one look.
 
 /** Characters that may make a second reading. */
-const SUSPICIOUS = /[%\\;]|\/\/|\/\.{1,2}(?:\/|$)/;
+const SUSPICIOUS = /[%\\;]|\/\/|\.(?:\/|$)/;
 
-/** Never read alike: broken escapes (IIS `%u002e`), NUL (C ends there), overlong UTF-8 (`%c0%ae` is a dot to some). */
-const HOPELESS = /%(?![0-9a-f]{2})|%00|%c[01]/i;
+/**
+ * Never read alike: NUL ends a path in C, WHATWG URL drops tabs and line ends, overlong UTF-8 (`%c0%ae`) is a dot to
+ * some decoders. Control characters cannot be in a target but as escapes.
+ */
+const HOPELESS = /%[01][0-9a-f]|%7f|%c[01]/i;
+/** Broken escapes, such as IIS's `%u002e`. */
+const BROKEN = /%(?![0-9a-f]{2})/i;
 
 /** Characters of all readings together, at most: a crafted path must not cost more than milliseconds. */
 const BUDGET = 65_536;
 
-/** Each stands alone or after those before it: servers do some of them, in this order. */
+/** What servers do to a path: some of it, some of it twice (a gateway, and what is behind it), in any order. */
 const STEPS: readonly ((path: string) => string)[] = [
+  removeDotSegments,
+  path => path.replace(/\/{2,}/g, '/'),
+  // Windows, and WHATWG URL.
+  path => path.replaceAll('\\', '/'),
+  // Servlet containers: `/..;x=1/` is `/../`.
+  path => path.replace(/;[^/]*/g, ''),
+  // Windows: a name ends before the dots and spaces at its end.
+  path => path.replace(/(?<=[^/. ])[. ]+(?=\/|$)/g, ''),
+  // The same by WHATWG URL, once decoded: also `/.. `. (Looking behind keeps a long run from costing its square.)
+  path => path.replace(/(?<! ) +(?=\/|$)/g, ''),
+  // Read as a target once more, an escaped `?` or `#` ends the path.
+  path => path.replace(/[?#].*$/s, ''),
   // WHATWG URL: `%2e` is a dot where segments are concerned, other escapes stay.
   path => path.replace(/%2e/gi, '.'),
   // Decoders that keep an escaped slash inside its segment.
   path => decode(path, true),
   path => decode(path, false),
-  // `%252e`: decoded by a gateway and again by what is behind it.
-  path => decode(path, false),
-  // Windows, and WHATWG URL.
-  path => path.replaceAll('\\', '/'),
-  // Servlet containers: `/..;x=1/` is `/../`.
-  path => path.replace(/;[^/]*/g, ''),
-  path => path.replace(/\/{2,}/g, '/'),
-  removeDotSegments,
 ];
 
 /**
@@ -39,20 +48,19 @@ const STEPS: readonly ((path: string) => string)[] = [
  */
 export function pathReadings(path: string): readonly string[] | undefined {
   if (!SUSPICIOUS.test(path)) return [path];
-  if (HOPELESS.test(path)) return undefined;
+  if (HOPELESS.test(path) || BROKEN.test(path)) return undefined;
   const readings = new Set([path]);
   let characters = path.length;
-  for (const step of STEPS) {
-    for (const reading of [...readings]) {
+  // What is added is visited too, so this ends when no step brings anything new: none makes a path longer.
+  for (const reading of readings) {
+    for (const step of STEPS) {
       const next = step(reading);
       if (readings.has(next)) continue;
-      characters += next.length;
-      if (characters > BUDGET) return undefined;
+      characters += next.length + 1;
+      if (characters > BUDGET || HOPELESS.test(next)) return undefined;
       readings.add(next);
     }
   }
-  // A second decoding may bring forth what the first look did not see.
-  for (const reading of readings) if (reading.includes('\0')) return undefined;
   return [...readings];
 }
 

@@ -17,7 +17,8 @@ export interface RoutableHead {
 }
 
 export type RouteChoice =
-  | { kind: 'pool'; pool: string /** Index of the route, −1 for a listener without. */; route: number }
+  /** `route` is the route's index, −1 for a listener without. */
+  | { kind: 'pool'; pool: string; route: number }
   /** No route matches: 404. */
   | { kind: 'none' }
   /** Servers may read this head differently, so none is given it: 400. */

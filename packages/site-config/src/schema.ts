@@ -64,8 +64,8 @@ export const match = z.strictObject({
   pathPrefix: z
     .string()
     .regex(
-      /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)*\/?$/,
-      'must be a plain path such as /api: no escapes, empty segments, dot segments or query',
+      /^(?:\/[A-Za-z0-9._~!$&'()*+,=:@-]*[A-Za-z0-9_~!$&'()*+,=:@-])*\/?$/,
+      'must be a plain path such as /api: no escapes, no query, no segment that is empty or ends with a dot',
     )
     .min(1, 'must be a plain path such as /api, or / for every path')
     .max(1024)

@@ -1,31 +1,10 @@
 import assert from 'node:assert/strict';
-import { posix } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { normalHost } from '../src/host.ts';
-import { pathReadings } from '../src/path-readings.ts';
-import { chooseRoute, compileRouter, type RoutableHead } from '../src/router.ts';
+import { chooseRoute, compileRouter } from '../src/router.ts';
+import { asking, head } from './asking.ts';
 import { routed, siteOf } from './site.ts';
-
-type Fields = Record<string, string | string[]>;
-
-function head(target: string, fields: Fields = {}, method = 'GET', version = '1.1'): RoutableHead {
-  const all: Fields = { host: 'www.example.com', ...fields };
-  const pairs = Object.entries(all).flatMap(([name, value]) =>
-    [value].flat().map(one => ({ name, value: one })),
-  );
-  return { method, target, version, fields: pairs };
-}
-
-/** `a`, `b` …, `none` or the reason of a 400. */
-function asking(routes: string) {
-  const route = compileRouter(siteOf(routed(routes)).listeners[0]!);
-  return (...of: Parameters<typeof head>): string => {
-    const choice = route(head(...of));
-    if (choice.kind === 'pool') return choice.pool;
-    return choice.kind === 'none' ? 'none' : `400 ${choice.reason}`;
-  };
-}
 
 test('a listener with one pool asks nothing', () => {
   const [listener] = siteOf(
@@ -153,142 +132,6 @@ test('cookies: the whole name in its case, the first of several', () => {
     assert.equal(pool('/', { cookie }), 'c', cookie);
   assert.equal(pool('/', { cookie: 'any=' }), 'b');
   assert.equal(pool('/', { Cookie: ['x=1', 'sid=v'] }), 'a');
-});
-
-const TRAPS = [
-  '/public/../admin',
-  '/public/%2e%2e/admin',
-  '/public/%2E./admin',
-  '/public%2f..%2fadmin',
-  '/public/..%2fadmin',
-  '/public\\..\\admin',
-  '/public/..\\admin',
-  '/public/..%5cadmin',
-  '/public/..;/admin',
-  '/public/..;x=1/admin',
-  '/public/%252e%252e/admin',
-  '/public/./../admin',
-  '/public//../../admin',
-  '//admin',
-  '/./admin',
-  '/x/../admin',
-  '/%61dmin',
-  '/%2561dmin',
-  '/admin;x/y',
-  '/\\admin',
-  '/admin/../x',
-];
-
-test('a path that servers read differently is refused where that matters', () => {
-  const pool = asking(
-    '[{match: {pathPrefix: /admin}, pool: a}, {match: {pathPrefix: /public}, pool: b}, {pool: c}]',
-  );
-  for (const path of TRAPS)
-    assert.equal(pool(path), '400 path that leads elsewhere when read differently', path);
-  for (const path of [
-    '/public/%',
-    '/public/%2',
-    '/public/%u002e',
-    '/public/%00',
-    '/public/%c0%ae/x',
-    '/public/%C1%9c',
-  ])
-    assert.equal(pool(path), '400 path with escapes that servers read differently', path);
-  assert.equal(pool('/public/%2500'), '400 path with escapes that servers read differently');
-});
-
-test('where all readings lead to one route nothing is refused', () => {
-  const pool = asking(
-    '[{match: {pathPrefix: /admin}, pool: a}, {match: {pathPrefix: /public}, pool: b}, {pool: c}]',
-  );
-  for (const path of [
-    '/public/a%20b',
-    '/public/%E4%B8%AD',
-    '/public/@scope%2fname',
-    '/public/x/../y',
-    '/public//x',
-    '/public/a;v=1',
-  ])
-    assert.equal(pool(path), 'b', path);
-  assert.equal(pool('/other/@scope%2Fname'), 'c');
-  // Without prefixes there is nothing to get around.
-  for (const path of TRAPS) assert.equal(asking('[{match: {host: www.example.com}, pool: a}]')(path), 'a');
-});
-
-/** How servers find a path, each in its own words. */
-const SERVERS: Record<string, (target: string) => string> = {
-  raw: target => target,
-  whatwg: target => new URL(`http://h${target}`).pathname,
-  normalised: target => posix.normalize(target),
-  decodedThenNormalised: target => posix.normalize(decodeURIComponent(target)),
-  normalisedThenDecoded: target => decodeURIComponent(posix.normalize(target)),
-  windows: target => posix.normalize(decodeURIComponent(target).replaceAll('\\', '/')),
-  servlet: target => posix.normalize(decodeURIComponent(target).replace(/;[^/]*/g, '')),
-  twice: target => posix.normalize(decodeURIComponent(decodeURIComponent(target))),
-};
-
-test("no server that is known reads a routed path as another route's", () => {
-  const prefixes = ['/admin', '/public', '/public/deep'];
-  const pool = asking(
-    `[{match: {pathPrefix: ${prefixes[0]}}, pool: a}, {match: {pathPrefix: ${prefixes[2]}}, pool: b}, {match: {pathPrefix: ${prefixes[1]}}, pool: c}, {pool: d}]`,
-  );
-  const route = (path: string) => {
-    const below = (prefix: string) => path === prefix || path.startsWith(`${prefix}/`);
-    return below('/admin') ? 'a' : below('/public/deep') ? 'b' : below('/public') ? 'c' : 'd';
-  };
-  const part = fc.constantFrom(
-    '/',
-    '/',
-    'admin',
-    'public',
-    'deep',
-    '.',
-    '..',
-    '%2e',
-    '%2f',
-    '%5c',
-    '\\',
-    ';',
-    ';a=1',
-    '%252e',
-    '%252f',
-    '%61',
-    'x',
-    '%20',
-    '%25',
-  );
-  let agreed = 0;
-  fc.assert(
-    fc.property(fc.array(part, { maxLength: 12 }), parts => {
-      const target = `/${parts.join('')}`;
-      const chosen = pool(target);
-      if (chosen.startsWith('400')) return;
-      agreed++;
-      for (const [name, read] of Object.entries(SERVERS)) {
-        let path: string;
-        try {
-          path = read(target);
-        } catch {
-          continue; // that server answers 400
-        }
-        // `//x` and `x` are no paths to anybody.
-        assert.equal(route(path.replace(/^\/*/, '/')), chosen, `${name} reads ${target} as ${path}`);
-      }
-    }),
-    { numRuns: 20_000 },
-  );
-  assert.ok(agreed > 1000, `only ${agreed} paths were routed at all`);
-});
-
-test('readings are few, and what they cost is bounded', () => {
-  assert.deepEqual(pathReadings('/plain/path.html'), ['/plain/path.html']);
-  assert.deepEqual(pathReadings('/a%20b'), ['/a%20b', '/a b']);
-  const crafted = `/${'%252e;%5c//../'.repeat(4000)}`;
-  const started = performance.now();
-  assert.equal(pathReadings(crafted), undefined);
-  assert.ok(performance.now() - started < 200);
-  const most = `/${'%252e;x%255c//../a%2f'.repeat(40)}`;
-  pathReadings(most);
 });
 
 test('no head makes a router throw', () => {
