@@ -19,9 +19,11 @@ export function wholeNumber(option: string, text: string, least: number, most: n
   return value;
 }
 
-/** For options of which more values will come. @throws LabError usage, saying which exist today */
-export function oneOf(option: string, text: string, known: readonly string[]): void {
-  if (!known.includes(text)) {
+/** For options of which more values may come. @throws LabError usage, saying which exist today */
+export function oneOf<T extends string>(option: string, text: string, known: readonly T[]): T {
+  const value = known.find(each => each === text);
+  if (value === undefined) {
     throw new LabError('usage', `${option}: "${text}" does not exist yet; there is: ${known.join(', ')}`);
   }
+  return value;
 }

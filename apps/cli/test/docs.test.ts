@@ -114,12 +114,14 @@ suite('links and sections', () => {
 suite('the records of ARCHITECTURE.md', () => {
   const connection = { client: 1, vip: 2, clientPort: 3, vipPort: 4, isn: 5 };
   const entry = { ...connection, p0: 6, delta: 7, backend: 8, owner: 9, createdMs: 10 };
+  const segment = { sequence: 1, acknowledgement: 2, window: 3, fin: false, payload: new Uint8Array(0) };
   const records: Record<string, ControlRecord> = {
     '`ask`': { type: 'ask', id: 1, claim: true, connection },
     '`answer` (none)': { type: 'answer', id: 1, knowledge: { kind: 'none' } },
     '`answer` (entry)': { type: 'answer', id: 1, knowledge: { kind: 'entry', entry } },
     '`answer` (held)': { type: 'answer', id: 1, knowledge: { kind: 'held', holder: 2 } },
     '`publish`': { type: 'publish', id: 1, entry },
+    '`segment`': { type: 'segment', connection, segment },
     '`sync`': { type: 'sync', id: 1 },
     '`synced`': { type: 'synced', id: 1 },
     '`release`': { type: 'release', connection },

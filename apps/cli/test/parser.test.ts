@@ -18,7 +18,10 @@ suite('the help', async () => {
   const commands = await loadAllVerbs();
 
   test('names every verb that is due, each by its own module', () => {
-    assert.deepEqual([...verbNames], ['up', 'status', 'exec', 'fault', 'logs', 'down', 'test', 'help']);
+    assert.deepEqual(
+      [...verbNames],
+      ['up', 'status', 'exec', 'fault', 'logs', 'check', 'down', 'test', 'help'],
+    );
     assert.deepEqual(
       commands.map(command => command.name),
       verbNames,
@@ -53,7 +56,7 @@ suite('the parser', () => {
     const { values } = parseInvocation(await verb('up'), []);
     assert.deepEqual(
       { ...values },
-      { engine: 'netns', arm: 'resplice', link: 'lan', proxies: '2', backends: '2' },
+      { engine: 'netns', arm: 'resplice', link: 'lan', proxies: '2', backends: '2', steering: 'hash' },
     );
   });
 

@@ -6,6 +6,7 @@ import {
   peer,
   port,
   probe,
+  steeringModes,
   vips,
 } from '@resplice/service-kit';
 import { z } from 'zod';
@@ -18,6 +19,8 @@ export const lbConfig = z.strictObject({
   /** Towards the proxies. */
   front: addressedDevice,
   proxies: distinct(peer, 'name', 'id', 'address').min(1).max(64),
+  /** How packets are spread over the proxies. */
+  steering: z.enum(steeringModes).default('hash'),
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
   probe: probe.prefault({}),

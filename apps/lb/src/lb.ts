@@ -35,6 +35,7 @@ export async function buildLb(config: LbConfig, { log, metrics, key, epoch }: De
     layouts: { steering: steeringLayout, steeringOffsets, nextHop },
     members: config.proxies,
     device: config.front.device,
+    mode: config.steering,
     key,
   });
   const upkeep = new Upkeep({ log });

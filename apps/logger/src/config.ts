@@ -6,6 +6,7 @@ import {
   peer,
   port,
   probe,
+  steeringModes,
   vips,
 } from '@resplice/service-kit';
 import { z } from 'zod';
@@ -20,6 +21,8 @@ export const loggerConfig = z.strictObject({
   /** Where the back ends' packets come in. */
   back: device,
   proxies: distinct(peer, 'name', 'id', 'address').min(1).max(64),
+  /** How packets are spread over the proxies. */
+  steering: z.enum(steeringModes).default('hash'),
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
   probe: probe.prefault({}),

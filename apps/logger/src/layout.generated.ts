@@ -29,6 +29,7 @@ export interface Steering {
   active: number;
   seed: number;
   version: number;
+  spray: number;
   slots: readonly (readonly number[])[];
 }
 
@@ -38,12 +39,14 @@ export const steering: Layout<Steering> = {
     active: view.getUint32(offset, true),
     seed: view.getUint32(offset + 4, true),
     version: view.getUint32(offset + 8, true),
+    spray: view.getUint32(offset + 12, true),
     slots: Array.from({ length: 2 }, (_, i) => Array.from({ length: 1024 }, (_, i1) => view.getUint16(offset + 16 + i * 2048 + i1 * 2, true))),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.active, true);
     view.setUint32(offset + 4, value.seed, true);
     view.setUint32(offset + 8, value.version, true);
+    view.setUint32(offset + 12, value.spray, true);
     if (value.slots.length !== 2) throw new RangeError(`slots has ${value.slots.length} elements, not 2`);
     for (let i = 0; i < 2; i++) {
       if ((value.slots[i] as readonly number[]).length !== 1024) throw new RangeError(`(value.slots[] as readonly number[]) has ${(value.slots[i] as readonly number[]).length} elements, not 1024`);
@@ -51,7 +54,6 @@ export const steering: Layout<Steering> = {
         view.setUint16(offset + 16 + i * 2048 + i1 * 2, ((value.slots[i] as readonly number[])[i1] as number), true);
       }
     }
-    view.setUint32(offset + 12, 0, true);
   },
 };
 
@@ -59,6 +61,7 @@ export const steeringOffsets = {
   active: 0,
   seed: 4,
   version: 8,
+  spray: 12,
   slots: 16,
 } as const;
 

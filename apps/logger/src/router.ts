@@ -36,6 +36,7 @@ export async function buildRouter(config: LoggerConfig, { log, metrics, key, epo
     layouts: { steering: steeringLayout, steeringOffsets, nextHop },
     members: config.proxies,
     device: config.middle.device,
+    mode: config.steering,
     key,
   });
   const upkeep = new Upkeep({ log });

@@ -95,9 +95,17 @@ export class ControlChannel {
       batch = new Batch(peer);
       this.#batches.set(peer, batch);
     }
-    batch.length = writeRecord(batch.view, batch.length, record);
-    if (batch.length >= BATCH_BYTES - MAX_RECORD_BYTES) this.#sendBatch(peer, batch);
-    else if (!this.#flushScheduled) {
+    const before = batch.length;
+    batch.length = writeRecord(batch.view, before, record);
+    if (batch.length > BATCH_BYTES && before > RECEIVER_BYTES) {
+      // It does not fit any more: the others go, and it begins the next one.
+      const last = batch.bytes.slice(before, batch.length);
+      batch.length = before;
+      this.#sendBatch(peer, batch);
+      batch.bytes.set(last, RECEIVER_BYTES);
+      batch.length = RECEIVER_BYTES + last.length;
+    }
+    if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(() => this.#flush());
     }

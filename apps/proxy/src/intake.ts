@@ -73,6 +73,23 @@ export class Intake {
     else this.#pull(key, tuple, segment, now);
   }
 
+  /** Whether a connection of that tuple is being set up here. */
+  isSettingUp(tuple: Omit<ConnectionId, 'isn'>): boolean {
+    return this.#setups.has(tupleKey(tuple));
+  }
+
+  /** A segment that reached a peer, which knows that the connection is set up here. */
+  receiveFromPeer(tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment): void {
+    const setup = this.#setups.get(tupleKey(tuple));
+    if (setup) {
+      setup.add(segment, performance.now());
+      return;
+    }
+    // Bound meanwhile; if it came to nothing, the client sends again.
+    const entry = this.#deps.table.find(tuple);
+    if (entry) this.#relay(entry, segment);
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
@@ -106,14 +123,20 @@ export class Intake {
     }
     const begun: Pull = { segments: [copy] };
     this.#pulls.set(key, begun);
-    void replication.pull(tuple).then(entry => {
+    void replication.pull(tuple).then(known => {
       this.#pulls.delete(key);
+      if (known.kind === 'held') {
+        for (const held of begun.segments) replication.handOver(known.holder, tuple, held);
+        return;
+      }
+      // A peer may have published while the others were asked.
+      const entry = known.kind === 'entry' ? known.entry : table.find(tuple);
       if (!entry) {
         tally.strays++;
         if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
         return;
       }
-      table.adopt(entry);
+      if (known.kind === 'entry') table.adopt(entry);
       for (const held of begun.segments) this.#relay(entry, held);
     });
   }

@@ -66,10 +66,21 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     isLive: peer => live.has(peer),
     channel,
     store: table,
+    isSettingUp: tuple => intake.isSettingUp(tuple),
+    onSegment: (tuple, segment) => intake.receiveFromPeer(tuple, segment),
     tally,
   });
   const relay = new Relay({ wire, backends, table, replication, tally });
-  const intake = new Intake({ self: config.id, wire, dialer, backends, replication, table, relay, tally });
+  const intake: Intake = new Intake({
+    self: config.id,
+    wire,
+    dialer,
+    backends,
+    replication,
+    table,
+    relay,
+    tally,
+  });
 
   const probePort = config.probePort;
   const peers = config.peers.map((peer): Target => ({ ...peer, port: probePort, ...PEER_PROBE }));

@@ -1,9 +1,12 @@
+import { add } from '@resplice/dataplane';
 import {
   type ConnectionId,
   type ControlRecord,
   connectionKey,
   type Entry,
   type Knowledge,
+  MAX_SEGMENT_BYTES,
+  type SegmentRecord,
 } from '@resplice/protocol';
 import { Gates } from './gate.ts';
 import type { Tally } from './tally.ts';
@@ -52,6 +55,8 @@ export class Replication {
   readonly #isLive: (peer: number) => boolean;
   readonly #channel: PeerChannel;
   readonly #store: EntryStore;
+  readonly #isSettingUp: (tuple: Omit<ConnectionId, 'isn'>) => boolean;
+  readonly #onSegment: (tuple: Omit<ConnectionId, 'isn'>, segment: SegmentRecord) => void;
   readonly #tally: Tally;
   readonly gates: Gates;
   /** Claims of ours that peers have not answered yet. */
@@ -65,12 +70,18 @@ export class Replication {
     isLive: (peer: number) => boolean;
     channel: PeerChannel;
     store: EntryStore;
+    /** Whether this proxy collects or binds a connection of that tuple. */
+    isSettingUp: (tuple: Omit<ConnectionId, 'isn'>) => boolean;
+    /** A segment that reached a peer, for a connection that this proxy sets up. */
+    onSegment: (tuple: Omit<ConnectionId, 'isn'>, segment: SegmentRecord) => void;
     tally: Tally;
   }) {
     this.#self = options.self;
     this.#isLive = options.isLive;
     this.#channel = options.channel;
     this.#store = options.store;
+    this.#isSettingUp = options.isSettingUp;
+    this.#onSegment = options.onSegment;
     this.#tally = options.tally;
     this.gates = new Gates(options.self, options.isLive);
     // The ring as this proxy sees it: those behind it, then those before it.
@@ -140,8 +151,8 @@ export class Replication {
     this.announce({ type: 'release', connection });
   }
 
-  /** Asks every live peer for a splice that this proxy lacks. */
-  async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Entry | undefined> {
+  /** Asks every live peer for a splice that this proxy lacks: it, or who is setting it up, or nobody knows. */
+  async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Knowledge> {
     const answers = await Promise.all(
       this.#livePeers().map(peer =>
         this.#channel.ask(peer, id => ({
@@ -152,8 +163,10 @@ export class Replication {
         })),
       ),
     );
-    for (const answer of answers) if (answer?.kind === 'entry') return answer.entry;
-    return undefined;
+    return (
+      answers.find(answer => answer?.kind === 'entry') ??
+      answers.find(answer => answer?.kind === 'held') ?? { kind: 'none' }
+    );
   }
 
   /**
@@ -185,6 +198,20 @@ export class Replication {
     this.#syncing.delete(peer);
   }
 
+  /** Hands a client's segment to the proxy that is setting its connection up. */
+  handOver(holder: number, tuple: Omit<ConnectionId, 'isn'>, segment: SegmentRecord): void {
+    const connection = { ...tuple, isn: 0 };
+    let offset = 0;
+    do {
+      const payload = segment.payload.subarray(offset, offset + MAX_SEGMENT_BYTES);
+      const last = offset + payload.length === segment.payload.length;
+      const sequence = add(segment.sequence, offset);
+      const part = { ...segment, sequence, payload, fin: last && segment.fin };
+      this.#channel.send(holder, { type: 'segment', connection, segment: part });
+      offset += payload.length;
+    } while (offset < segment.payload.length);
+  }
+
   /** Tells every live peer. */
   announce(record: ControlRecord): void {
     for (const peer of this.#livePeers()) this.#channel.send(peer, record);
@@ -213,6 +240,9 @@ export class Replication {
         this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
         this.#syncing.get(peer)?.();
         this.#syncing.delete(peer);
+        break;
+      case 'segment':
+        this.#onSegment(record.connection, record.segment);
         break;
       case 'release':
         this.gates.release(record.connection, peer);
@@ -248,7 +278,8 @@ export class Replication {
   #answer(peer: number, connection: ConnectionId, claim: boolean): Knowledge {
     const entry = this.#store.find(connection);
     if (entry && (!claim || entry.isn === connection.isn)) return { kind: 'entry', entry };
-    if (!claim) return { kind: 'none' };
+    if (!claim)
+      return this.#isSettingUp(connection) ? { kind: 'held', holder: this.#self } : { kind: 'none' };
     const holder = this.gates.claim(connection, peer);
     if (holder === peer) return { kind: 'none' };
     // Two proxies have asked each other at once: the lower id goes on, or both would wait for ever.

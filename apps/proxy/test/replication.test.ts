@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConnectionId, ControlRecord, Entry, Knowledge } from '@resplice/protocol';
+import type { ConnectionId, ControlRecord, Entry, Knowledge, SegmentRecord } from '@resplice/protocol';
 import fc from 'fast-check';
 import { type EntryStore, type PeerChannel, Replication, sameSplice } from '../src/replication.ts';
 import { Tally } from '../src/tally.ts';
@@ -78,6 +78,8 @@ class Node implements PeerChannel {
   readonly #cluster: Cluster;
   readonly id: number;
   readonly dead = new Set<number>();
+  settingUp = false;
+  readonly segments: SegmentRecord[] = [];
   readonly #questions = new Map<number, { peer: number; resolve: (k: Knowledge | undefined) => void }>();
   #next = 0;
 
@@ -90,6 +92,8 @@ class Node implements PeerChannel {
       isLive: peer => !this.dead.has(peer),
       channel: this,
       store: this.store,
+      isSettingUp: () => this.settingUp,
+      onSegment: (_tuple, segment) => this.segments.push(segment),
       tally: this.tally,
     });
   }
@@ -160,7 +164,30 @@ test('who misses a splice pulls it instead of choosing again', async () => {
   assert.equal((await second)?.backend, 5);
   const pulled = cluster.node(2).replication.pull(CONNECTION);
   await cluster.settle();
-  assert.equal((await pulled)?.backend, 5);
+  const known = await pulled;
+  assert.equal(known.kind === 'entry' && known.entry.backend, 5);
+});
+
+test('a segment that meets the wrong proxy is handed to the one that sets its connection up, whole', async () => {
+  const cluster = new Cluster([1, 2, 3]);
+  cluster.node(3).settingUp = true;
+  const pulled = cluster.node(1).replication.pull(CONNECTION);
+  await cluster.settle();
+  assert.deepEqual(await pulled, { kind: 'held', holder: 3 });
+  const payload = Uint8Array.from({ length: 3000 }, (_, i) => i & 0xff);
+  const segment = { sequence: 0xfffffff0, acknowledgement: 7, window: 9, fin: true, payload };
+  cluster.node(1).replication.handOver(3, CONNECTION, segment);
+  await cluster.settle();
+  const parts = cluster.node(3).segments;
+  assert.deepEqual(
+    parts.map(({ sequence, fin }) => [sequence, fin]),
+    [
+      [0xfffffff0, false],
+      [0x3f0, false],
+      [0x7f0, true],
+    ],
+  );
+  assert.deepEqual(Uint8Array.from(parts.flatMap(part => [...part.payload])), payload);
 });
 
 test('the sole survivor goes on alone, and counts it', async () => {

@@ -1,9 +1,12 @@
+import type { SteeringMode } from '@resplice/topology';
 import type { BackendCommand } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 
 export interface UpOptions {
   readonly proxies: number;
   readonly backends: number;
+  /** `hash` if absent. */
+  readonly steering?: SteeringMode;
   /** Null: the built-in demo site. */
   readonly backendCommand: BackendCommand | null;
 }

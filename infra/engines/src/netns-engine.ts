@@ -72,7 +72,10 @@ export class NetnsEngine implements Engine {
   }
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
-  async #claim({ proxies, backends, backendCommand }: UpOptions, { progress }: Watcher): Promise<void> {
+  async #claim(
+    { proxies, backends, steering = 'hash', backendCommand }: UpOptions,
+    { progress }: Watcher,
+  ): Promise<void> {
     const known = readLabState(this.#place);
     if (known?.phase === 'up') {
       throw new LabError(
@@ -97,6 +100,7 @@ export class NetnsEngine implements Engine {
       startedBy: { pid: process.pid, startTime: processEntry(process.pid)!.startTime },
       startedAt: Date.now(),
       proxies,
+      steering,
       backends,
       backendCommand,
       processes: {},

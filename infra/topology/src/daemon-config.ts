@@ -52,6 +52,7 @@ function lb(topology: Topology, host: Host): DaemonConfig {
     wan: device(host, 'wan'),
     front: deviceAndAddress(host, 'front'),
     proxies: proxiesOn(topology, 'front'),
+    steering: topology.steering,
     probePort: ports.probe,
     probe,
   };
@@ -82,6 +83,7 @@ function router(topology: Topology, host: Host): DaemonConfig {
     middle: deviceAndAddress(host, 'middle'),
     back: device(host, 'back'),
     proxies: proxiesOn(topology, 'middle'),
+    steering: topology.steering,
     probePort: ports.probe,
     probe,
   };

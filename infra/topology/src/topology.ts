@@ -9,7 +9,12 @@ export interface TopologyOptions {
   readonly backends: number;
   /** What listens on port 8080 of each back end: the built-in demo, or a command of the user's. */
   readonly site?: 'demo' | 'command';
+  /** Whether a connection's packets all take one proxy (`hash`), or each any proxy (`spray`). */
+  readonly steering?: SteeringMode;
 }
+
+export const steeringModes = ['hash', 'spray'] as const;
+export type SteeringMode = (typeof steeringModes)[number];
 
 export interface Link {
   readonly host: string;
@@ -22,6 +27,7 @@ export interface Topology {
   readonly networks: readonly Network[];
   readonly hosts: readonly Host[];
   readonly links: readonly Link[];
+  readonly steering: SteeringMode;
   readonly vip: { readonly address: string; readonly port: number; readonly url: string };
 }
 
@@ -135,7 +141,8 @@ function requireCount(what: keyof typeof most, count: number): void {
  * The one description of the lab: hosts, links, addresses, routes, and what runs where. Pure.
  * @throws RangeError when a count is outside 1..16
  */
-export function buildTopology({ proxies, backends, site = 'demo' }: TopologyOptions): Topology {
+export function buildTopology(options: TopologyOptions): Topology {
+  const { proxies, backends, site = 'demo', steering = 'hash' } = options;
   requireCount('proxies', proxies);
   requireCount('backends', backends);
   const hosts = [
@@ -148,6 +155,7 @@ export function buildTopology({ proxies, backends, site = 'demo' }: TopologyOpti
   return {
     networks: Object.values(networks),
     hosts,
+    steering,
     links: hosts.flatMap(host =>
       host.interfaces.map(({ device, network, port }) => ({
         host: host.name,

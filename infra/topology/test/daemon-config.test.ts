@@ -32,6 +32,7 @@ suite('daemon configuration', () => {
       wan: { device: 'wan0' },
       front: { device: 'front0', address: '10.62.0.1' },
       proxies: frontProxies,
+      steering: 'hash',
       ...probing,
     });
   });
@@ -65,6 +66,7 @@ suite('daemon configuration', () => {
       middle: { device: 'middle0', address: '10.63.0.1' },
       back: { device: 'back0' },
       proxies: middleProxies,
+      steering: 'hash',
       ...probing,
     });
   });

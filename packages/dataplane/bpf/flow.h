@@ -15,7 +15,7 @@ struct steering {
 	__u32 active; // 0 or 1
 	__u32 seed;
 	__u32 version;
-	__u32 pad;
+	__u32 spray; // 1: any packet to any live proxy. For tests of the replication: every proxy must be able to go on with it
 	__u16 slots[2][STEERING_SLOTS];
 };
 
@@ -63,7 +63,8 @@ static __always_inline struct next_hop *choose_next_hop(__be32 client, __be16 cl
 	struct steering *table = bpf_map_lookup_elem(&steering, &zero);
 	if (!table)
 		return 0;
-	__u32 slot = flow_hash(client, client_port, vip, vip_port, table->seed) & (STEERING_SLOTS - 1);
+	__u32 hash = table->spray ? bpf_get_prandom_u32() : flow_hash(client, client_port, vip, vip_port, table->seed);
+	__u32 slot = hash & (STEERING_SLOTS - 1);
 	__u32 hop = table->slots[table->active & 1][slot];
 	return bpf_map_lookup_elem(&next_hops, &hop);
 }

@@ -24,6 +24,18 @@ export interface Entry extends ConnectionId {
   createdMs: number;
 }
 
+/** A client's segment, or part of one. */
+export interface SegmentRecord {
+  sequence: number;
+  acknowledgement: number;
+  /** The field as the client sent it. */
+  window: number;
+  /** Whether its FIN follows. */
+  fin: boolean;
+  /** At most MAX_SEGMENT_BYTES. */
+  payload: Uint8Array;
+}
+
 /** What a peer knows of a connection. */
 export type Knowledge =
   /** Nothing; if the question was a claim, the asker now holds the gate here. */
@@ -39,6 +51,8 @@ export type ControlRecord =
   | { type: 'answer'; id: number; knowledge: Knowledge }
   /** "Keep this splice." Answered by an answer with the same id: 'entry' with the very splice means kept. */
   | { type: 'publish'; id: number; entry: Entry }
+  /** Bytes of a client for the proxy that is setting its connection up: another one got them. `connection.isn` says nothing. */
+  | { type: 'segment'; connection: ConnectionId; segment: SegmentRecord }
   /** "Tell me all that you have": from a proxy that has joined. Answered at once; then everything is published. */
   | { type: 'sync'; id: number }
   /** That was all. Answered, so that it is not lost. */
@@ -60,12 +74,18 @@ const CLOSING = 7;
 const FORGET = 8;
 const SYNC = 9;
 const SYNCED = 10;
+const SEGMENT = 11;
 
 const CONNECTION_BYTES = 16;
 const ENTRY_BYTES = CONNECTION_BYTES + 20;
 
+const SEGMENT_BYTES = 1 + CONNECTION_BYTES + 13;
+
+/** Longer payloads travel in several records. */
+export const MAX_SEGMENT_BYTES = 1024;
+
 /** The longest record in bytes. */
-export const MAX_RECORD_BYTES = 5 + ENTRY_BYTES;
+export const MAX_RECORD_BYTES = SEGMENT_BYTES + MAX_SEGMENT_BYTES;
 
 /** A record that cannot be: from another version, or made by a bug. The datagram was authentic, so this deserves a log line. */
 export class RecordError extends Error {}
@@ -102,6 +122,18 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       view.setUint8(offset, record.type === 'sync' ? SYNC : SYNCED);
       view.setUint32(offset + 1, record.id);
       return offset + 5;
+    case 'segment': {
+      const { sequence, acknowledgement, window, fin, payload } = record.segment;
+      view.setUint8(offset, SEGMENT);
+      const at = writeConnection(view, offset + 1, record.connection);
+      view.setUint32(at, sequence);
+      view.setUint32(at + 4, acknowledgement);
+      view.setUint16(at + 8, window);
+      view.setUint8(at + 10, fin ? 1 : 0);
+      view.setUint16(at + 11, payload.length);
+      new Uint8Array(view.buffer, view.byteOffset + at + 13, payload.length).set(payload);
+      return at + 13 + payload.length;
+    }
     case 'release':
       view.setUint8(offset, RELEASE);
       return writeConnection(view, offset + 1, record.connection);
@@ -173,6 +205,24 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
           records.push({ type: type === SYNC ? 'sync' : 'synced', id: view.getUint32(offset + 1) });
           offset += 5;
           break;
+        case SEGMENT: {
+          const at = offset + 1 + CONNECTION_BYTES;
+          const length = view.getUint16(at + 11);
+          if (at + 13 + length > view.byteLength) throw new RangeError('payload cut short');
+          records.push({
+            type: 'segment',
+            connection: readConnection(view, offset + 1),
+            segment: {
+              sequence: view.getUint32(at),
+              acknowledgement: view.getUint32(at + 4),
+              window: view.getUint16(at + 8),
+              fin: view.getUint8(at + 10) === 1,
+              payload: payload.slice(at + 13, at + 13 + length),
+            },
+          });
+          offset = at + 13 + length;
+          break;
+        }
         case RELEASE:
         case CLOSING:
         case FORGET:

@@ -5,6 +5,7 @@ import {
   type ControlRecord,
   connectionKey,
   MAX_RECORD_BYTES,
+  MAX_SEGMENT_BYTES,
   RecordError,
   readRecords,
   tupleKey,
@@ -37,6 +38,23 @@ const knowledge = fc.oneof(
 );
 const record: fc.Arbitrary<ControlRecord> = fc.oneof(
   fc.record({ type: fc.constant('ask' as const), id: u32, claim: fc.boolean(), connection }, plain),
+  fc.record(
+    {
+      type: fc.constant('segment' as const),
+      connection,
+      segment: fc.record(
+        {
+          sequence: u32,
+          acknowledgement: u32,
+          window: u16,
+          fin: fc.boolean(),
+          payload: fc.uint8Array({ maxLength: MAX_SEGMENT_BYTES }),
+        },
+        plain,
+      ),
+    },
+    plain,
+  ),
   fc.record({ type: fc.constantFrom('sync' as const, 'synced' as const), id: u32 }, plain),
   fc.record({ type: fc.constant('answer' as const), id: u32, knowledge }, plain),
   fc.record({ type: fc.constant('publish' as const), id: u32, entry }, plain),

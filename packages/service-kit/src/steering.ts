@@ -23,7 +23,7 @@ export interface NextHop {
 /** What the code generator makes of the C structs; the same in each program that steers. */
 export interface SteeringLayouts {
   steering: Layout<unknown>;
-  steeringOffsets: { active: number; seed: number; version: number; slots: number };
+  steeringOffsets: { active: number; seed: number; version: number; spray: number; slots: number };
   nextHop: Layout<NextHop>;
 }
 
@@ -33,6 +33,9 @@ export interface SteeringMember {
   address: string;
 }
 
+export const steeringModes = ['hash', 'spray'] as const;
+export type SteeringMode = (typeof steeringModes)[number];
+
 export interface SteeringOptions {
   /** Has the maps `steering` and `next_hops`. */
   object: BpfObject;
@@ -41,6 +44,8 @@ export interface SteeringOptions {
   members: readonly SteeringMember[];
   /** Device towards them. */
   device: string;
+  /** `hash`: a connection's packets all take one proxy. `spray`: each takes any, to try the replication. */
+  mode: SteeringMode;
   /** Cluster key: the hash's seed is derived from it, so it is the same everywhere. */
   key: Uint8Array;
 }
@@ -65,7 +70,7 @@ export class Steering {
   readonly #index: { active: number; seed: number; version: number };
 
   /** @throws Error when there are more members than next hops */
-  constructor({ object, layouts, members, device, key }: SteeringOptions) {
+  constructor({ object, layouts, members, device, mode, key }: SteeringOptions) {
     const { steering, steeringOffsets: offsets, nextHop } = layouts;
     const hops = object.map('next_hops');
     if (members.length > hops.maxEntries) {
@@ -86,6 +91,7 @@ export class Steering {
     this.#index = { active: offsets.active / 4, seed: offsets.seed / 4, version: offsets.version / 4 };
     // A new map is all zeros, which would mean the first proxy everywhere, seen alive or not.
     if (this.version === 0) for (const half of this.#halves) half.fill(NO_PROXY);
+    Atomics.store(this.#words, offsets.spray / 4, mode === 'spray' ? 1 : 0);
     const seed = Buffer.from(deriveKey(key, 'steering', 4)).readInt32LE();
     Atomics.store(this.#words, this.#index.seed, seed);
   }

@@ -1,5 +1,5 @@
 import { type BackendCommand, NetnsEngine, requireMachine } from '@resplice/engines';
-import { most } from '@resplice/topology';
+import { most, steeringModes } from '@resplice/topology';
 import { oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
@@ -25,6 +25,12 @@ export const command = defineCommand({
     link: { type: 'string', value: 'LINK', default: 'lan', help: "the client's link" },
     proxies: { type: 'string', value: 'N', default: '2', help: `1 to ${most.proxies}` },
     backends: { type: 'string', value: 'N', default: '2', help: `1 to ${most.backends}` },
+    steering: {
+      type: 'string',
+      value: 'MODE',
+      default: 'hash',
+      help: 'one proxy a connection (hash), or any for each packet (spray)',
+    },
     'backend-cmd': {
       type: 'string',
       value: 'CMD',
@@ -39,6 +45,7 @@ export const command = defineCommand({
     const options = {
       proxies: wholeNumber('--proxies', values.proxies, 1, most.proxies),
       backends: wholeNumber('--backends', values.backends, 1, most.backends),
+      steering: oneOf('--steering', values.steering, steeringModes),
       backendCommand: values['backend-cmd'] === undefined ? null : callersCommand(values['backend-cmd']),
     };
     requireMachine();
