@@ -1,11 +1,13 @@
 // The balancer (P4.1): packets for the VIP go to a live proxy. It keeps no state per connection, so any balancer can do it.
 #include "packet.h"
+#include "icmp.h"
 #include "listener.h"
 #include "flow.h"
 #include "counters.h"
 
 enum lb_exit {
 	LB_STEERED,
+	LB_PATH_MTU, // a router's "fragmentation needed" follows the connection that it is about
 	LB_NOT_FOR_VIP, // ARP, control, and what the proxies send to the clients
 	LB_CLOSED_PORT, // a scan
 	LB_OTHER_PROTOCOL, // ping, UDP: nothing to the VIP is ever routed on, it would come back
@@ -15,6 +17,29 @@ enum lb_exit {
 };
 COUNTERS(lb_exit, LB_EXITS)
 
+static __always_inline int steer(enum lb_exit exit, __be32 client, __be16 client_port, __be32 vip, __be16 vip_port)
+{
+	if (!is_listener(vip, vip_port))
+		return leave(LB_CLOSED_PORT, TC_ACT_SHOT);
+	struct next_hop *hop = choose_next_hop(client, client_port, vip, vip_port);
+	if (!hop || !hop->ifindex)
+		return leave(LB_NO_PROXY, TC_ACT_SHOT);
+	return leave(exit, send_to(hop));
+}
+
+static __always_inline int steer_path_mtu(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct path_mtu message;
+	__u32 length;
+	enum icmp_kind kind = read_path_mtu(skb, packet, &message, &length);
+	if (kind == ICMP_OTHER)
+		return leave(LB_OTHER_PROTOCOL, TC_ACT_SHOT);
+	if (kind == ICMP_MALFORMED)
+		return leave(LB_MALFORMED, TC_ACT_SHOT);
+	const struct quote *quote = &message.quote;
+	return steer(LB_PATH_MTU, quote->ip.daddr, quote->destination_port, quote->ip.saddr, quote->source_port);
+}
+
 SEC("tc") int lb_wan(struct __sk_buff *skb)
 {
 	struct packet packet = {};
@@ -22,16 +47,10 @@ SEC("tc") int lb_wan(struct __sk_buff *skb)
 	if (kind == PACKET_NOT_OURS || !is_vip(packet.destination))
 		return leave(LB_NOT_FOR_VIP, TC_ACT_OK);
 	if (kind == PACKET_OTHER_PROTOCOL)
-		return leave(LB_OTHER_PROTOCOL, TC_ACT_SHOT);
+		return steer_path_mtu(skb, &packet);
 	if (kind == PACKET_MALFORMED)
 		return leave(LB_MALFORMED, TC_ACT_SHOT);
-	if (!is_listener(packet.destination, packet.destination_port))
-		return leave(LB_CLOSED_PORT, TC_ACT_SHOT);
-	struct next_hop *hop =
-		choose_next_hop(packet.source, packet.source_port, packet.destination, packet.destination_port);
-	if (!hop || !hop->ifindex)
-		return leave(LB_NO_PROXY, TC_ACT_SHOT);
-	return leave(LB_STEERED, send_to(hop));
+	return steer(LB_STEERED, packet.source, packet.source_port, packet.destination, packet.destination_port);
 }
 
 char _license[] SEC("license") = "GPL";

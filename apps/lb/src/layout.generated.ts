@@ -89,17 +89,19 @@ export const nextHopOffsets = {
 
 export const LbExit = {
   LB_STEERED: 0,
-  LB_NOT_FOR_VIP: 1,
-  LB_CLOSED_PORT: 2,
-  LB_OTHER_PROTOCOL: 3,
-  LB_MALFORMED: 4,
-  LB_NO_PROXY: 5,
-  LB_EXITS: 6,
+  LB_PATH_MTU: 1,
+  LB_NOT_FOR_VIP: 2,
+  LB_CLOSED_PORT: 3,
+  LB_OTHER_PROTOCOL: 4,
+  LB_MALFORMED: 5,
+  LB_NO_PROXY: 6,
+  LB_EXITS: 7,
 } as const;
 export type LbExit = (typeof LbExit)[keyof typeof LbExit];
 
 export const lbExitNames = [
   'steered',
+  'path_mtu',
   'not_for_vip',
   'closed_port',
   'other_protocol',

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import {
   BpfMap,
   type BpfObject,
+  buildFragmentationNeeded,
   buildPacket,
   Counters,
   flowHash,
@@ -96,6 +97,74 @@ for (const [name, bytes, verdict, exit] of [
   ['half a TCP header', frame(unframe(segment(1, 1)).slice(0, 30)), Verdict.SHOT, 'malformed'],
 ] as const) {
   test(`${name}: ${exit}`, () => {
+    assert.equal(verdictOf(bytes), verdict);
+    assert.equal(counters.read()[exit], 1);
+  });
+}
+
+const CLIENT = parseIp('10.61.0.2');
+const ROUTER = parseIp('192.0.2.1');
+
+/** What a router says about an answer from the VIP, whose bytes may be changed. */
+function tooBig(
+  fields: { type?: number; code?: number; sport?: number; client?: number; port?: number; dst?: number } = {},
+  quote = (answer: Uint8Array) => answer.subarray(0, 28),
+): Uint8Array {
+  const answer = buildPacket({
+    src: VIP,
+    dst: fields.client ?? CLIENT,
+    sport: fields.sport ?? 80,
+    dport: fields.port ?? 40_000,
+    seq: 1,
+    ack: 2,
+    flags: TcpFlags.ACK,
+    window: 3,
+    payload: new Uint8Array(1400),
+  });
+  const { type, code, dst = VIP } = fields;
+  return frame(buildFragmentationNeeded({ src: ROUTER, dst, mtu: 1200, quoted: quote(answer), type, code }));
+}
+
+test('"fragmentation needed" goes, unchanged, where the quoted connection goes', () => {
+  const address = fc.integer({ min: 1, max: 0xffffffff });
+  fc.assert(
+    fc.property(address, fc.integer({ min: 1, max: 65_535 }), (client, port) => {
+      const wanted = flowHash(client, port, VIP, 80, SEED) & (SLOTS - 1);
+      const bytes = tooBig({ client, port });
+      fill(0, slot => (slot === wanted ? 0 : NO_HOP));
+      const result = testRun(object.program('lb_wan'), bytes);
+      assert.equal(result.verdict, Verdict.REDIRECT);
+      assert.deepEqual(result.packet, bytes);
+      fill(0, slot => (slot === wanted ? NO_HOP : 0));
+      assert.equal(verdictOf(bytes), Verdict.SHOT);
+    }),
+    { numRuns: 50 },
+  );
+  const { path_mtu, no_proxy, steered } = counters.read();
+  assert.deepEqual([path_mtu, no_proxy, steered], [50, 50, 0]);
+});
+
+const changed = (offset: number, ...values: number[]) =>
+  tooBig({}, answer => {
+    answer.set(values, offset);
+    return answer.subarray(0, 28);
+  });
+for (const [name, bytes, verdict, exit] of [
+  ['of another type, an echo', tooBig({ type: 8, code: 0 }), Verdict.SHOT, 'other_protocol'],
+  ['of another code, port unreachable', tooBig({ code: 3 }), Verdict.SHOT, 'other_protocol'],
+  ['without a body', frame(unframe(tooBig()).slice(0, 20)), Verdict.SHOT, 'other_protocol'],
+  ['to another address', tooBig({ dst: parseIp('10.62.0.11') }), Verdict.OK, 'not_for_vip'],
+  ['about a port that is not served', tooBig({ sport: 22 }), Verdict.SHOT, 'closed_port'],
+  ['that quotes 27 bytes', tooBig({}, answer => answer.subarray(0, 27)), Verdict.SHOT, 'malformed'],
+  ['cut off on its way', tooBig().slice(0, -1), Verdict.SHOT, 'malformed'],
+  ['that quotes UDP', changed(9, 17), Verdict.SHOT, 'malformed'],
+  ['that quotes a fragment', changed(6, 0x20, 1), Verdict.SHOT, 'malformed'],
+  ['that quotes IP options', changed(0, 0x46), Verdict.SHOT, 'malformed'],
+  ['that quotes IPv6', changed(0, 0x65), Verdict.SHOT, 'malformed'],
+  ['that quotes less than a TCP header', changed(2, 0, 39), Verdict.SHOT, 'malformed'],
+  ['that quotes another source', changed(12, 10, 60, 0, 2), Verdict.SHOT, 'malformed'],
+] as const) {
+  test(`ICMP ${name}: ${exit}`, () => {
     assert.equal(verdictOf(bytes), verdict);
     assert.equal(counters.read()[exit], 1);
   });

@@ -1,8 +1,10 @@
 // The proxy's kernel half (P2.1, P3.1): it relays from client to back end by changing headers, and keeps no byte of either.
-//   proxy_front, ingress from the balancers: SYN -> SYN-ACK with a cookie; spliced -> translated; anything else -> user space.
+//   proxy_front, ingress from the balancers: SYN -> SYN-ACK with a cookie; spliced -> translated, and so is what routers say
+//   about the path's MTU; anything else -> user space.
 //   proxy_back, ingress from the back ends: answers to our own SYNs -> user space; the clients' bytes pass through.
 #include "packet.h"
 #include "rewrite.h"
+#include "icmp.h"
 #include "sack.h"
 #include "identity.h"
 #include "cookie.h"
@@ -16,6 +18,8 @@
 enum proxy_exit {
 	PROXY_FRONT_NOT_FOR_VIP,
 	PROXY_FRONT_SPLICED,
+	PROXY_FRONT_PATH_MTU, // a router's "fragmentation needed", translated
+	PROXY_FRONT_PATH_MTU_STRAY, // about a connection that is not known here: the router says it again
 	PROXY_FRONT_SYN_ANSWERED,
 	PROXY_FRONT_HANDSHAKE_DONE, // the handshake's last ACK: no state until there is a request
 	PROXY_FRONT_CLOSED_UNUSED, // opened and closed without a byte
@@ -252,6 +256,32 @@ static __always_inline int to_backend(struct __sk_buff *skb, const struct packet
 	return leave(PROXY_FRONT_SPLICED, TC_ACT_OK);
 }
 
+// A miss is not worth a question to the peers: the back end sends again what did not get through, and so does the router. Nor
+// is the entry touched, since anybody can send this.
+static __always_inline int path_mtu_to_backend(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct path_mtu message;
+	__u32 length;
+	enum icmp_kind kind = read_path_mtu(skb, packet, &message, &length);
+	if (kind == ICMP_OTHER)
+		return leave(PROXY_FRONT_OTHER_PROTOCOL, TC_ACT_SHOT);
+	if (kind == ICMP_MALFORMED)
+		return leave(PROXY_FRONT_MALFORMED, TC_ACT_SHOT);
+	struct connection connection = { .client = message.quote.ip.daddr,
+					 .vip = message.quote.ip.saddr,
+					 .client_port = message.quote.destination_port,
+					 .vip_port = message.quote.source_port };
+	if (!is_listener(connection.vip, connection.vip_port))
+		return leave(PROXY_FRONT_CLOSED_PORT, TC_ACT_SHOT);
+	struct splice *splice = bpf_map_lookup_elem(&splices, &connection);
+	if (!splice)
+		return leave(PROXY_FRONT_PATH_MTU_STRAY, TC_ACT_SHOT);
+	if (translate_path_mtu(skb, &message, length, packet->destination, splice->backend, splice->backend_port,
+			       splice->delta))
+		return leave(PROXY_FRONT_NEVER_FAILED, TC_ACT_SHOT);
+	return leave(PROXY_FRONT_PATH_MTU, TC_ACT_OK);
+}
+
 SEC("tc") int proxy_front(struct __sk_buff *skb)
 {
 	struct packet packet = {};
@@ -259,7 +289,7 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 	if (kind == PACKET_NOT_OURS || !is_vip(packet.destination))
 		return leave(PROXY_FRONT_NOT_FOR_VIP, TC_ACT_OK);
 	if (kind == PACKET_OTHER_PROTOCOL)
-		return leave(PROXY_FRONT_OTHER_PROTOCOL, TC_ACT_SHOT);
+		return path_mtu_to_backend(skb, &packet);
 	if (kind == PACKET_MALFORMED)
 		return leave(PROXY_FRONT_MALFORMED, TC_ACT_SHOT);
 	if (!is_listener(packet.destination, packet.destination_port))

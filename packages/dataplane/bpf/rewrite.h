@@ -26,11 +26,16 @@ static __always_inline void replace_address(struct __sk_buff *skb, __u32 offset,
 	bpf_skb_store_bytes(skb, offset, &new, 4, 0);
 }
 
+// A one's complement sum of at most 33 bits, in 16.
+static __always_inline __u16 fold_sum(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
 // The checksum of a whole IPv4 header without options (RFC 1071), for headers made from nothing.
 static __always_inline __u16 ip_checksum(struct iphdr *ip)
 {
-	__s64 sum = bpf_csum_diff(0, 0, (__be32 *)ip, sizeof(*ip), 0);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	return ~fold_sum((__u32)bpf_csum_diff(0, 0, (__be32 *)ip, sizeof(*ip), 0));
 }

@@ -4,6 +4,7 @@ export { ifindex } from './device.ts';
 export { DataplaneError } from './errors.ts';
 export * from './flow.ts';
 export * from './frame.ts';
+export * from './icmp.ts';
 export * from './identity.ts';
 export * from './layout.ts';
 export * from './map.ts';
