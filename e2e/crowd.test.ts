@@ -2,15 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import type { Client } from './fixtures/client.ts';
-import type { ProxyFault } from './fixtures/drill.ts';
-import type { Exchange } from './fixtures/exchange.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { postThrough } from './fixtures/post-crowd.ts';
 
 /** FAULTS.md: a crowd in flight recovers within this. */
 const RECOVERY_MS = 2000;
-/** How long the crowd goes on after a fault. */
-const AFTERMATH_MS = 1000;
 const REPEAT = Number(process.env.REPEAT ?? 5);
 
 let lab: Lab;
@@ -21,52 +18,6 @@ before(async () => {
 });
 after(() => lab?.down());
 const theLab = (): Lab => lab;
-
-/**
- * Sixteen clients at a time open connection after connection, each for one POST, before, during and after the fault.
- * @returns how many connections there were, and how long the slowest answer took
- */
-async function postThrough(
-  fault: ProxyFault,
-  proxy: string,
-  run: string,
-): Promise<{ posts: number; slowestMs: number }> {
-  const tokens: string[] = [];
-  const exchanges: Exchange[] = [];
-  const one = async (): Promise<void> => {
-    const token = `${run}-${tokens.length}`;
-    tokens.push(token);
-    const headers = { 'X-Request-Token': token };
-    exchanges.push(await client.fetch(lab.site, { method: 'POST', path: '/count?ms=1', headers }));
-  };
-  let last = Number.POSITIVE_INFINITY;
-  const crowd = Promise.all(
-    Array.from({ length: 16 }, async () => {
-      while (performance.now() < last) await one();
-    }),
-  );
-  // Should the fault fail, that is the failure to report.
-  crowd.catch(() => {});
-  const { at } = await lab.fault(fault, proxy).finally(() => {
-    last = performance.now() + AFTERMATH_MS;
-  });
-  await crowd;
-  const around = exchanges.some(each => each.startedAt < at) && exchanges.some(each => each.startedAt > at);
-  assert.ok(around, 'inconclusive: no connection was set up before the fault, or none after it');
-  const bad = exchanges.filter(({ status }) => status !== 200);
-  assert.deepEqual(
-    bad.map(({ status, text }) => `${status} ${text}`),
-    [],
-  );
-  const executed = (await lab.counts())
-    .flatMap(each => each.tokens)
-    .filter(each => each.startsWith(`${run}-`));
-  const seen = new Set<string>();
-  const twice = executed.filter(token => seen.size === seen.add(token).size);
-  assert.deepEqual(twice, [], 'no POST ran twice');
-  assert.deepEqual([...seen].sort(), [...tokens].sort(), 'every POST ran');
-  return { posts: tokens.length, slowestMs: Math.max(...exchanges.map(each => each.longestStallMs)) };
-}
 
 for (const fault of ['crash', 'cut'] as const) {
   labTest(`${fault} of a proxy under 200 downloads: every one of them is right`, theLab, async t => {
@@ -104,7 +55,12 @@ for (const fault of ['crash', 'cut'] as const) {
     async t => {
       for (let run = 0; run < REPEAT; run++) {
         const proxy = run % 2 === 0 ? 'proxy-2' : 'proxy-1';
-        const { posts, slowestMs } = await postThrough(fault, proxy, `setup-${fault}-${process.pid}-${run}`);
+        const { posts, slowestMs } = await postThrough(
+          lab,
+          fault,
+          proxy,
+          `setup-${fault}-${process.pid}-${run}`,
+        );
         t.diagnostic(`${posts} connections, the slowest answer took ${slowestMs.toFixed(0)} ms`);
         // Each time it must be taken back at once, whatever the crowd did in its absence.
         await lab.heal();

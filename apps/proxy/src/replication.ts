@@ -13,7 +13,7 @@ import type { Tally } from './tally.ts';
 
 /** Entries told to a proxy that joins before its answers are waited for: more would overflow its socket. */
 const SYNC_BATCH = 128;
-/** Attempts to have such a batch answered by a peer that is alive. */
+/** Attempts to have such a batch answered. */
 const SYNC_ATTEMPTS = 10;
 /** A keeper that is alive but does not answer for so many rounds of questions stops a set-up; the client tries again. */
 const PUBLISH_ROUNDS = 20;
@@ -262,7 +262,8 @@ export class Replication {
     for (const batch of this.#store.batches(SYNC_BATCH)) {
       let left = batch;
       for (let attempt = 0; left.length > 0; attempt++) {
-        if (attempt === SYNC_ATTEMPTS || !this.#isLive(peer)) return;
+        // Its liveness does not count: it has just spoken to us, and may have done so before it was probed.
+        if (attempt === SYNC_ATTEMPTS) return;
         const answers = await Promise.all(
           left.map(({ entry }) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
         );

@@ -251,6 +251,15 @@ test('a proxy that joins is told everything, and says when; a peer that dies mea
   await synced;
   assert.equal(cluster.node(2).store.find()?.backend, 5);
 
+  // Restarted, and quicker than the peer's probes: that still takes it for dead.
+  cluster.node(2).store.entry = undefined;
+  cluster.node(1).dead.add(2);
+  const early = cluster.node(2).replication.sync(1);
+  await cluster.settle();
+  await early;
+  assert.equal(cluster.node(2).store.find()?.backend, 5);
+  cluster.node(1).dead.clear();
+
   const held = cluster.node(2).replication.sync(1);
   cluster.frozen.add(1);
   await cluster.settle();
