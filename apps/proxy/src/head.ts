@@ -1,3 +1,5 @@
+import { framingFlaw } from './head-framing.ts';
+
 /** The head of an HTTP/1.x request (RFC 9112 §2–5), as far as a proxy needs it to choose a back end. */
 export interface RequestHead {
   method: string;
@@ -20,7 +22,7 @@ const MAX_EMPTY_LINES = 4;
 const CR = 0x0d;
 const LF = 0x0a;
 
-const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S{1,65000}) HTTP\/(\d)\.(\d)$/;
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~]{1,65000}) HTTP\/(\d)\.(\d)$/;
 const FIELD_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
@@ -50,6 +52,8 @@ export function readHead(bytes: Uint8Array, final?: 'full' | 'finished'): HeadVe
   for (let i = 1; i < lines.length; i++) {
     if (!FIELD_LINE.test(lines[i]!)) return refused(400, 'malformed header field');
   }
+  const flaw = framingFlaw({ method: method!, target: target!, http11: minor !== '0' }, lines);
+  if (flaw) return refused(400, flaw);
   return {
     kind: 'complete',
     head: { method: method!, target: target!, version: `${major}.${minor}`, length: end + 4 },

@@ -27,6 +27,33 @@ for (const [name, text, status] of [
   ['a folded field', 'GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n', 400],
   ['no version', 'GET /\r\n\r\n', 400],
   ['two spaces', 'GET  / HTTP/1.1\r\n\r\n', 400],
+  [
+    'both lengths',
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n',
+    400,
+  ],
+  ['two lengths', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n', 400],
+  ['a list of lengths', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n', 400],
+  ['a signed length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n', 400],
+  ['another coding', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', 400],
+  ['a coding in disguise', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n', 400],
+  [
+    'a coding twice',
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n',
+    400,
+  ],
+  ['a coding in HTTP/1.0', 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n', 400],
+  ['GET with content', 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n', 400],
+  ['HEAD with chunks', 'HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', 400],
+  ['no host', 'GET / HTTP/1.1\r\n\r\n', 400],
+  ['two hosts', 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 400],
+  ['a host with a path', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 400],
+  ['another host in the target', 'GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a user in the target', 'GET http://a@b/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a relative target', 'GET index.html HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['an asterisk', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', 400],
+  ['a control character in the target', 'GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\n', 505],
   ['TLS', '\x16\x03\x01\x02', 400],
   ['a whole head with bare line feeds', 'GET / HTTP/1.1\nHost: a\n\n', 400],
@@ -34,6 +61,22 @@ for (const [name, text, status] of [
   test(`refused: ${name}`, () => {
     const verdict = read(text);
     assert.equal(verdict.kind === 'refused' ? verdict.status : verdict.kind, status);
+  });
+}
+
+for (const [name, text] of [
+  ['a body with a length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length:  3 \r\n\r\n'],
+  ['a body in chunks', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n'],
+  ['GET with a length of zero', 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n'],
+  ['HTTP/1.0 without a host', 'GET / HTTP/1.0\r\n\r\n'],
+  ['an empty host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n'],
+  ['an IPv6 host with a port', 'GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n'],
+  ['the absolute form', 'GET http://A:80/x HTTP/1.1\r\nHost: a:80\r\n\r\n'],
+  ['OPTIONS for all', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ['DELETE with content', 'DELETE /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n'],
+] as const) {
+  test(`accepted: ${name}`, () => {
+    assert.equal(read(text).kind, 'complete');
   });
 }
 
