@@ -54,8 +54,9 @@ export async function requireClsact(netns: string): Promise<void> {
   try {
     await command('tc', ['-n', netns, 'qdisc', 'add', 'dev', 'lo', 'clsact']);
   } catch (cause) {
+    const said = (cause as Error).message.trim().split('\n').at(-1);
     throw lacking(
-      "this kernel has no clsact queueing discipline (CONFIG_NET_SCH_INGRESS): boot one that has, Debian 12's own does.",
+      `this kernel has no clsact queueing discipline (CONFIG_NET_SCH_INGRESS): boot one that has, Debian 12's own does. tc says: ${said}`,
       cause,
     );
   }
