@@ -24,7 +24,7 @@ function row(component: ComponentStatus, connections: LabStatus['connections']):
       .map(([process, pid]) => `${process}:${pid}`)
       .join(' ') || '-',
     role === 'proxy' || role === 'backend' ? String(carried) : '-',
-    faults.map(({ kind, target }) => `${kind} ${target}`).join(', '),
+    faults.map(({ kind, target, from }) => `${kind} ${target}${from ? ` from ${from}` : ''}`).join(', '),
   ];
 }
 

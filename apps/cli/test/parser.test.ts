@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { LabError } from '@resplice/engines';
+import { type Engine, LabError } from '@resplice/engines';
 import { wholeNumber } from '../src/arguments.ts';
 import { parseInvocation } from '../src/cli.ts';
 import { parserOptions } from '../src/command.ts';
+import { faultFrom } from '../src/commands/fault.ts';
 import { commandHelp, helpText } from '../src/help-text.ts';
 import { loadAllVerbs, loadVerb, verbNames } from '../src/verbs.ts';
 
@@ -85,4 +86,51 @@ suite('the parser', () => {
       [1, 7, 16],
     );
   });
+});
+
+suite('the faults', () => {
+  /** What an engine would be asked for. */
+  async function asked(args: readonly string[]): Promise<string[]> {
+    const { values, positionals } = parseInvocation(await verb('fault'), args);
+    const calls: string[] = [];
+    const engine = new Proxy({} as Engine, {
+      get:
+        (_, method) =>
+        (...given: unknown[]) =>
+          calls.push([method, ...given.filter(each => typeof each === 'string')].join(' ')),
+    });
+    await faultFrom(positionals, values.from as string | undefined)(engine, {});
+    return calls;
+  }
+
+  for (const [line, call] of [
+    ['crash proxy-1', 'crash proxy-1'],
+    ['cut proxy-1', 'cut proxy-1'],
+    ['freeze backend-1/demo', 'freeze backend-1/demo'],
+    ['restart backend-1/demo', 'restart backend-1/demo'],
+    ['isolate proxy-1 --from lb-1', 'isolate proxy-1 lb-1'],
+    ['isolate --from=lb-1 proxy-1', 'isolate proxy-1 lb-1'],
+    ['heal', 'heal'],
+    ['heal proxy-1', 'heal proxy-1'],
+  ] as const) {
+    test(`"${line}" asks for it`, async () => assert.deepEqual(await asked(line.split(' ')), [call]));
+  }
+
+  for (const [line, message] of [
+    ['', /^usage: /],
+    ['crash', /usage: .*fault crash TARGET/],
+    ['freeze', /usage: .*fault freeze TARGET/],
+    ['freeze proxy-1 proxy-2', /^usage: /],
+    ['isolate', /usage: .*isolate A --from B/],
+    ['isolate proxy-1', /usage: .*isolate A --from B/],
+    ['isolate --from lb-1', /usage: .*isolate A --from B/],
+    ['isolate proxy-1 lb-1', /^usage: /],
+    ['isolate proxy-1 --from', /--from/],
+    ['cut proxy-1 --from lb-1', /--from belongs to isolate/],
+    ['heal --from lb-1', /--from belongs to isolate/],
+    ['melt proxy-1', /"melt" does not exist yet; there is: crash, cut, freeze, restart, isolate, heal/],
+  ] as const) {
+    test(`"${line}" is refused in a sentence`, () =>
+      assert.rejects(asked(line.split(' ').filter(Boolean)), { code: 'usage', message }));
+  }
 });

@@ -19,9 +19,11 @@ export interface Watcher {
 }
 
 export interface FaultReport {
-  readonly kind: 'crash' | 'cut' | 'restart' | 'heal';
+  readonly kind: 'crash' | 'cut' | 'freeze' | 'isolate' | 'restart' | 'heal';
   /** Null: the whole lab was healed. */
   readonly target: string | null;
+  /** Of `isolate`: the other one. */
+  readonly from?: string;
   /** Epoch milliseconds when the fault had taken effect; of a restart its crash, of a heal the last thing undone. */
   readonly at: number;
   /** Epoch milliseconds when everything was found healthy again, of a restart or heal. */
@@ -52,6 +54,10 @@ export interface Engine {
   commandIn(component: string, command: readonly string[]): readonly [string, ...string[]];
   crash(target: string): Promise<FaultReport>;
   cut(target: string): Promise<FaultReport>;
+  /** SIGSTOP; the kernel goes on. @throws LabError usage when nothing runs that could be stopped */
+  freeze(target: string): Promise<FaultReport>;
+  /** The two components hear each other no more. @throws LabError usage unless they share a network */
+  isolate(target: string, from: string): Promise<FaultReport>;
   /** Returns when healthy. @throws LabError unhealthy after 30 s */
   restart(target: string, watcher?: Watcher): Promise<FaultReport>;
   /** Undoes every fault of the target, or of all; returns when healthy. @throws LabError unhealthy after 30 s */

@@ -1,12 +1,24 @@
-import type { Host, HostProcess } from '@resplice/topology';
+import { commonNetworks, type Host, type HostProcess } from '@resplice/topology';
 import { removePins } from './bpf-filesystem.ts';
-import { connectHost, removeLinks, setPorts } from './host-network.ts';
-import type { Lab, Target } from './lab.ts';
-import { type Fault, hasFault, writeLabState } from './lab-state.ts';
+import { LabError } from './errors.ts';
+import { makeLinks, plugIn, removeLinks, setPorts } from './host-network.ts';
+import { isolateHosts, reuniteHosts } from './isolation.ts';
+import { type Lab, requireHost, type Target } from './lab.ts';
+import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
 import { alreadyGone, inodesOf } from './namespaces.ts';
 import { netnsOf } from './place.ts';
-import { isAlive, killFamily, killNamespaces } from './process-table.ts';
+import {
+  isAlive,
+  killFamily,
+  killNamespaces,
+  livingFamilies,
+  type ProcessEntry,
+  pidsInNamespaces,
+  processEntry,
+  stopUntilStill,
+  thaw,
+} from './process-table.ts';
 
 /** A back end's crash leaves its kernel running; any other component goes as a whole machine (CLI.md). */
 function dropsAsMachine(host: Host): boolean {
@@ -18,10 +30,22 @@ function nameOf({ host, process }: Target): string {
 }
 
 /** Notes a fault before it is made, so that `heal` finds it even if we die in the middle. */
-function note({ place, state }: Lab, kind: Fault['kind'], target: string): void {
-  state.faults = state.faults.filter(fault => fault.kind !== kind || fault.target !== target);
-  state.faults.push({ kind, target, at: Date.now() });
+function note({ place, state }: Lab, noted: Omit<Fault, 'at'>): void {
+  const { kind, target, from } = noted;
+  state.faults = state.faults.filter(
+    fault => fault.kind !== kind || fault.target !== target || fault.from !== from,
+  );
+  state.faults.push({ ...noted, at: Date.now() });
   writeLabState(place, state);
+}
+
+/** What lives of the target: of a component everything in its place, whoever started it. */
+function livingIn({ place, state }: Lab, { host, process }: Target): ProcessEntry[] {
+  const known = state.processes[host.name] ?? {};
+  if (process) return livingFamilies([known[process.name]].filter(each => each !== undefined));
+  const inside = pidsInNamespaces(inodesOf([netnsOf(place, host.name)]));
+  const entries = [...livingFamilies(Object.values(known)), ...inside.map(processEntry)];
+  return entries.filter(entry => entry !== undefined);
 }
 
 async function killHost({ place }: Lab, host: Host): Promise<void> {
@@ -43,23 +67,65 @@ async function dropMachine(lab: Lab, host: Host): Promise<void> {
 /** SIGKILL; returns the epoch milliseconds at which it had taken effect. The lab's lock must be held. */
 export async function crash(lab: Lab, target: Target): Promise<number> {
   const { host, process } = target;
-  note(lab, 'crash', nameOf(target));
+  const { place, state } = lab;
+  note(lab, { kind: 'crash', target: nameOf(target) });
   if (!process) await (dropsAsMachine(host) ? dropMachine(lab, host) : killHost(lab, host));
   else {
-    const identity = lab.state.processes[host.name]?.[process.name];
+    const identity = state.processes[host.name]?.[process.name];
     if (identity) await killFamily(identity);
   }
-  return Date.now();
+  const at = Date.now();
+  // Of the frozen nobody is left to thaw. Not sooner: a crash that is interrupted may leave them frozen.
+  state.faults = state.faults.filter(each => each.kind !== 'freeze' || !isWithin(each, nameOf(target)));
+  writeLabState(place, state);
+  return at;
 }
 
 /** The host's links fall silent; its processes live on. The lab's lock must be held. */
 export async function cut(lab: Lab, host: Host): Promise<number> {
-  note(lab, 'cut', host.name);
+  note(lab, { kind: 'cut', target: host.name });
   // A machine that is gone has no ports left to silence.
   if (!(hasFault(lab.state, 'crash', host.name) && dropsAsMachine(host))) {
     await setPorts(lab.place, host, 'silent');
   }
   return Date.now();
+}
+
+/** SIGSTOP to the target, and to all that it started; its kernel goes on. The lab's lock must be held. */
+export async function freeze(lab: Lab, target: Target): Promise<number> {
+  const name = nameOf(target);
+  if (livingIn(lab, target).length === 0)
+    throw new LabError('usage', `nothing runs in ${name} that could be frozen; see: ./resplice status`);
+  note(lab, { kind: 'freeze', target: name });
+  await stopUntilStill(() => livingIn(lab, target));
+  return Date.now();
+}
+
+function requireNeighbours({ topology }: Lab, host: Host, from: Host): void {
+  if (host === from) throw new LabError('usage', `${host.name} cannot be isolated from itself`);
+  if (commonNetworks(host, from).length > 0) return;
+  const neighbours = topology.hosts.filter(each => each !== host && commonNetworks(host, each).length > 0);
+  throw new LabError(
+    'usage',
+    `${host.name} and ${from.name} share no network; ${host.name} can be isolated from ${neighbours.map(each => each.name).join(', ')}`,
+  );
+}
+
+/** The two hear each other no more; everybody else hears both. The lab's lock must be held. */
+export async function isolate(lab: Lab, host: Host, from: Host): Promise<number> {
+  requireNeighbours(lab, host, from);
+  note(lab, { kind: 'isolate', target: host.name, from: from.name });
+  await isolateHosts(lab.place, lab.topology, host, from);
+  return Date.now();
+}
+
+/** Those whom these faults isolate from the host, on whichever side it was named. */
+function isolatedFrom(lab: Lab, host: Host, faults: readonly Fault[]): Host[] {
+  return faults.flatMap(({ kind, target, from }) => {
+    if (kind !== 'isolate' || from === undefined) return [];
+    if (target === host.name) return [requireHost(lab, from)];
+    return from === host.name ? [requireHost(lab, target)] : [];
+  });
 }
 
 /** Starts those of the host's processes that do not run. The lab's lock must be held. */
@@ -79,26 +145,49 @@ export async function startMissing(
   writeLabState(place, state);
 }
 
-/** Undoes every fault of the target, and starts what died without one. The lab's lock must be held. */
-export async function revive(lab: Lab, context: LaunchContext, target: Target): Promise<void> {
+/** Plugs in a machine that was gone, or had its links cut; `standing` are the faults that stay. */
+async function reconnect(lab: Lab, host: Host, standing: readonly Fault[]): Promise<void> {
   const { place, topology, state } = lab;
-  const { host, process } = target;
-  if (process) {
-    await startMissing(lab, context, host, [process]);
-    state.faults = state.faults.filter(fault => fault.target !== nameOf(target));
-    writeLabState(place, state);
-    return;
-  }
   if (hasFault(state, 'crash', host.name) && dropsAsMachine(host)) {
     // A crash that was interrupted may have left half of it.
     await removeLinks(place, topology, host);
-    await connectHost(place, topology, host);
+    await makeLinks(place, topology, host);
+    // Its ports are new, and those who were isolated from it must not hear its first word.
+    for (const other of isolatedFrom(lab, host, standing)) await isolateHosts(place, topology, host, other);
+    await plugIn(place, topology, host);
   } else if (hasFault(state, 'cut', host.name)) {
     await setPorts(place, host, 'forwarding');
   }
+}
+
+async function reviveHost(lab: Lab, context: LaunchContext, host: Host): Promise<void> {
+  const { place, topology, state } = lab;
+  const own = state.faults.filter(each => isWithin(each, host.name));
+  const standing = state.faults.filter(each => !own.includes(each));
+  await reconnect(lab, host, standing);
+  // The two may be isolated from the other side as well.
+  const stillApart = isolatedFrom(lab, host, standing);
+  for (const other of isolatedFrom(lab, host, own)) {
+    if (!stillApart.includes(other)) await reuniteHosts(place, topology, host, other);
+  }
+  if (own.some(each => each.kind === 'freeze')) thaw(livingIn(lab, { host, process: undefined }));
   await startMissing(lab, context, host);
-  state.faults = state.faults.filter(
-    ({ target: other }) => other !== host.name && !other.startsWith(`${host.name}/`),
-  );
-  writeLabState(place, state);
+  state.faults = standing;
+}
+
+async function reviveProcess(lab: Lab, context: LaunchContext, host: Host, what: HostProcess): Promise<void> {
+  const target = { host, process: what };
+  const { state } = lab;
+  // A component that is frozen as a whole keeps it frozen.
+  const thaws = hasFault(state, 'freeze', nameOf(target)) && !hasFault(state, 'freeze', host.name);
+  if (thaws) thaw(livingIn(lab, target));
+  await startMissing(lab, context, host, [what]);
+  state.faults = state.faults.filter(fault => fault.target !== nameOf(target));
+}
+
+/** Undoes every fault of the target, and starts what died without one. The lab's lock must be held. */
+export async function revive(lab: Lab, context: LaunchContext, { host, process }: Target): Promise<void> {
+  if (process) await reviveProcess(lab, context, host, process);
+  else await reviveHost(lab, context, host);
+  writeLabState(lab.place, lab.state);
 }

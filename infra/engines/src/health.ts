@@ -34,6 +34,8 @@ function sound(lab: Lab, role: Role): string[] {
 
 /** Those that are sound but that this process does not yet (or no longer) count on. */
 function unnoticed(lab: Lab, { host, processes }: HostInspection): Problem[] {
+  // The proxies see the back ends through it.
+  const wayBack = sound(lab, 'router').length > 0;
   return processes.flatMap(({ process, status }) => {
     if (!status) return [];
     const missing = (role: Role, known: readonly string[], what: string): Problem[] =>
@@ -49,7 +51,7 @@ function unnoticed(lab: Lab, { host, processes }: HostInspection): Problem[] {
     const live = status.peers.filter(each => each.live).map(each => each.name);
     return [
       ...(status.table ? missing('proxy', status.table.live, 'use') : []),
-      ...(status.backends.length > 0 ? missing('backend', up, 'see') : []),
+      ...(wayBack && status.backends.length > 0 ? missing('backend', up, 'see') : []),
       ...(status.peers.length > 0 ? missing('proxy', live, 'see') : []),
     ];
   });

@@ -69,14 +69,18 @@ export function configureFabric(place: Place, topology: Topology): Promise<strin
   return configure(netnsPathOf(place, fabric), fabricSysctls, bridges);
 }
 
-/** Links (made new), addresses, routes and sysctls of one host whose namespace exists; then plugs it in. */
-export async function connectHost(place: Place, topology: Topology, host: Host): Promise<string[]> {
+/** Links (made new), addresses, routes and sysctls of one host whose namespace exists; nobody hears it yet. */
+export function makeLinks(place: Place, topology: Topology, host: Host): Promise<string[]> {
   const group = groupOf(topology, host);
-  const notes = await configure(netnsPathOf(place, host.name), host.sysctls, [
+  return configure(netnsPathOf(place, host.name), host.sysctls, [
     'link set lo up',
     ...host.interfaces.flatMap(each => linkLines(place, group, each)),
     ...host.routes.map(routeLine),
   ]);
+}
+
+/** Makes the host's ports part of their bridges. */
+export async function plugIn(place: Place, topology: Topology, host: Host): Promise<void> {
   await batch(
     'ip',
     topology.links
@@ -84,6 +88,11 @@ export async function connectHost(place: Place, topology: Topology, host: Host):
       .map(({ port, bridge }) => `link set ${port} master ${bridge} up`),
     { netns: netnsOf(place, fabric) },
   );
+}
+
+export async function connectHost(place: Place, topology: Topology, host: Host): Promise<string[]> {
+  const notes = await makeLinks(place, topology, host);
+  await plugIn(place, topology, host);
   return notes;
 }
 

@@ -3,7 +3,7 @@ import { adminGet } from './admin-client.ts';
 import { type DaemonStatus, readDaemonStatus } from './daemon-status.ts';
 import type { Lab } from './lab.ts';
 import { processFilesOf } from './place.ts';
-import { isAlive, livingProcesses, type ProcessEntry } from './process-table.ts';
+import { isAlive, isStopped, livingProcesses, type ProcessEntry, processEntry } from './process-table.ts';
 
 export interface ProcessInspection {
   readonly process: HostProcess;
@@ -28,6 +28,9 @@ async function inspectDaemon(lab: Lab, host: Host, process: HostProcess): Promis
   }
   const { socket } = processFilesOf(lab.place, host.name, process.name);
   const found = { process, pid: identity.pid, gone: false };
+  const entry = processEntry(identity.pid);
+  // Its kernel would take our question, and nobody would answer.
+  if (entry && isStopped(entry)) return { ...found, reason: 'stopped', status: undefined };
   try {
     const status = readDaemonStatus((await adminGet(socket, '/status', 1000)).body);
     if (status.ready) return { ...found, reason: undefined, status };
@@ -55,7 +58,8 @@ function inspectSite(
   const child = gone
     ? undefined
     : entries.find(({ parent, name }) => parent === keeper.pid && name !== 'sleep');
-  const reason = child ? undefined : gone ? 'not running' : 'exited, to be started again';
+  const missing = gone ? 'not running' : 'exited, to be started again';
+  const reason = child ? (isStopped(child) ? 'stopped' : undefined) : missing;
   return { process, pid: child?.pid, gone, reason, status: undefined };
 }
 

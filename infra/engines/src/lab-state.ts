@@ -11,9 +11,11 @@ export interface BackendCommand {
 }
 
 export interface Fault {
-  readonly kind: 'crash' | 'cut';
+  readonly kind: 'crash' | 'cut' | 'freeze' | 'isolate';
   /** `proxy-1` or `proxy-1/proxy` */
   readonly target: string;
+  /** Of `isolate`: the component that the target and it hear no more of each other. */
+  readonly from?: string;
   /** Epoch milliseconds. */
   readonly at: number;
 }
@@ -64,7 +66,12 @@ export function componentOf(target: string): string {
 
 /** Any fault on the component or on one of its processes. */
 export function isFaulted({ faults }: LabState, component: string): boolean {
-  return faults.some(fault => componentOf(fault.target) === component);
+  return faults.some(fault => isWithin(fault, component));
+}
+
+/** Is it a fault of this target, or of a process of this component? */
+export function isWithin(fault: Pick<Fault, 'target'>, target: string): boolean {
+  return fault.target === target || fault.target.startsWith(`${target}/`);
 }
 
 export function hasFault({ faults }: LabState, kind: Fault['kind'], target: string): boolean {

@@ -2,7 +2,7 @@ import type { Role } from '@resplice/topology';
 import { type Connection, connectionsOf } from './connections.ts';
 import { type HostInspection, inspect } from './inspection.ts';
 import type { Lab } from './lab.ts';
-import { componentOf, type Fault, hasFault } from './lab-state.ts';
+import { type Fault, hasFault, isFaulted, isWithin } from './lab-state.ts';
 import { netnsOf } from './place.ts';
 
 export type ComponentState = 'up' | 'degraded' | 'down';
@@ -17,7 +17,7 @@ export interface ComponentStatus {
   readonly processes: Readonly<Record<string, number>>;
   readonly metrics: Readonly<Record<string, number>>;
   /** Faults made and not healed: on the component, or on `component/process`. */
-  readonly faults: readonly Pick<Fault, 'kind' | 'target'>[];
+  readonly faults: readonly Omit<Fault, 'at'>[];
 }
 
 export interface LabStatus {
@@ -41,7 +41,7 @@ function stateOf({ state }: Lab, { host, processes }: HostInspection): Component
   if (hasFault(state, 'crash', host.name)) return 'down';
   const running = processes.filter(each => each.pid !== undefined);
   if (processes.length > 0 && running.length === 0) return 'down';
-  const sound = processes.every(each => each.reason === undefined) && !hasFault(state, 'cut', host.name);
+  const sound = processes.every(each => each.reason === undefined) && !isFaulted(state, host.name);
   return sound ? 'up' : 'degraded';
 }
 
@@ -56,9 +56,7 @@ function componentStatus(lab: Lab, inspection: HostInspection): ComponentStatus 
     addresses: host.interfaces.map(each => each.address),
     processes: Object.fromEntries(pids),
     metrics: Object.assign({}, ...processes.map(each => each.status?.metrics ?? {})),
-    faults: lab.state.faults
-      .filter(({ target }) => componentOf(target) === host.name)
-      .map(({ kind, target }) => ({ kind, target })),
+    faults: lab.state.faults.filter(fault => isWithin(fault, host.name)).map(({ at: _, ...fault }) => fault),
   };
 }
 

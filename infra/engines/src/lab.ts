@@ -36,6 +36,13 @@ export interface Target {
   readonly process: HostProcess | undefined;
 }
 
+/** Reads a target that must be a component, for faults of its links. @throws LabError usage */
+export function requireComponent(lab: Lab, fault: 'cut' | 'isolate', target: string): Host {
+  const { host, process } = requireTarget(lab, target);
+  if (process) throw new LabError('usage', `a process has no links to cut; try: ${fault} ${host.name}`);
+  return host;
+}
+
 /** Reads `COMPONENT` or `COMPONENT/PROCESS`. @throws LabError usage, naming what exists */
 export function requireTarget(lab: Lab, target: string): Target {
   const component = componentOf(target);

@@ -14,9 +14,9 @@ export interface BatchOptions {
 /** What a repeated or interrupted removal meets. */
 export const alreadyGone = /No such device|Cannot find (bridge )?device/;
 
-/** Feeds `ip` or `bridge` many lines at once: one process instead of one a line. @throws CommandError */
+/** Feeds `ip`, `bridge` or `tc` many lines at once: one process instead of one a line. @throws CommandError */
 export async function batch(
-  tool: 'ip' | 'bridge',
+  tool: 'ip' | 'bridge' | 'tc',
   lines: readonly string[],
   { netns, tolerate }: BatchOptions = {},
 ): Promise<void> {

@@ -5,9 +5,17 @@ import { mountBpf, removePins } from './bpf-filesystem.ts';
 import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
 import type { Engine, FaultReport, LogFile, UpOptions, Watcher } from './engine.ts';
 import { LabError, notUp } from './errors.ts';
-import { crash, cut, revive, startMissing } from './faults.ts';
+import { crash, cut, freeze, isolate, revive, startMissing } from './faults.ts';
 import { configureFabric, connectHost, fabric } from './host-network.ts';
-import { findLab, type Lab, requireHost, requireLab, requireTarget, type Target } from './lab.ts';
+import {
+  findLab,
+  type Lab,
+  requireComponent,
+  requireHost,
+  requireLab,
+  requireTarget,
+  type Target,
+} from './lab.ts';
 import { withLabLock } from './lab-lock.ts';
 import { type LabState, readLabState, writeLabState } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
@@ -180,12 +188,21 @@ export class NetnsEngine implements Engine {
   }
 
   async cut(target: string): Promise<FaultReport> {
-    const at = await this.#change(lab => {
-      const { host, process } = requireTarget(lab, target);
-      if (process) throw new LabError('usage', `a process has no links to cut; try: cut ${host.name}`);
-      return cut(lab, host);
-    });
+    const at = await this.#change(lab => cut(lab, requireComponent(lab, 'cut', target)));
     return { kind: 'cut', target, at };
+  }
+
+  async freeze(target: string): Promise<FaultReport> {
+    const at = await this.#change(lab => freeze(lab, requireTarget(lab, target)));
+    return { kind: 'freeze', target, at };
+  }
+
+  async isolate(target: string, from: string): Promise<FaultReport> {
+    const at = await this.#change(lab => {
+      const [one, other] = [target, from].map(each => requireComponent(lab, 'isolate', each));
+      return isolate(lab, one!, other!);
+    });
+    return { kind: 'isolate', target, at, from };
   }
 
   async restart(target: string, watcher: Watcher = {}): Promise<FaultReport> {

@@ -17,10 +17,11 @@ export interface ProcessEntry extends ProcessIdentity {
   readonly session: number;
 }
 
-export function processEntry(pid: number): ProcessEntry | undefined {
+/** @param file the `stat` of a process or of a thread */
+function entryIn(file: string, pid: number): ProcessEntry | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    stat = readFileSync(file, 'latin1');
   } catch {
     return undefined;
   }
@@ -36,6 +37,15 @@ export function processEntry(pid: number): ProcessEntry | undefined {
     session: Number(fields[3]),
     startTime: Number(fields[19]),
   };
+}
+
+export function processEntry(pid: number): ProcessEntry | undefined {
+  return entryIn(`/proc/${pid}/stat`, pid);
+}
+
+/** Stopped by a signal. */
+export function isStopped({ state }: ProcessEntry): boolean {
+  return state === 'T';
 }
 
 export function isDead({ state }: ProcessEntry): boolean {
@@ -87,24 +97,24 @@ export function pidsInNamespaces(inodes: ReadonlySet<number>): number[] {
   return pids().filter(pid => pid !== process.pid && links.has(networkOf(pid) ?? ''));
 }
 
-function kill(pid: number): void {
+function send(signal: NodeJS.Signals, pid: number): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
-const killDeadlineMs = 5000;
+const signalDeadlineMs = 5000;
 
 /**
  * SIGKILL to everything that `list` names, again until it names nothing (a process may fork while we look).
  * @throws when something survives for 5 s, which only a process stuck in the kernel does
  */
 export async function killUntilGone(list: () => readonly number[]): Promise<void> {
-  const deadline = Date.now() + killDeadlineMs;
+  const deadline = Date.now() + signalDeadlineMs;
   for (let left = list(); left.length > 0; left = list()) {
-    for (const pid of left) kill(pid);
+    for (const pid of left) send('SIGKILL', pid);
     if (Date.now() > deadline) throw new Error(`processes survive SIGKILL: ${left.join(' ')}`);
     await delay(1);
   }
@@ -126,13 +136,55 @@ function familyOf(leader: number, entries: readonly ProcessEntry[]): ProcessEntr
   return entries.filter(entry => family.has(entry.pid));
 }
 
+/** Who lives of the families of these session leaders. */
+export function livingFamilies(leaders: readonly ProcessIdentity[]): ProcessEntry[] {
+  const entries = livingProcesses();
+  return leaders.filter(isAlive).flatMap(({ pid }) => familyOf(pid, entries));
+}
+
+/** A process stops when each of its threads has: the first one may rest while another still answers. */
+function isStill(pid: number): boolean {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return true;
+  }
+  return threads.every(thread => {
+    const entry = entryIn(`/proc/${pid}/task/${thread}/stat`, Number(thread));
+    return entry === undefined || isDead(entry) || isStopped(entry) || entry.state === 't';
+  });
+}
+
+/**
+ * SIGSTOP to everything that `list` names, until all of it stands still.
+ * Parents first: one that waits for its child's exec (vfork) would wait for ever if the child were stopped before it.
+ * @throws when something moves for 5 s, which only a process stuck in the kernel does
+ */
+export async function stopUntilStill(list: () => readonly ProcessEntry[]): Promise<void> {
+  const deadline = Date.now() + signalDeadlineMs;
+  for (;;) {
+    const moving = list().filter(({ pid }) => !isStill(pid));
+    if (moving.length === 0) return;
+    const pids = new Set(moving.map(each => each.pid));
+    for (const { pid, parent } of moving) if (!pids.has(parent)) send('SIGSTOP', pid);
+    if (Date.now() > deadline) throw new Error(`processes do not stop: ${[...pids].join(' ')}`);
+    await delay(1);
+  }
+}
+
+/** SIGCONT; who was not stopped does not notice. */
+export function thaw(entries: readonly ProcessEntry[]): void {
+  for (const { pid } of entries) send('SIGCONT', pid);
+}
+
 /** SIGKILL to a process that leads a session of its own, and to its family. */
 export async function killFamily(leader: ProcessIdentity): Promise<void> {
   if (!isAlive(leader)) return;
   // Who fled into another session is known by its parent alone, so look before the parent dies.
   const seen = familyOf(leader.pid, livingProcesses());
   // At once and together: a keeper must not see its child die and start another.
-  kill(-leader.pid);
+  send('SIGKILL', -leader.pid);
   await killUntilGone(() =>
     [...seen.filter(isAlive), ...familyOf(leader.pid, livingProcesses())].map(entry => entry.pid),
   );

@@ -5,9 +5,12 @@ import { suite, test } from 'node:test';
 import {
   isAlive,
   killFamily,
+  livingFamilies,
   livingProcesses,
   pidsInNamespaces,
   processEntry,
+  stopUntilStill,
+  thaw,
 } from '../src/process-table.ts';
 import { until } from './fixtures/test-lab.ts';
 
@@ -47,6 +50,49 @@ suite('the process table', () => {
     await exited;
     for (const pid of family) assert.ok(!livingProcesses().some(each => each.pid === pid), `${pid} lives`);
     await killFamily(leader);
+  });
+
+  test('a family stops together, stays so when stopped again, and goes on together', {
+    timeout: 10_000,
+  }, async () => {
+    const child = startFamily();
+    const exited = once(child, 'exit');
+    const leader = processEntry(child.pid!)!;
+    const states = () => livingFamilies([leader]).map(each => each.state);
+    try {
+      await until('leader, sleeper, refugee and its sleeper', () => states().length === 4);
+      for (let times = 0; times < 2; times++) {
+        await stopUntilStill(() => livingFamilies([leader]));
+        assert.deepEqual(states(), ['T', 'T', 'T', 'T']);
+      }
+      thaw(livingFamilies([leader]));
+      await until('all go on', () => states().every(state => state === 'S'));
+    } finally {
+      await killFamily(leader);
+      await exited;
+    }
+    assert.deepEqual(livingFamilies([leader]), []);
+    await stopUntilStill(() => livingFamilies([leader]));
+  });
+
+  test('a process that forks without end stops too', { timeout: 10_000 }, async () => {
+    const child = spawn('sh', ['-c', 'while :; do /bin/true; done'], { detached: true, stdio: 'ignore' });
+    const exited = once(child, 'exit');
+    const leader = processEntry(child.pid!)!;
+    try {
+      for (let times = 0; times < 30; times++) {
+        await stopUntilStill(() => livingFamilies([leader]));
+        const still = livingFamilies([leader]);
+        assert.ok(
+          still.every(each => each.state === 'T'),
+          still.map(each => each.state).join(),
+        );
+        thaw(still);
+      }
+    } finally {
+      await killFamily(leader);
+      await exited;
+    }
   });
 
   test('asking for no namespace, or for our own, names nobody', () => {

@@ -65,6 +65,13 @@ export function addressOn(host: Host, network: NetworkName): string {
   return interfaceOn(host, network).address;
 }
 
+/** The networks on which both stand, in the order of the first one's interfaces. */
+export function commonNetworks(a: Host, b: Host): NetworkName[] {
+  return a.interfaces
+    .map(each => each.network)
+    .filter(network => b.interfaces.some(each => each.network === network));
+}
+
 export function interfaceOn(host: Host, network: NetworkName): Interface {
   const found = host.interfaces.find(candidate => candidate.network === network);
   if (!found) throw new Error(`${host.name} has no interface on ${network}`);

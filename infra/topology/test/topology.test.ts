@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { buildTopology, hostNamed, macOf, most } from '../src/index.ts';
+import { buildTopology, commonNetworks, hostNamed, macOf, most } from '../src/index.ts';
 
 function unique(values: readonly string[]): void {
   assert.equal(new Set(values).size, values.length, `a value appears twice in ${values.join(' ')}`);
@@ -86,6 +86,18 @@ suite('topology', () => {
       );
     assert.deepEqual(names('demo'), ['agent', 'demo']);
     assert.deepEqual(names('command'), ['agent', 'app']);
+  });
+
+  test('neighbours share a network, two proxies share two, and others none', () => {
+    const topology = buildTopology({ proxies: 2, backends: 1 });
+    const common = (a: string, b: string) =>
+      commonNetworks(hostNamed(topology, a)!, hostNamed(topology, b)!).join(' ');
+    assert.equal(common('client-1', 'lb-1'), 'wan');
+    assert.equal(common('proxy-1', 'lb-1'), 'front');
+    assert.equal(common('proxy-1', 'proxy-2'), 'front middle');
+    assert.equal(common('backend-1', 'router-1'), 'back');
+    assert.equal(common('backend-1', 'proxy-1'), '');
+    assert.equal(common('client-1', 'proxy-1'), '');
   });
 
   for (const count of [0, 17, 1.5, Number.NaN, -1]) {

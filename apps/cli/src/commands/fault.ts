@@ -11,26 +11,33 @@ import { exitCode } from '../exit-code.ts';
 import { printJson, showProgress } from '../output.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
-const usage = './resplice fault crash|cut|restart TARGET, or: ./resplice fault heal [TARGET]';
+const usage = './resplice fault crash|cut|freeze|restart TARGET, isolate A --from B, or heal [TARGET]';
+const isolateUsage = './resplice fault isolate A --from B';
 
 type Fault = (engine: Engine, target: string, watcher: Watcher) => Promise<FaultReport>;
 
 const withTarget: Readonly<Record<string, Fault>> = {
   crash: (engine, target) => engine.crash(target),
   cut: (engine, target) => engine.cut(target),
+  freeze: (engine, target) => engine.freeze(target),
   restart: (engine, target, watcher) => engine.restart(target, watcher),
 };
 
 /** @throws LabError usage */
-function faultFrom([kind, target, ...more]: readonly string[]): (
-  engine: Engine,
-  watcher: Watcher,
-) => Promise<FaultReport> {
+export function faultFrom(
+  [kind, target, ...more]: readonly string[],
+  from: string | undefined,
+): (engine: Engine, watcher: Watcher) => Promise<FaultReport> {
   if (!kind || more.length > 0) throw new LabError('usage', `usage: ${usage}`);
+  if (kind === 'isolate') {
+    if (!target || !from) throw new LabError('usage', `usage: ${isolateUsage}`);
+    return engine => engine.isolate(target, from);
+  }
+  if (from !== undefined) throw new LabError('usage', `--from belongs to isolate; usage: ${isolateUsage}`);
   if (kind === 'heal') return (engine, watcher) => engine.heal(target, watcher);
   const fault = Object.hasOwn(withTarget, kind) ? withTarget[kind] : undefined;
   if (!fault) {
-    const kinds = [...Object.keys(withTarget), 'heal'].join(', ');
+    const kinds = [...Object.keys(withTarget), 'isolate', 'heal'].join(', ');
     throw new LabError('usage', `fault: "${kind}" does not exist yet; there is: ${kinds}`);
   }
   if (!target) throw new LabError('usage', `usage: ./resplice fault ${kind} TARGET`);
@@ -39,11 +46,17 @@ function faultFrom([kind, target, ...more]: readonly string[]): (
 
 export const command = defineCommand({
   name: 'fault',
-  synopsis: 'crash|cut|restart TARGET | heal [TARGET]',
+  synopsis: 'crash|cut|freeze|restart TARGET | isolate A --from B | heal [TARGET]',
   summary: 'Break COMPONENT or COMPONENT/PROCESS, or undo it; prints when it had taken effect.',
-  options: {},
-  async run({ positionals }) {
-    const fault = faultFrom(positionals);
+  options: {
+    from: {
+      type: 'string',
+      value: 'B',
+      help: 'of isolate: A and B hear each other no more, everybody else hears both',
+    },
+  },
+  async run({ values, positionals }) {
+    const fault = faultFrom(positionals, values.from);
     requireRoot();
     const report = await withStopSignal(signal =>
       fault(new NetnsEngine(), { signal, progress: showProgress }),

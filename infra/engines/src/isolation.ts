@@ -1,0 +1,76 @@
+import { commonNetworks, type Host, interfaceOn, type Topology } from '@resplice/topology';
+import { fabric } from './host-network.ts';
+import { alreadyGone, batch } from './namespaces.ts';
+import { netnsOf, type Place } from './place.ts';
+
+/** A port of the fabric that lets nothing through that this neighbour has sent. */
+interface DeafPort {
+  readonly port: string;
+  readonly neighbour: Host;
+  readonly mac: string;
+}
+
+/**
+ * Where two hosts hear each other: what leaves a port towards its host still bears the MAC of the host that sent it.
+ * Looking there, at both ends, catches broadcasts as well, the questions of ARP among them, which go to everybody.
+ */
+function portsBetween(a: Host, b: Host): DeafPort[] {
+  return commonNetworks(a, b).flatMap(network => {
+    const [ours, theirs] = [interfaceOn(a, network), interfaceOn(b, network)];
+    return [
+      { port: ours.port, neighbour: b, mac: theirs.mac },
+      { port: theirs.port, neighbour: a, mac: ours.mac },
+    ];
+  });
+}
+
+/** One preference per neighbour, so that each filter is replaced and removed by itself. 0 is not one. */
+function preferenceOf(topology: Topology, { neighbour }: DeafPort): number {
+  return topology.hosts.indexOf(neighbour) + 1;
+}
+
+const drop = 2;
+const goOn = 0xff_ff_ff_ff;
+
+/**
+ * Classic BPF: drop what comes from this MAC, whatever the protocol. `flower` and `u32` would say it more plainly,
+ * but want modules that the lab needs for nothing else; BPF it has.
+ */
+export function sourceFilter(mac: string): string {
+  const octets = mac.split(':').map(octet => Number.parseInt(octet, 16));
+  const [head, tail] = [octets.slice(0, 4), octets.slice(4)].map(part =>
+    part.reduce((value, octet) => value * 256 + octet, 0),
+  );
+  const instructions = [
+    '32 0 0 6', // A = first four bytes of the source
+    `21 0 3 ${head}`,
+    '40 0 0 10', // A = its last two
+    `21 0 1 ${tail}`,
+    `6 0 0 ${drop}`,
+    `6 0 0 ${goOn}`,
+  ];
+  return [instructions.length, ...instructions].join(',');
+}
+
+/** A and B hear each other no more; everybody else hears both. Repeating it is harmless. */
+export async function isolateHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
+  const lines = portsBetween(a, b).flatMap(each => [
+    `qdisc replace dev ${each.port} clsact`,
+    `filter replace dev ${each.port} egress pref ${preferenceOf(topology, each)} handle 1 protocol all bpf bytecode '${sourceFilter(each.mac)}' direct-action`,
+  ]);
+  // A machine that is gone has no ports: it gets its filters when it comes back.
+  await batch('tc', lines, { netns: netnsOf(place, fabric), tolerate: alreadyGone });
+}
+
+/** The kernel's words when there is no such filter, queueing discipline or port; tc adds a second line to its errors. */
+const noFilter =
+  /Cannot find (device|specified filter chain)|No such device|Parent Qdisc doesn't exist|Filter with specified priority\/protocol not found|We have an error talking to the kernel/;
+
+/** Undoes `isolateHosts`, and nothing else. Harmless when there is nothing to undo. */
+export async function reuniteHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
+  await batch(
+    'tc',
+    portsBetween(a, b).map(each => `filter del dev ${each.port} egress pref ${preferenceOf(topology, each)}`),
+    { netns: netnsOf(place, fabric), tolerate: noFilter },
+  );
+}
