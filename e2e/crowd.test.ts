@@ -57,8 +57,7 @@ for (const fault of ['crash', 'cut'] as const) {
         const proxy = run % 2 === 0 ? 'proxy-2' : 'proxy-1';
         const { posts, slowestMs } = await postThrough(
           lab,
-          fault,
-          proxy,
+          async () => (await lab.fault(fault, proxy)).at,
           `setup-${fault}-${process.pid}-${run}`,
         );
         t.diagnostic(`${posts} connections, the slowest answer took ${slowestMs.toFixed(0)} ms`);

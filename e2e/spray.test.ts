@@ -86,7 +86,11 @@ for (const fault of ['crash', 'cut'] as const) {
     `${fault} of a proxy while connections are set up through all: each POST is answered and runs once`,
     theLab,
     async t => {
-      const { posts, slowestMs } = await postThrough(lab, fault, 'proxy-2', `spray-${fault}-${process.pid}`);
+      const { posts, slowestMs } = await postThrough(
+        lab,
+        async () => (await lab.fault(fault, 'proxy-2')).at,
+        `spray-${fault}-${process.pid}`,
+      );
       t.diagnostic(`${posts} connections, the slowest answer took ${slowestMs.toFixed(0)} ms`);
     },
     90_000,

@@ -122,7 +122,6 @@ suite('the records of ARCHITECTURE.md', () => {
     '`answer` (held)': { type: 'answer', id: 1, knowledge: { kind: 'held', holder: 2 } },
     '`publish`': { type: 'publish', id: 1, entry },
     '`segment`': { type: 'segment', connection, segment },
-    '`sync`': { type: 'sync', id: 1 },
     '`synced`': { type: 'synced', id: 1 },
     '`release`': { type: 'release', connection },
     '`closing`': { type: 'closing', connection },

@@ -106,8 +106,8 @@ export class Dialer {
         return;
       }
       this.#tally.backendSilent++;
-      // It may answer yet; then it must not wait for a client that is elsewhere.
-      this.#wire.reset(dial.backend, dial.id, (dial.id.isn + 1) >>> 0);
+      // No RST: if this proxy was frozen, a peer may have set the same connection up there meanwhile, and it is the same socket.
+      // One that nobody uses times out.
       this.#end(key(dial.backend, dial.id.client, dial.id.clientPort), dial, { kind: 'silent' });
     }, wait);
   }

@@ -13,6 +13,11 @@ const MAX_SETUPS = 65_536;
 const MAX_PULLS = 4096;
 const MAX_UNKNOWN = 65_536;
 
+/** Whether an event is older than is acted on: this proxy was frozen. */
+export function isStale(timeNs: bigint): boolean {
+  return Number(process.hrtime.bigint() - timeNs) / 1e6 > STALE_MS;
+}
+
 /** A mid-stream segment whose splice is being asked for, with those that followed it. */
 interface Pull {
   segments: ClientSegment[];
@@ -40,7 +45,7 @@ export class Intake {
   receive(event: SegmentEvent, payload: Uint8Array): void {
     const { table, tally } = this.#deps;
     const now = performance.now();
-    if (Number(process.hrtime.bigint() - event.timeNs) / 1e6 > STALE_MS) {
+    if (isStale(event.timeNs)) {
       tally.staleEvents++;
       return;
     }

@@ -14,7 +14,7 @@ import type { ProxyConfig } from './config.ts';
 import { ControlChannel } from './control-channel.ts';
 import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
-import { Intake } from './intake.ts';
+import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
 import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
@@ -27,6 +27,8 @@ const PEER_PROBE = { intervalMs: 20, misses: 3 };
 const AGENT_PROBE = { intervalMs: 50, misses: 3 };
 /** Largest segment on Ethernet: 1,500 bytes less the IP and TCP headers. */
 const MSS = 1460;
+/** Proxies' clocks differ by less (see sealed datagrams), and a death is noticed late. */
+const CLOCK_MARGIN_MS = 5000;
 /** A peer that does not get done with telling what it knows does not keep a proxy from starting, in ms. */
 const SYNC_MS = 10_000;
 /** Connections that /status lists at most. */
@@ -41,7 +43,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   /** Peers that are alive, by id. */
   const live = new Set<number>();
   const epochs = new Map<number, number>();
-  const syncs = new Map<number, Promise<void>>();
+  /** When a peer was last found dead, wall clock in ms. */
+  const diedMs = new Map<number, number>();
 
   const datapath = openDatapath(config, key, MSS);
   const sender = new RawSender();
@@ -110,26 +113,33 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       return;
     }
     // A peer that died, or was restarted between two probes, has forgotten what it asked and was asked.
-    const restarted = (epochs.get(target.id) ?? state.epoch) !== state.epoch;
+    const known = epochs.get(target.id) === state.epoch;
+    const restarted = epochs.has(target.id) && !known;
     const joined = state.live && (restarted || !live.has(target.id));
+    // What a peer missed while it was dead for us, it missed from then on; entries' times are of their makers' clocks.
+    const sinceMs = known ? (diedMs.get(target.id) ?? Date.now()) - CLOCK_MARGIN_MS : 0;
     epochs.set(target.id, state.epoch);
     if (state.live) live.add(target.id);
-    else live.delete(target.id);
+    else if (live.delete(target.id)) diedMs.set(target.id, Date.now());
     if (!state.live || restarted) {
       channel.forgetPeer(target.id);
       replication.peerDied(target.id);
     }
-    if (joined) syncs.set(target.id, replication.sync(target.id));
+    if (joined) void replication.tell(target.id, sinceMs);
   });
+  const told = new Map(config.peers.map(peer => [peer.id, replication.told(peer.id)]));
   // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
   await liveness.settled;
   // Before the balancers send clients: their connections are known to the peers, not here.
-  if (!(await withDeadline(Promise.all(syncs.values()), SYNC_MS)))
-    log.warn('peers have not told everything yet');
+  const everythingTold = Promise.all([...live].map(peer => told.get(peer)));
+  if (!(await withDeadline(everythingTold, SYNC_MS))) log.warn('peers have not told everything yet');
 
   datapath.listen({
     segment: (event, payload) => intake.receive(event, payload),
-    reply: event => dialer.receive(event),
+    reply: event => {
+      if (isStale(event.timeNs)) tally.staleEvents++;
+      else dialer.receive(event);
+    },
     close: event => relay.closed(event.connection),
   });
   const upkeep = new Upkeep({ log });

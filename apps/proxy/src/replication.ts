@@ -35,8 +35,8 @@ export interface EntryStore {
   /** The client has closed its half. */
   closing(connection: ConnectionId): void;
   forget(connection: ConnectionId): void;
-  /** Everything, in steps of at most `size`. */
-  batches(size: number): Iterable<readonly { entry: Entry; closed: boolean }[]>;
+  /** What was made or closed since then (wall clock, ms), in steps of at most `size`. */
+  batches(size: number, sinceMs: number): Iterable<readonly { entry: Entry; closed: boolean }[]>;
 }
 
 /** How a record reaches a peer. */
@@ -61,8 +61,10 @@ export class Replication {
   readonly gates: Gates;
   /** Claims of ours that peers have not answered yet. */
   readonly #pending = new Set<string>();
+  /** Peers that are being told what they missed. */
+  readonly #telling = new Map<number, symbol>();
   /** Peers that are to tell us everything; called when they have, or have died. */
-  readonly #syncing = new Map<number, () => void>();
+  readonly #awaited = new Map<number, () => void>();
 
   constructor(options: {
     self: number;
@@ -170,32 +172,42 @@ export class Replication {
   }
 
   /**
-   * Has a peer tell everything that it knows: this proxy or the peer has joined, or the two were cut off from each other. Else
-   * the next death would find nobody with a copy. Resolves when that is done, or the peer dead.
+   * Tells a peer what it can have missed: it was started, or dead for this proxy, which then told it nothing. Else the next
+   * death would find nobody with a copy. A newer call for the same peer ends an older one.
+   *
+   * @param sinceMs wall clock; what was made and closed before, the peer knows. 0: it knows nothing
    */
-  async sync(peer: number): Promise<void> {
-    this.#syncing.get(peer)?.();
-    let over = false;
-    const done = new Promise<void>(resolve => {
-      this.#syncing.set(peer, () => {
-        over = true;
-        resolve();
-      });
-    });
-    // A peer that is alive may still be starting.
-    while (!over && this.#isLive(peer)) {
-      if (await this.#channel.ask(peer, id => ({ type: 'sync', id }))) {
-        await done;
-        return;
+  async tell(peer: number, sinceMs: number): Promise<void> {
+    const course = Symbol('tell');
+    this.#telling.set(peer, course);
+    for (const batch of this.#store.batches(SYNC_BATCH, sinceMs)) {
+      let left = batch;
+      for (let attempt = 0; left.length > 0; attempt++) {
+        if (attempt === SYNC_ATTEMPTS || this.#telling.get(peer) !== course) return;
+        const answers = await Promise.all(
+          left.map(({ entry }) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
+        );
+        left = left.filter((_, i) => !answers[i]);
+      }
+      for (const { entry, closed } of batch) {
+        if (closed) this.#channel.send(peer, { type: 'closing', connection: entry });
       }
     }
+    for (let attempt = 0; attempt < SYNC_ATTEMPTS && this.#telling.get(peer) === course; attempt++) {
+      if (await this.#channel.ask(peer, id => ({ type: 'synced', id }))) return;
+    }
+  }
+
+  /** Resolves when a peer has told this proxy everything, or is dead. */
+  told(peer: number): Promise<void> {
+    return new Promise(resolve => this.#awaited.set(peer, resolve));
   }
 
   /** A peer has died, or was restarted: it has forgotten what it asked and was asked. */
   peerDied(peer: number): void {
     this.gates.releaseAll(peer);
-    this.#syncing.get(peer)?.();
-    this.#syncing.delete(peer);
+    this.#telling.delete(peer);
+    this.#settle(peer);
   }
 
   /** Hands a client's segment to the proxy that is setting its connection up. */
@@ -232,14 +244,9 @@ export class Replication {
         this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
         break;
       }
-      case 'sync':
-        this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
-        void this.#tellEverything(peer);
-        break;
       case 'synced':
         this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
-        this.#syncing.get(peer)?.();
-        this.#syncing.delete(peer);
+        this.#settle(peer);
         break;
       case 'segment':
         this.#onSegment(record.connection, record.segment);
@@ -256,24 +263,6 @@ export class Replication {
       case 'answer':
         break; // the channel's
     }
-  }
-
-  async #tellEverything(peer: number): Promise<void> {
-    for (const batch of this.#store.batches(SYNC_BATCH)) {
-      let left = batch;
-      for (let attempt = 0; left.length > 0; attempt++) {
-        // Its liveness does not count: it has just spoken to us, and may have done so before it was probed.
-        if (attempt === SYNC_ATTEMPTS) return;
-        const answers = await Promise.all(
-          left.map(({ entry }) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
-        );
-        left = left.filter((_, i) => !answers[i]);
-      }
-      for (const { entry, closed } of batch) {
-        if (closed) this.#channel.send(peer, { type: 'closing', connection: entry });
-      }
-    }
-    await this.#channel.ask(peer, id => ({ type: 'synced', id }));
   }
 
   #answer(peer: number, connection: ConnectionId, claim: boolean): Knowledge {
@@ -305,6 +294,11 @@ export class Replication {
     this.gates.release(entry, peer);
     if (!known || known.isn !== entry.isn) this.#store.adopt(entry);
     return { kind: 'entry', entry };
+  }
+
+  #settle(peer: number): void {
+    this.#awaited.get(peer)?.();
+    this.#awaited.delete(peer);
   }
 
   #held(): Claim {

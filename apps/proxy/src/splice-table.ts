@@ -135,10 +135,15 @@ export class SpliceTable implements EntryStore {
     this.#change(record, splice => ({ ...splice, clientNext, seenNs: process.hrtime.bigint() }));
   }
 
-  /** Everything that a peer should know, closed connections with their mark, in steps of at most `size`. */
-  *batches(size: number): Iterable<{ entry: Entry; closed: boolean }[]> {
+  /**
+   * What a peer should know, closed connections with their mark, in steps of at most `size`.
+   *
+   * @param sinceMs wall clock; only what was made or closed since then
+   */
+  *batches(size: number, sinceMs: number): Iterable<{ entry: Entry; closed: boolean }[]> {
     let batch: { entry: Entry; closed: boolean }[] = [];
     for (const record of this.#records.values()) {
+      if (record.createdMs < sinceMs && record.closedMs < sinceMs) continue;
       const splice = this.#map.get(record.connection);
       if (!splice || splice.isn !== record.isn) continue;
       batch.push({ entry: toEntry(record.connection, splice), closed: record.closedMs !== 0 });

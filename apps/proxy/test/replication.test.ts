@@ -98,7 +98,14 @@ class Node implements PeerChannel {
     });
   }
 
+  readonly sentTypes: string[] = [];
+
+  wireCount(type: string): number {
+    return this.sentTypes.filter(each => each === type).length;
+  }
+
   send(peer: number, record: ControlRecord): void {
+    this.sentTypes.push(record.type);
     this.#cluster.wire.push({ from: this.id, to: peer, record });
   }
 
@@ -240,31 +247,37 @@ test('while the holder of a gate lives, others are held; when it dies, the gate 
   assert.equal((await third)?.backend, 6);
 });
 
-test('a proxy that joins is told everything, and says when; a peer that dies meanwhile does not hold it up', async () => {
+test('a proxy that joins is told everything, and hears when that was all', async () => {
   const cluster = new Cluster([1, 2]);
   const set = cluster.node(1).setUp(5);
   await cluster.settle();
   await set;
   cluster.node(2).store.entry = undefined;
-  const synced = cluster.node(2).replication.sync(1);
+  const told = cluster.node(2).replication.told(1);
+  const telling = cluster.node(1).replication.tell(2, 0);
   await cluster.settle();
-  await synced;
+  await Promise.all([told, telling]);
   assert.equal(cluster.node(2).store.find()?.backend, 5);
+});
 
-  // Restarted, and quicker than the peer's probes: that still takes it for dead.
-  cluster.node(2).store.entry = undefined;
-  cluster.node(1).dead.add(2);
-  const early = cluster.node(2).replication.sync(1);
-  await cluster.settle();
-  await early;
-  assert.equal(cluster.node(2).store.find()?.backend, 5);
-  cluster.node(1).dead.clear();
-
-  const held = cluster.node(2).replication.sync(1);
-  cluster.frozen.add(1);
-  await cluster.settle();
+test('a peer that dies before it has told everything does not hold a start up', async () => {
+  const cluster = new Cluster([1, 2]);
+  const told = cluster.node(2).replication.told(1);
   cluster.node(2).peerDied(1);
-  await held;
+  await told;
+});
+
+test('a peer that joins again and again is told by one course at a time', async () => {
+  const cluster = new Cluster([1, 2]);
+  const set = cluster.node(1).setUp(5);
+  await cluster.settle();
+  await set;
+  const courses = Array.from({ length: 20 }, () => cluster.node(1).replication.tell(2, 0));
+  const asked = cluster.wire.length;
+  await cluster.settle();
+  await Promise.all(courses);
+  assert.ok(asked <= 20, `${asked} messages at once`);
+  assert.equal(cluster.node(1).wireCount('synced'), 1);
 });
 
 test('whatever the order of messages, no two proxies deliver one request to two back ends', async () => {

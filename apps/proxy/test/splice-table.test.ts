@@ -158,7 +158,7 @@ test('resumed: the kernel half knows again where the client is', () => {
 test('a peer that joins is told of everything, in batches, closed ones with their mark', () => {
   for (let i = 0; i < 5; i++) table.install({ ...ENTRY, clientPort: 40_000 + i });
   table.closing({ ...ENTRY, clientPort: 40_003 });
-  const batches = [...table.batches(2)];
+  const batches = [...table.batches(2, 0)];
   assert.deepEqual(
     batches.map(batch => batch.length),
     [2, 2, 1],
@@ -168,6 +168,22 @@ test('a peer that joins is told of everything, in batches, closed ones with thei
     [false, false, false, true, false],
   );
   assert.deepEqual(batches[0]![0]!.entry, { ...ENTRY, clientPort: 40_000 });
+});
+
+test('a peer that was away is told what was made or closed meanwhile', () => {
+  table.install({ ...ENTRY, clientPort: 1 });
+  table.install({ ...ENTRY, clientPort: 2 });
+  mock.timers.tick(60_000);
+  table.install({ ...ENTRY, clientPort: 3, createdMs: 1_060_000 });
+  table.closing({ ...ENTRY, clientPort: 2 });
+  const told = [...table.batches(10, 1_050_000)].flat();
+  assert.deepEqual(
+    told.map(({ entry, closed }) => [entry.clientPort, closed]),
+    [
+      [2, true],
+      [3, false],
+    ],
+  );
 });
 
 test('half-closed, but the other half goes on: kept', () => {

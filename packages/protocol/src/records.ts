@@ -53,9 +53,7 @@ export type ControlRecord =
   | { type: 'publish'; id: number; entry: Entry }
   /** Bytes of a client for the proxy that is setting its connection up: another one got them. `connection.isn` says nothing. */
   | { type: 'segment'; connection: ConnectionId; segment: SegmentRecord }
-  /** "Tell me all that you have": from a proxy that has joined. Answered at once; then everything is published. */
-  | { type: 'sync'; id: number }
-  /** That was all. Answered, so that it is not lost. */
+  /** To a proxy that has joined: that was all that it can have missed. Answered, so that it is not lost. */
   | { type: 'synced'; id: number }
   /** The set-up came to nothing: the gate is free. */
   | { type: 'release'; connection: ConnectionId }
@@ -72,9 +70,8 @@ const PUBLISH = 5;
 const RELEASE = 6;
 const CLOSING = 7;
 const FORGET = 8;
-const SYNC = 9;
-const SYNCED = 10;
-const SEGMENT = 11;
+const SYNCED = 9;
+const SEGMENT = 10;
 
 const CONNECTION_BYTES = 16;
 const ENTRY_BYTES = CONNECTION_BYTES + 20;
@@ -117,9 +114,8 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       view.setUint8(offset, PUBLISH);
       view.setUint32(offset + 1, record.id);
       return writeEntry(view, offset + 5, record.entry);
-    case 'sync':
     case 'synced':
-      view.setUint8(offset, record.type === 'sync' ? SYNC : SYNCED);
+      view.setUint8(offset, SYNCED);
       view.setUint32(offset + 1, record.id);
       return offset + 5;
     case 'segment': {
@@ -200,9 +196,8 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
           });
           offset += 5 + ENTRY_BYTES;
           break;
-        case SYNC:
         case SYNCED:
-          records.push({ type: type === SYNC ? 'sync' : 'synced', id: view.getUint32(offset + 1) });
+          records.push({ type: 'synced', id: view.getUint32(offset + 1) });
           offset += 5;
           break;
         case SEGMENT: {

@@ -55,7 +55,7 @@ const record: fc.Arbitrary<ControlRecord> = fc.oneof(
     },
     plain,
   ),
-  fc.record({ type: fc.constantFrom('sync' as const, 'synced' as const), id: u32 }, plain),
+  fc.record({ type: fc.constant('synced' as const), id: u32 }, plain),
   fc.record({ type: fc.constant('answer' as const), id: u32, knowledge }, plain),
   fc.record({ type: fc.constant('publish' as const), id: u32, entry }, plain),
   fc.record(
