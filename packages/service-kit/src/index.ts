@@ -10,5 +10,6 @@ export * from './log.ts';
 export * from './metrics.ts';
 export * from './proxy-watch.ts';
 export * from './schema.ts';
+export * from './steerer.ts';
 export * from './steering.ts';
 export * from './upkeep.ts';

@@ -1,0 +1,86 @@
+// A daemon that steers packets to the live proxies: the balancer towards them, the router back to the clients. One loads this
+// program at that device, the other another one; the rest is the same.
+
+import { Counters, loadObject } from '@resplice/dataplane';
+import { keepAttached } from './attachment.ts';
+import type { Daemon, Deps } from './daemon.ts';
+import { writeListeners } from './listeners.ts';
+import { startLiveness } from './liveness.ts';
+import { ProxyWatch } from './proxy-watch.ts';
+import type { DaemonConfig, ProbeConfig } from './schema.ts';
+import { Steering, type SteeringLayouts, type SteeringMember, type SteeringMode } from './steering.ts';
+import { Upkeep } from './upkeep.ts';
+
+/** What balancer and router have in their configurations alike. */
+export interface SteererConfig extends DaemonConfig {
+  vips: readonly { address: string; port: number }[];
+  proxies: SteeringMember[];
+  steering: SteeringMode;
+  probePort: number;
+  probe: ProbeConfig;
+}
+
+export interface SteererParts {
+  /** Path of the BPF object; it has the maps `counters`, `listeners`, `steering` and `next_hops`. */
+  objectPath: string;
+  program: string;
+  /** Where the packets come in. */
+  ingress: string;
+  /** Towards the proxies. */
+  towards: string;
+  /** What the code generator makes of the C types. */
+  layouts: SteeringLayouts & {
+    listenerKey: Parameters<typeof writeListeners>[1];
+    exitNames: readonly string[];
+  };
+}
+
+/** Wires such a daemon. */
+export async function buildSteerer(
+  config: SteererConfig,
+  { log, metrics, key, epoch }: Deps,
+  { objectPath, program, ingress, towards, layouts }: SteererParts,
+): Promise<Daemon> {
+  const object = loadObject(objectPath, { pinDirectory: config.pinDirectory });
+  metrics.exits(
+    'packets_total',
+    `Packets by exit of ${program}.`,
+    new Counters(object.map('counters'), layouts.exitNames),
+  );
+  const steering = new Steering({
+    object,
+    layouts,
+    members: config.proxies,
+    device: towards,
+    mode: config.steering,
+    key,
+  });
+  const upkeep = new Upkeep({ log });
+  // Every map is filled before the program is attached: no packet meets half a configuration.
+  writeListeners(object, layouts.listenerKey, config.vips);
+  upkeep.add('next hops', () => steering.writeNextHops());
+  keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
+
+  const liveness = await startLiveness({
+    port: config.probePort,
+    key,
+    self: { id: config.id, epoch },
+    targets: config.proxies.map(proxy => ({ ...proxy, port: config.probePort, ...config.probe })),
+  });
+  const watch = new ProxyWatch({ liveness, steering, log, metrics });
+  await watch.begin();
+  liveness.setReady(true);
+
+  return {
+    ready() {
+      const kept = upkeep.ready();
+      return kept === true ? watch.ready() : kept;
+    },
+    status: () => watch.status(),
+    async close() {
+      upkeep.close();
+      await liveness.close();
+      object.close();
+    },
+  };
+}
