@@ -159,18 +159,3 @@ labTest('Connection: close ends with FIN, and the connection leaves the list', t
   );
   await connection.close();
 });
-
-labTest('a port that is used again at once is a new connection, on both sides', theLab, async () => {
-  // The server closes first, so the client's port is free at once, while the tier and the back end still remember.
-  const client = await lab.client();
-  const headers = { Connection: 'close' };
-  const bytes = 12_000;
-  for (let round = 0; round < 20; round++) {
-    const connection = await client.connect({ ...lab.site, localPort: 23_456 });
-    const request = { method: 'POST', path: '/upload', headers, upload: { bytes } };
-    const { text, longestStallMs } = await connection.request(request).done;
-    assert.deepEqual(JSON.parse(text!), { bytes, sha256: patternHash(bytes) });
-    assert.ok(longestStallMs < 1000, `round ${round} waited for a retransmission: ${longestStallMs} ms`);
-    await connection.close();
-  }
-});

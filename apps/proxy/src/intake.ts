@@ -18,6 +18,11 @@ export function isStale(timeNs: bigint): boolean {
   return Number(process.hrtime.bigint() - timeNs) / 1e6 > STALE_MS;
 }
 
+/** Whether a splice was made while a segment can have been on its way through the ring. */
+function isRecent(entry: Entry): boolean {
+  return Math.abs(Date.now() - entry.createdMs) < 2 * STALE_MS;
+}
+
 /** A mid-stream segment whose splice is being asked for, with those that followed it. */
 interface Pull {
   segments: ClientSegment[];
@@ -68,9 +73,11 @@ export class Intake {
       setup.add(segment, now);
       return;
     }
-    // Installed while the segment was in the ring, or by a peer since.
+    // Installed while the segment was in the ring, or by a peer since. An older entry may be a former connection's, which this
+    // proxy has not heard the end of: then the peers are asked.
     const entry = table.find(tuple);
-    if (entry && (!event.cookie || entry.isn === sub(event.sequence, 1))) {
+    const isThis = entry && (event.cookie ? entry.isn === sub(event.sequence, 1) : isRecent(entry));
+    if (isThis) {
       this.#relay(entry, segment);
       return;
     }
@@ -113,7 +120,7 @@ export class Intake {
     setup.add(segment, now);
   }
 
-  /** In the middle of a connection that this proxy has never seen: a peer died, and its clients come here. */
+  /** In the middle of a connection that this proxy has never seen, or not for long: a peer died, and its clients come here. */
   #pull(key: string, tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment, now: number): void {
     const { replication, table, tally } = this.#deps;
     const copy = { ...segment, payload: segment.payload.slice() };
@@ -134,14 +141,16 @@ export class Intake {
         for (const held of begun.segments) replication.handOver(known.holder, tuple, held);
         return;
       }
-      // A peer may have published while the others were asked.
-      const entry = known.kind === 'entry' ? known.entry : table.find(tuple);
+      // This proxy's own, or one that a peer has published while the others were asked.
+      const own = table.find(tuple);
+      const told = known.kind === 'entry' && known.entry.isn !== own?.isn ? known.entry : undefined;
+      const entry = told && (!own || told.createdMs > own.createdMs) ? told : own;
       if (!entry) {
         tally.strays++;
         if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
         return;
       }
-      if (known.kind === 'entry') table.adopt(entry);
+      if (entry === told) table.adopt(entry);
       for (const held of begun.segments) this.#relay(entry, held);
     });
   }

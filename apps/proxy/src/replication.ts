@@ -165,10 +165,12 @@ export class Replication {
         })),
       ),
     );
-    return (
-      answers.find(answer => answer?.kind === 'entry') ??
-      answers.find(answer => answer?.kind === 'held') ?? { kind: 'none' }
-    );
+    let newest: Knowledge | undefined;
+    for (const answer of answers) {
+      if (answer?.kind !== 'entry') continue;
+      if (newest?.kind !== 'entry' || answer.entry.createdMs > newest.entry.createdMs) newest = answer;
+    }
+    return newest ?? answers.find(answer => answer?.kind === 'held') ?? { kind: 'none' };
   }
 
   /**

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { TcpFlags } from '@resplice/dataplane';
+import type { Entry, Knowledge } from '@resplice/protocol';
+import { Intake } from '../src/intake.ts';
+import { EventType, type SegmentEvent } from '../src/layout.generated.ts';
+import type { SetupDeps } from '../src/setup.ts';
+import { Tally } from '../src/tally.ts';
+
+const TUPLE = { client: 1, vip: 2, clientPort: 3, vipPort: 80 };
+const OLD: Entry = {
+  ...TUPLE,
+  isn: 10,
+  p0: 20,
+  delta: 30,
+  backend: 1,
+  owner: 1,
+  createdMs: Date.now() - 70_000,
+};
+const NEW: Entry = { ...OLD, isn: 500, delta: 40, backend: 2, owner: 2, createdMs: Date.now() - 60_000 };
+
+let own: Entry | undefined;
+let peers: Knowledge;
+let asked: number;
+let relayed: number[];
+let adopted: number[];
+let handedOver: number[];
+let tally: Tally;
+let intake: Intake;
+
+beforeEach(() => {
+  own = undefined;
+  peers = { kind: 'none' };
+  asked = 0;
+  relayed = [];
+  adopted = [];
+  handedOver = [];
+  tally = new Tally();
+  const deps = {
+    tally,
+    table: {
+      find: () => own,
+      adopt: (entry: Entry) => adopted.push(entry.isn),
+      resume: () => {},
+    },
+    relay: { forward: (entry: Entry) => relayed.push(entry.isn) },
+    replication: {
+      pull: async () => {
+        asked++;
+        return peers;
+      },
+      handOver: (holder: number) => handedOver.push(holder),
+      gates: { expire: () => {} },
+    },
+  };
+  intake = new Intake(deps as unknown as SetupDeps);
+});
+
+afterEach(() => intake.close());
+
+async function arrive(fields: Partial<SegmentEvent> = {}): Promise<void> {
+  const event: SegmentEvent = {
+    type: EventType.EVENT_SEGMENT,
+    captured: 1,
+    timeNs: process.hrtime.bigint(),
+    connection: TUPLE,
+    sequence: 777,
+    acknowledgement: 888,
+    payload: 1,
+    window: 9,
+    mss: 1460,
+    windowScale: 7,
+    sackPermitted: 1,
+    flags: TcpFlags.ACK,
+    cookie: 0,
+    ...fields,
+  };
+  intake.receive(event, Uint8Array.of(1));
+  await new Promise(resolve => setImmediate(resolve));
+}
+
+test("a port's former connection that this proxy still remembers does not get its successor's segments", async () => {
+  own = OLD;
+  peers = { kind: 'entry', entry: NEW };
+  await arrive();
+  assert.deepEqual([relayed, adopted], [[500], [500]]);
+});
+
+test('when the peers know nothing newer, the entry at hand is right', async () => {
+  for (const known of [{ kind: 'none' }, { kind: 'entry', entry: OLD }] as Knowledge[]) {
+    own = NEW;
+    peers = known;
+    await arrive();
+  }
+  assert.deepEqual([relayed, adopted], [[500, 500], []]);
+});
+
+test('a splice that was made while the segment was in the ring is used without asking', async () => {
+  own = { ...NEW, createdMs: Date.now() };
+  await arrive();
+  assert.deepEqual([relayed, asked], [[500], 0]);
+});
+
+test('what a peer is setting up is handed over to it', async () => {
+  peers = { kind: 'held', holder: 2 };
+  await arrive();
+  assert.deepEqual([handedOver, relayed], [[2], []]);
+});
+
+test('what nobody knows is a stray, and is not asked for again at once', async () => {
+  await arrive();
+  await arrive();
+  assert.deepEqual([tally.strays, asked], [2, 1]);
+});
+
+test('what waited in the ring of a frozen proxy is of a time that is over', async () => {
+  own = NEW;
+  await arrive({ timeNs: process.hrtime.bigint() - 1_100_000_000n });
+  assert.deepEqual([tally.staleEvents, asked, relayed], [1, 0, []]);
+});
