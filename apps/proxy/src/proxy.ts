@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { formatIp, RawSender } from '@resplice/dataplane';
 import { deriveKey } from '@resplice/protocol';
 import {
@@ -8,6 +7,7 @@ import {
   startLiveness,
   type Target,
   Upkeep,
+  withDeadline,
 } from '@resplice/service-kit';
 import { Backends } from './backends.ts';
 import type { ProxyConfig } from './config.ts';
@@ -187,9 +187,4 @@ const AGENT_ID = 300;
 
 function describe({ client, clientPort, vip, vipPort }: Connection) {
   return { client: `${formatIp(client)}:${clientPort}`, vip: `${formatIp(vip)}:${vipPort}` };
-}
-
-async function withDeadline(work: Promise<unknown>, ms: number): Promise<boolean> {
-  const late = setTimeout(ms, false, { ref: false });
-  return Promise.race([work.then(() => true), late]);
 }

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import type { z } from 'zod';
 import { type Admin, startAdmin } from './admin.ts';
 import { ConfigError, EXIT_CONFIG, loadConfig } from './config.ts';
+import { withDeadline } from './deadline.ts';
 import { readKey } from './key.ts';
 import { createLog, type Log } from './log.ts';
 import { Metrics } from './metrics.ts';
@@ -64,16 +65,6 @@ function readConfig<S extends z.ZodType<DaemonConfig>>(schema: S, file: string) 
     for (const problem of error.problems) process.stderr.write(`${problem}\n`);
     process.exit(EXIT_CONFIG);
   }
-}
-
-async function withDeadline(work: void | Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<boolean>(resolve => {
-    timer = setTimeout(resolve, ms, false);
-  });
-  const done = await Promise.race([Promise.resolve(work).then(() => true), deadline]);
-  clearTimeout(timer);
-  return done;
 }
 
 /** Runs a daemon until a signal or an error ends the process. */

@@ -3,6 +3,7 @@ export * from './attachment.ts';
 export * from './clock.ts';
 export * from './config.ts';
 export * from './daemon.ts';
+export * from './deadline.ts';
 export * from './key.ts';
 export * from './listeners.ts';
 export * from './liveness.ts';
