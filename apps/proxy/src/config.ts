@@ -10,6 +10,7 @@ import {
   vips,
 } from '@resplice/service-kit';
 import { z } from 'zod';
+import { limits } from './limits.ts';
 
 const backend = z.strictObject({ name: componentName, id, address: ipAddress, port });
 
@@ -27,6 +28,7 @@ export const proxyConfig = z.strictObject({
   probePort: port,
   /** Spliced connections held at most; the least recently used is forgotten first. */
   maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
+  limits: limits.prefault({}),
 });
 
 export type ProxyConfig = z.infer<typeof proxyConfig>;

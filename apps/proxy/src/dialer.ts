@@ -2,10 +2,14 @@ import { parseOptions, TcpFlags } from '@resplice/dataplane';
 import type { ConnectionId } from '@resplice/protocol';
 import type { Backend } from './backends.ts';
 import type { ReplyEvent } from './layout.generated.ts';
+import type { Limits } from './limits.ts';
 import type { Tally } from './tally.ts';
 import { type ClientOffer, NO_WINDOW_SCALE, type Wire } from './wire.ts';
 
-/** A SYN without an answer is repeated after so many ms: a burst overflows listen queues, and LANs answer within one. */
+/**
+ * A SYN without an answer is repeated after so many ms, the last of them for as long as the limit allows: a burst overflows listen
+ * queues, and LANs answer within one.
+ */
 const RETRIES_MS = [20, 30, 50, 100, 200];
 /** Old sockets that are reset before a back end is given up. */
 const MAX_RESETS = 3;
@@ -24,6 +28,8 @@ interface Dial {
   offer: ClientOffer;
   patient: boolean;
   attempt: number;
+  /** ms that the back end has had once the timer is over. */
+  waitedMs: number;
   resets: number;
   timer: NodeJS.Timeout | undefined;
   resolve(result: DialResult): void;
@@ -36,11 +42,13 @@ export type DialWire = Pick<Wire, 'syn' | 'reset'>;
 export class Dialer {
   readonly #wire: DialWire;
   readonly #tally: Tally;
+  readonly #limits: Limits;
   readonly #dials = new Map<string, Dial>();
 
-  constructor(wire: DialWire, tally: Tally) {
+  constructor(wire: DialWire, tally: Tally, limits: Limits) {
     this.#wire = wire;
     this.#tally = tally;
+    this.#limits = limits;
   }
 
   /** @param patient go on although liveness calls the back end dead: there is no other */
@@ -52,7 +60,18 @@ export class Dialer {
     patient = false,
   ): Promise<DialResult> {
     return new Promise(resolve => {
-      const dial = { backend, id, p0, offer, patient, attempt: 0, resets: 0, timer: undefined, resolve };
+      const dial: Dial = {
+        backend,
+        id,
+        p0,
+        offer,
+        patient,
+        attempt: 0,
+        waitedMs: 0,
+        resets: 0,
+        timer: undefined,
+        resolve,
+      };
       const name = key(backend, id.client, id.clientPort);
       const former = this.#dials.get(name);
       // The client has given that connection up and uses its port again.
@@ -99,9 +118,12 @@ export class Dialer {
 
   #attempt(dial: Dial): void {
     this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
-    const wait = RETRIES_MS[dial.attempt++];
+    const { connectTimeoutMs } = this.#limits;
+    const next = RETRIES_MS[Math.min(dial.attempt++, RETRIES_MS.length - 1)]!;
+    const wait = Math.min(next, connectTimeoutMs - dial.waitedMs);
+    dial.waitedMs += wait;
     dial.timer = setTimeout(() => {
-      if (dial.attempt < RETRIES_MS.length && (dial.backend.up || dial.patient)) {
+      if (dial.waitedMs < connectTimeoutMs && (dial.backend.up || dial.patient)) {
         this.#attempt(dial);
         return;
       }

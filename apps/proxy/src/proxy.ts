@@ -39,6 +39,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const { key, epoch, log, metrics, fail } = deps;
   const self = { id: config.id, epoch };
   const tally = new Tally();
+  const { limits } = config;
   const backends = new Backends(config.backends);
   /** Peers that are alive, by id. */
   const live = new Set<number>();
@@ -49,7 +50,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const datapath = openDatapath(config, key, MSS);
   const sender = new RawSender();
   const wire = new Wire(sender, self, deriveKey(key, 'splice-syn', 16), MSS);
-  const dialer = new Dialer(wire, tally);
+  const dialer = new Dialer(wire, tally, limits);
   const table: SpliceTable = new SpliceTable(datapath.splices, backends, tally, connection =>
     replication.announce({ type: 'forget', connection }),
   );
@@ -83,6 +84,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     table,
     relay,
     tally,
+    limits,
   });
 
   const probePort = config.probePort;

@@ -3,8 +3,9 @@ import type { ConnectionId, Entry } from '@resplice/protocol';
 import { type AnswerStatus, renderAnswer } from './answers.ts';
 import type { Backend, Backends } from './backends.ts';
 import type { Dialer } from './dialer.ts';
-import { MAX_HEAD, readHead } from './head.ts';
+import { readHead } from './head.ts';
 import { HeldBytes } from './held-bytes.ts';
+import type { Limits } from './limits.ts';
 import type { Relay } from './relay.ts';
 import type { Replication } from './replication.ts';
 import type { SpliceTable } from './splice-table.ts';
@@ -18,8 +19,6 @@ const GATE_ATTEMPTS = 100;
 
 /** Back ends that are up but do not answer a SYN are asked again for so long. */
 const CONNECT_MS = 5000;
-/** A head that makes no progress is dropped; the client's next segment would begin it anew. */
-const HEAD_IDLE_MS = 30_000;
 /** After an answer of the proxy's own, the client's last packets are expected for so long. */
 const ANSWERED_MS = 10_000;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -42,6 +41,7 @@ export interface SetupDeps {
   table: SpliceTable;
   relay: Relay;
   tally: Tally;
+  limits: Limits;
 }
 
 /**
@@ -76,15 +76,15 @@ export class Setup {
     this.#deps = deps;
     this.#onEnd = onEnd;
     this.#acknowledgement = add(p0, 1);
-    this.#held = new HeldBytes(add(id.isn, 1), MAX_HEAD);
+    this.#held = new HeldBytes(add(id.isn, 1), deps.limits.headBytes);
   }
 
   /** Whether nothing has come of it, or all has been said, and the client has been silent since. */
   isOver(nowMs: number): boolean {
     const idle = nowMs - this.touchedMs;
-    return (
-      (this.#phase === 'head' && idle > HEAD_IDLE_MS) || (this.#phase === 'answered' && idle > ANSWERED_MS)
-    );
+    // A head that makes no progress is dropped; the client's next segment would begin it anew.
+    if (this.#phase === 'head') return idle > this.#deps.limits.headTimeoutMs;
+    return this.#phase === 'answered' && idle > ANSWERED_MS;
   }
 
   /** Takes a segment in; binds as soon as the request's head is complete. */

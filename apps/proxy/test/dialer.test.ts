@@ -11,6 +11,7 @@ const { ACK, RST, SYN } = TcpFlags;
 const ID: ConnectionId = { client: 1, vip: 2, clientPort: 40_000, vipPort: 80, isn: 0xffffffff };
 const OFFER = { mss: 1460, windowScale: 9, sackPermitted: true };
 
+let limits: { headBytes: number; headTimeoutMs: number; connectTimeoutMs: number };
 let sent: string[];
 let dialer: Dialer;
 let backend: Backend;
@@ -19,11 +20,13 @@ let tally: Tally;
 beforeEach(() => {
   sent = [];
   tally = new Tally();
+  limits = { headBytes: 65_536, headTimeoutMs: 30_000, connectTimeoutMs: 400 };
   backend = new Backends([{ name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 }]).all[0]!;
   backend.up = true;
   dialer = new Dialer(
     { syn: () => sent.push('syn'), reset: (_backend, _id, seq) => sent.push(`reset ${seq}`) },
     tally,
+    limits,
   );
 });
 
@@ -101,6 +104,28 @@ test('silence: the SYN is repeated, then given up without an RST: a peer may use
     assert.deepEqual(await dialled, { kind: 'silent' });
     assert.deepEqual(sent, ['syn', 'syn', 'syn', 'syn', 'syn']);
     assert.equal(dialer.size, 0);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('a back end has as long as the limit says: the last retry is repeated, or cut short', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    for (const [connectTimeoutMs, steps, syns] of [
+      [70, [20, 30, 20], 3],
+      [1000, [20, 30, 50, 100, 200, 200, 200, 200], 8],
+    ] as const) {
+      sent = [];
+      limits.connectTimeoutMs = connectTimeoutMs;
+      const dialled = dialer.dial(backend, ID, 5, OFFER);
+      for (const ms of steps.slice(0, -1)) mock.timers.tick(ms);
+      mock.timers.tick(steps.at(-1)! - 1);
+      assert.equal(dialer.size, 1);
+      mock.timers.tick(1);
+      assert.deepEqual(await dialled, { kind: 'silent' });
+      assert.equal(sent.length, syns);
+    }
   } finally {
     mock.timers.reset();
   }
