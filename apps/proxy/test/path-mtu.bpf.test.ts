@@ -1,65 +1,34 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import {
-  BpfMap,
-  type BpfObject,
   buildFragmentationNeeded,
   buildPacket,
-  Counters,
   checksum,
   frame,
   hasValidChecksums,
-  loadObject,
   parseIp,
   sub,
   TcpFlags,
-  testRun,
-  u32,
-  unframe,
   Verdict,
 } from '@resplice/dataplane';
 import fc from 'fast-check';
-import * as layout from '../src/layout.generated.ts';
+import { BACKEND, CLIENT, CONNECTION, KernelHalf, SPLICE, VIP } from './fixtures/kernel-half.ts';
 
-const OBJECT = new URL('../bpf/proxy.bpf.o', import.meta.url).pathname;
-const CLIENT = parseIp('10.61.0.2');
 const ROUTER = parseIp('192.0.2.1');
-const VIP = parseIp('10.60.0.1');
-const BACKEND = parseIp('10.64.0.11');
-const CONNECTION: layout.Connection = { client: CLIENT, vip: VIP, clientPort: 40_000, vipPort: 80 };
-const SPLICE: layout.Splice = {
-  backend: BACKEND,
-  backendPort: 8080,
-  backendId: 1,
-  delta: 12_345,
-  isn: 1000,
-  p0: 77,
-  clientNext: 1_500,
-  challengeIsn: 0,
-  owner: 1,
-  flags: 0,
-  createdMs: 1n,
-  seenNs: 2n,
-};
+const ENTRY = { ...SPLICE, clientNext: 1_500, createdMs: 1n, seenNs: 2n };
 /** Quoted bytes: IP header and the first eight of TCP, the least that a router may quote. */
 const LEAST = 28;
 const ICMP = 20;
 const QUOTE = 28;
 
-let object: BpfObject;
-let splices: BpfMap<layout.Connection, layout.Splice>;
-let counters: Counters;
+let half: KernelHalf;
 
 beforeEach(() => {
-  object = loadObject(OBJECT, { maxEntries: { splices: 1024, events: 1 << 15 } });
-  splices = new BpfMap(object.map('splices'), layout.connection, layout.splice);
-  splices.set(CONNECTION, SPLICE);
-  counters = new Counters(object.map('counters'), layout.proxyExitNames);
-  const listeners = new BpfMap(object.map('listeners'), layout.listenerKey, u32);
-  for (const port of [0, 80]) listeners.set({ vip: VIP, port }, 1);
+  half = new KernelHalf();
+  half.splices.set(CONNECTION, ENTRY);
 });
 
-afterEach(() => object.close());
+afterEach(() => half.close());
 
 /** A segment of a response, as the client would have got it or as the back end's kernel sent it. */
 function answer(from: { src: number; sport: number; seq: number }, payload = new Uint8Array(1400)) {
@@ -84,8 +53,7 @@ function tooBig(
 }
 
 function run(packet: Uint8Array) {
-  const result = testRun(object.program('proxy_front'), frame(packet));
-  return { ...result, ip: unframe(result.packet) };
+  return half.run(frame(packet));
 }
 
 const isWhole = (ip: Uint8Array) => checksum(ip, 0, ICMP) === 0 && checksum(ip, ICMP, ip.length - ICMP) === 0;
@@ -100,7 +68,7 @@ test('"fragmentation needed" reaches the back end as if it were about what the b
       fc.uint8Array({ minLength: 1, maxLength: 64 }),
       fc.nat({ max: 100 }),
       (delta, seq, mtu, payload, cut) => {
-        splices.set(CONNECTION, { ...SPLICE, delta });
+        half.splices.set(CONNECTION, { ...SPLICE, delta });
         const seen = answer({ src: VIP, sport: 80, seq }, payload);
         const sent = answer({ src: BACKEND, sport: 8080, seq: sub(seq, delta) }, payload);
         const quoted = Math.max(LEAST, seen.length - cut);
@@ -129,7 +97,7 @@ test('sequence numbers wrap', () => {
     [0, 1, 0xffffffff],
     [0xffffffff, 0xffffffff, 0],
   ] as const) {
-    splices.set(CONNECTION, { ...SPLICE, delta });
+    half.splices.set(CONNECTION, { ...SPLICE, delta });
     const { ip } = run(tooBig(fromVip(seq).subarray(0, LEAST)));
     assert.equal(new DataView(ip.buffer, ip.byteOffset).getUint32(QUOTE + 24), wanted);
     assert.ok(isWhole(ip));
@@ -137,7 +105,7 @@ test('sequence numbers wrap', () => {
 });
 
 test('every length of a quotation keeps its checksums; the TCP checksum is mended where it is quoted', () => {
-  const sent = answer({ src: BACKEND, sport: 8080, seq: sub(9, SPLICE.delta) });
+  const sent = answer({ src: BACKEND, sport: 8080, seq: sub(9, ENTRY.delta) });
   for (let quoted = LEAST; quoted <= 64; quoted++) {
     const { ip, verdict } = run(tooBig(fromVip().subarray(0, quoted)));
     assert.equal(verdict, Verdict.OK, `${quoted} bytes`);
@@ -167,8 +135,8 @@ test('a wrong ICMP checksum stays wrong, for the kernel of the back end to refus
 
 test('the entry is left as it is: anybody can send such a message', () => {
   run(tooBig(fromVip()));
-  assert.deepEqual(splices.get(CONNECTION), SPLICE);
-  assert.equal(counters.read().front_path_mtu, 1);
+  assert.deepEqual(half.splices.get(CONNECTION), ENTRY);
+  assert.equal(half.counters.read().front_path_mtu, 1);
 });
 
 function changed(offset: number, ...values: number[]): Uint8Array {
@@ -202,7 +170,7 @@ for (const [name, packet, verdict, exit] of [
     const result = run(packet);
     assert.equal(result.verdict, verdict);
     assert.deepEqual(result.ip, packet, 'untouched');
-    assert.equal(counters.read()[exit], 1);
+    assert.equal(half.counters.read()[exit], 1);
   });
 }
 
