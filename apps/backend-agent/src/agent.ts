@@ -15,7 +15,7 @@ const OBJECT = join(import.meta.dirname, '../bpf/agent.bpf.o');
 
 export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch }: Deps): Promise<Daemon> {
   applyKernelSettings(log);
-  const object = loadObject(OBJECT, { pinDirectory: config.pinDirectory });
+  const object = loadObject(OBJECT, { pinDirectory: config.pinDirectory, state: ['bindings'] });
   metrics.exits(
     'packets_total',
     'Packets by exit of agent_in and agent_out.',
@@ -32,6 +32,7 @@ export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch
   // Ways out first: a connection must not be bound while nothing translates what the server answers.
   keepAttached(upkeep, config.device, 'egress', object.program('agent_out'), log);
   keepAttached(upkeep, config.device, 'ingress', object.program('agent_in'), log);
+  object.catchUp();
 
   const liveness = await startLiveness({ port: config.probePort, key, self: { id: config.id, epoch } });
   liveness.publish(metrics);

@@ -23,6 +23,7 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
   const object = loadObject(OBJECT, {
     pinDirectory: config.pinDirectory,
     maxEntries: { splices: config.maxConnections },
+    state: ['splices'],
   });
   const counters = new Counters(object.map('counters'), layout.proxyExitNames);
   const splices = new BpfMap(object.map('splices'), layout.connection, layout.splice);

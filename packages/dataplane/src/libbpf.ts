@@ -21,6 +21,9 @@ export interface Libbpf {
   bpf_map__map_flags(map: Pointer): number;
   bpf_map__set_max_entries(map: Pointer, entries: number): number;
   bpf_map__set_pin_path(map: Pointer, path: string): number;
+  bpf_map__btf_key_type_id(map: Pointer): number;
+  bpf_map__btf_value_type_id(map: Pointer): number;
+  bpf_map__pin(map: Pointer, path: string): number;
   bpf_map__initial_value(map: Pointer, size: [number]): Pointer;
   bpf_program__name(program: Pointer): string;
   bpf_program__fd(program: Pointer): number;
@@ -32,6 +35,9 @@ export interface Libbpf {
   btf__find_by_name_kind(btf: Pointer, name: string, kind: number): number;
   btf__type_by_id(btf: Pointer, id: number): Pointer;
   btf__name_by_offset(btf: Pointer, offset: number): string;
+  btf__resolve_size(btf: Pointer, id: number): number;
+  btf__load_from_kernel_by_id(id: number): Pointer;
+  btf__free(btf: Pointer): void;
   libbpf_num_possible_cpus(): number;
 }
 
@@ -51,6 +57,9 @@ const PROTOTYPES: Record<keyof Libbpf, string> = {
   bpf_map__map_flags: 'uint bpf_map__map_flags(const void *map)',
   bpf_map__set_max_entries: 'int bpf_map__set_max_entries(void *map, uint entries)',
   bpf_map__set_pin_path: 'int bpf_map__set_pin_path(void *map, const char *path)',
+  bpf_map__btf_key_type_id: 'uint bpf_map__btf_key_type_id(const void *map)',
+  bpf_map__btf_value_type_id: 'uint bpf_map__btf_value_type_id(const void *map)',
+  bpf_map__pin: 'int bpf_map__pin(void *map, const char *path)',
   bpf_map__initial_value: 'void *bpf_map__initial_value(void *map, _Out_ size_t *size)',
   bpf_program__name: 'const char *bpf_program__name(const void *program)',
   bpf_program__fd: 'int bpf_program__fd(const void *program)',
@@ -62,6 +71,9 @@ const PROTOTYPES: Record<keyof Libbpf, string> = {
   btf__find_by_name_kind: 'int btf__find_by_name_kind(const void *btf, const char *name, uint kind)',
   btf__type_by_id: 'void *btf__type_by_id(const void *btf, uint id)',
   btf__name_by_offset: 'const char *btf__name_by_offset(const void *btf, uint offset)',
+  btf__resolve_size: 'int64_t btf__resolve_size(const void *btf, uint id)',
+  btf__load_from_kernel_by_id: 'void *btf__load_from_kernel_by_id(uint id)',
+  btf__free: 'void btf__free(void *btf)',
   libbpf_num_possible_cpus: 'int libbpf_num_possible_cpus(void)',
 };
 

@@ -1,12 +1,29 @@
 /** Compiled BPF object files: opened, configured, loaded and pinned by libbpf. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
+import {
+  CarryOver,
+  isSameShape,
+  type MapShape,
+  shapeInKernel,
+  shapeOf,
+  whyNotCarried,
+} from './carry-over.ts';
 import { DataplaneError, Errno } from './errors.ts';
 import { objectInfo } from './kernel.ts';
 import { libbpf, withLog } from './libbpf.ts';
 import { close } from './libc.ts';
-import { checkPin, describeMap, openPinnedMap, preparePinDirectory, replacePin } from './pin.ts';
+import {
+  buildOf,
+  describeMap,
+  openPinnedMap,
+  pinOfBuild,
+  preparePinDirectory,
+  removeOtherBuilds,
+  replacePin,
+  typesOfMap,
+} from './pin.ts';
 import { variableOffsets } from './variables.ts';
 
 export interface BpfProgram {
@@ -37,17 +54,27 @@ export interface BpfObject {
   program(name: string): BpfProgram;
   /** Also `.bss`, `.data` and `.rodata` by these short names. @throws Error if the object has no such map */
   map(name: string): BpfMapHandle;
+  /**
+   * To be called when the programs are attached: takes over what the former build's programs have added to its state since this
+   * object was loaded. Does nothing if the state was not another build's.
+   */
+  catchUp(): void;
   /** Closes all file descriptors. What is pinned or attached stays in the kernel. */
   close(): void;
 }
 
 export interface LoadOptions {
   /**
-   * Directory in a BPF file system; made if missing. Maps are pinned there by name and re-used if a compatible pin
-   * exists; programs are pinned as `prog_<name>`, replacing older ones. Global variables (`.bss`, `.data`, `.rodata`) are
-   * not pinned: they start afresh with each load.
+   * Directory in a BPF file system; made if missing. Maps are pinned there and re-used by the same build of the object file;
+   * another build makes its own. Programs are pinned as `prog_<name>`, replacing older ones. Global variables (`.bss`,
+   * `.data`, `.rodata`) are not pinned: they start afresh with each load.
    */
   pinDirectory?: string | undefined;
+  /**
+   * Hash maps whose entries nobody can make again. They are pinned by their bare names and outlive every build: if theirs have
+   * another shape, their entries are carried over.
+   */
+  state?: readonly string[] | undefined;
   /** Sizes that replace those in the object file, by map name. */
   maxEntries?: Readonly<Record<string, number>> | undefined;
   /**
@@ -61,7 +88,7 @@ export interface LoadOptions {
  * Loads a BPF object file into the kernel.
  *
  * @throws DataplaneError with libbpf's and the verifier's words in its message (the end of them) and its `log` (all)
- * @throws Error that names an incompatible pin, an unknown map, or a directory that cannot hold pins
+ * @throws Error that names state that cannot be carried over, an unknown map, or a directory that cannot hold pins
  */
 export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
   if (!existsSync(path))
@@ -71,20 +98,39 @@ export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
   const object = opened.result;
   if (object === null)
     throw new DataplaneError(`cannot read the BPF object ${path}`, Errno.EINVAL, opened.log);
+  const former: FormerState[] = [];
   try {
-    configure(object, path, options);
+    configure(object, path, options, former);
     const { result, log } = withLog(() => libbpf().bpf_object__load(object));
     if (result < 0) throw loadError(path, -result, log);
-    if (options.pinDirectory !== undefined) pinPrograms(object, options.pinDirectory);
-    return describe(object, path);
+    const carried = former.map(state => takeOver(state));
+    if (options.pinDirectory !== undefined) {
+      pinPrograms(object, options.pinDirectory);
+      const others = [...each(object, libbpf().bpf_object__next_map)]
+        .map(map => shortName(libbpf().bpf_map__name(map)))
+        .filter(name => !options.state?.includes(name));
+      removeOtherBuilds(options.pinDirectory, others, buildOf(path));
+    }
+    return describe(object, path, former, carried);
   } catch (error) {
+    for (const { pinned } of former) close(pinned.fd);
     libbpf().bpf_object__close(object);
     throw error;
   }
 }
 
-function configure(object: bigint, path: string, options: LoadOptions): void {
+/** A map of state that needs to be carried over. */
+interface FormerState {
+  readonly pinned: BpfMapHandle;
+  readonly shape: MapShape;
+  readonly map: bigint;
+  readonly wanted: MapShape;
+  readonly path: string;
+}
+
+function configure(object: bigint, path: string, options: LoadOptions, former: FormerState[]): void {
   const sizes = new Map(Object.entries(options.maxEntries ?? {}));
+  const state = new Set(options.state);
   for (const map of each(object, libbpf().bpf_object__next_map)) {
     const name = shortName(libbpf().bpf_map__name(map));
     const size = sizes.get(name);
@@ -94,10 +140,13 @@ function configure(object: bigint, path: string, options: LoadOptions): void {
       if (result < 0) throw new DataplaneError(`cannot give map ${name} of ${path} ${size} entries`, -result);
     }
     if (name === '.rodata' && options.rodata) writeConstants(object, map, options.rodata);
-    if (options.pinDirectory !== undefined && !name.startsWith('.'))
-      reusePin(map, join(options.pinDirectory, name));
+    const isState = state.delete(name);
+    if (options.pinDirectory === undefined || name.startsWith('.')) continue;
+    const own = isState ? name : pinOfBuild(name, buildOf(path));
+    const found = reusePin(object, map, join(options.pinDirectory, own), isState);
+    if (found) former.push(found);
   }
-  const [unknown] = sizes.keys();
+  const [unknown] = [...sizes.keys(), ...state];
   if (unknown !== undefined) throw new Error(`${path} has no map ${unknown}`);
 }
 
@@ -108,21 +157,58 @@ function writeConstants(object: bigint, map: bigint, write: NonNullable<LoadOpti
   write(view, variableOffsets(object, '.rodata'));
 }
 
-function reusePin(map: bigint, path: string): void {
+/**
+ * Has the map use the pin, if it can.
+ *
+ * @returns what is pinned, if it is of another shape; the caller closes it
+ */
+function reusePin(object: bigint, map: bigint, path: string, isState: boolean): FormerState | undefined {
   const pinned = openPinnedMap(path);
   if (pinned) {
-    close(pinned.fd);
-    checkPin(path, pinned, {
-      name: pinned.name,
-      type: libbpf().bpf_map__type(map),
-      keySize: libbpf().bpf_map__key_size(map),
-      valueSize: libbpf().bpf_map__value_size(map),
-      maxEntries: libbpf().bpf_map__max_entries(map),
-      flags: libbpf().bpf_map__map_flags(map),
+    const { name } = pinned;
+    const shape = shapeInKernel(pinned, typesOfMap(pinned.fd, name));
+    const wanted = shapeOf(sizesOf(map, name), {
+      btf: libbpf().bpf_object__btf(object),
+      key: libbpf().bpf_map__btf_key_type_id(map),
+      value: libbpf().bpf_map__btf_value_type_id(map),
     });
+    const isSame = isSameShape(shape, wanted);
+    const obstacle = isSame || !isState ? undefined : whyNotCarried(shape, wanted);
+    if (!isSame && isState && obstacle === undefined) return { pinned, shape, map, wanted, path };
+    close(pinned.fd);
+    if (obstacle !== undefined) throw stateIsLost(path, obstacle);
+    if (!isSame) rmSync(path);
   }
   const result = libbpf().bpf_map__set_pin_path(map, path);
   if (result < 0) throw new DataplaneError(`cannot use ${path} for a pin`, -result);
+  return undefined;
+}
+
+function stateIsLost(path: string, obstacle: string): Error {
+  return new Error(
+    `the state pinned at ${path} cannot be carried over to this version: ${obstacle}. ` +
+      'Run the version that left it until its connections have ended; or remove the pin, and they break',
+  );
+}
+
+// From here a crash leaves a pin that lacks what the old programs add until the new ones are attached: at most the connections
+// that are made meanwhile.
+function takeOver({ pinned, shape, map, wanted, path }: FormerState): CarryOver {
+  const carryOver = new CarryOver(pinned, shape, describeMap(libbpf().bpf_map__fd(map), pinned.name), wanted);
+  carryOver.copy();
+  replacePin(path, temporary => libbpf().bpf_map__pin(map, temporary));
+  return carryOver;
+}
+
+function sizesOf(map: bigint, name: string): Omit<BpfMapHandle, 'fd'> {
+  return {
+    name,
+    type: libbpf().bpf_map__type(map),
+    keySize: libbpf().bpf_map__key_size(map),
+    valueSize: libbpf().bpf_map__value_size(map),
+    maxEntries: libbpf().bpf_map__max_entries(map),
+    flags: libbpf().bpf_map__map_flags(map),
+  };
 }
 
 // From here a crash leaves the new pins beside the attached old programs, which is harmless: the next start replaces both.
@@ -133,7 +219,12 @@ function pinPrograms(object: bigint, directory: string): void {
   }
 }
 
-function describe(object: bigint, path: string): BpfObject {
+function describe(
+  object: bigint,
+  path: string,
+  former: readonly FormerState[],
+  carried: readonly CarryOver[],
+): BpfObject {
   const programs = new Map<string, BpfProgram>();
   for (const program of each(object, libbpf().bpf_object__next_program)) {
     const name = libbpf().bpf_program__name(program);
@@ -149,8 +240,13 @@ function describe(object: bigint, path: string): BpfObject {
   return {
     program: name => found(programs, name, `program`, path),
     map: name => found(maps, name, `map`, path),
+    catchUp() {
+      for (const state of carried) state.copy();
+    },
     close() {
-      if (open) libbpf().bpf_object__close(object);
+      if (!open) return;
+      for (const { pinned } of former) close(pinned.fd);
+      libbpf().bpf_object__close(object);
       open = false;
     },
   };

@@ -1,6 +1,7 @@
 /** Pins: names in a BPF file system that keep maps and programs alive while no process holds them. */
-import { mkdirSync, readlinkSync, renameSync, rmSync, statfsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statfsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { DataplaneError, Errno } from './errors.ts';
 import { objectInfo, openPin } from './kernel.ts';
 import { close } from './libc.ts';
@@ -50,9 +51,7 @@ export function openPinnedMap(path: string): BpfMapHandle | undefined {
  * @throws DataplaneError
  */
 export function describeMap(fd: number, name: string): BpfMapHandle {
-  const info = new ArrayBuffer(64);
-  objectInfo(fd, info, `map ${name}`);
-  const view = new DataView(info);
+  const view = mapInfo(fd, name);
   return {
     name,
     fd,
@@ -65,19 +64,20 @@ export function describeMap(fd: number, name: string): BpfMapHandle {
 }
 
 /**
- * Compares a pin with the map that wants to re-use it.
+ * Where the kernel keeps the types of a map's keys and values: the BTF and the types' ids in it; 0 where it has none. They
+ * stand at byte 64 of `struct bpf_map_info`.
  *
- * @throws Error that names the pin and every difference
+ * @throws DataplaneError
  */
-export function checkPin(path: string, pinned: BpfMapHandle, wanted: Omit<BpfMapHandle, 'fd'>): void {
-  const differences = (['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const)
-    .filter(field => pinned[field] !== wanted[field])
-    .map(field => `${field} is ${pinned[field]}, wanted ${wanted[field]}`);
-  if (differences.length === 0) return;
-  throw new Error(
-    `the map pinned at ${path} is incompatible: ${differences.join('; ')}. ` +
-      'It was left by another version or configuration; remove the pin to start afresh (its entries are lost)',
-  );
+export function typesOfMap(fd: number, name: string): { id: number; key: number; value: number } {
+  const view = mapInfo(fd, name);
+  return { id: view.getUint32(64, true), key: view.getUint32(68, true), value: view.getUint32(72, true) };
+}
+
+function mapInfo(fd: number, name: string): DataView {
+  const info = new ArrayBuffer(80);
+  objectInfo(fd, info, `map ${name}`);
+  return new DataView(info);
 }
 
 /**
@@ -93,4 +93,26 @@ export function replacePin(path: string, pin: (temporary: string) => number): vo
   const result = pin(temporary);
   if (result < 0) throw new DataplaneError(`cannot pin ${path}`, -result);
   renameSync(temporary, path);
+}
+
+const BUILD_DIGITS = 8;
+
+/** Names one build of an object file: the same bytes, the same types and maps. */
+export function buildOf(objectPath: string): string {
+  return createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, BUILD_DIGITS);
+}
+
+/** How a map is pinned that only its own build understands: counters, configuration, rings. */
+export function pinOfBuild(map: string, build: string): string {
+  return `${map}_${build}`;
+}
+
+/** Removes what other builds have pinned of these maps. Programs of theirs that are still attached hold them without pins. */
+export function removeOtherBuilds(directory: string, maps: readonly string[], build: string): void {
+  for (const map of maps) {
+    const pins = new RegExp(`^${map}(_[0-9a-f]{${BUILD_DIGITS}})?$`);
+    for (const pin of readdirSync(directory)) {
+      if (pins.test(pin) && pin !== pinOfBuild(map, build)) rmSync(join(directory, pin));
+    }
+  }
 }

@@ -24,6 +24,10 @@ test('sizes can be changed before loading, of maps that exist', t => {
   assert.equal(object.map('flows').maxEntries, 5);
   assert.equal(object.map('events').maxEntries, 8192);
   assert.throws(() => loadObject(SAMPLE, { maxEntries: { flow: 5 } }), /has no map flow/);
+  assert.throws(
+    () => loadObject(SAMPLE, { pinDirectory: mountBpffs(t), state: ['flow'] }),
+    /has no map flow/,
+  );
 });
 
 test('constants can be set by name before loading', t => {
@@ -62,16 +66,17 @@ test('a file that is missing or is no object file is named', t => {
 
 test('pinned maps survive their maker and are used again; programs are replaced', t => {
   const pinDirectory = join(mountBpffs(t), 'proxy-1');
-  const first = loadObject(SAMPLE, { pinDirectory });
+  const first = loadObject(SAMPLE, { pinDirectory, state: ['recent'] });
   new BpfMap(first.map('recent'), u32, u64).set(7, 77n);
   const { tag } = first.program('sample_drop');
   first.close();
 
-  const second = loadSample(t, { pinDirectory });
+  const second = loadSample(t, { pinDirectory, state: ['recent'] });
   assert.equal(new BpfMap(second.map('recent'), u32, u64).get(7), 77n);
   assert.equal(second.program('sample_drop').tag, tag);
   const names = readdirSync(pinDirectory);
-  assert.ok(names.includes('prog_sample_drop') && names.includes('flows'), `${names}`);
+  assert.ok(names.includes('prog_sample_drop') && names.includes('recent'), `${names}`);
+  assert.equal(names.filter(name => /^flows_[0-9a-f]{8}$/.test(name)).length, 1, `${names}`);
   assert.ok(!names.some(name => name.includes('__new') || name.includes('rodata')), `${names}`);
 
   const pinned = openPinnedMap(join(pinDirectory, 'recent'));
@@ -81,20 +86,24 @@ test('pinned maps survive their maker and are used again; programs are replaced'
   assert.throws(() => openPinnedMap(join(pinDirectory, 'prog_sample_drop')), /prog_sample_drop is not a map/);
 });
 
-test('an incompatible pin is named, with what differs, and nothing is left behind', t => {
+test('counters and configuration of another size are made anew, state is carried over', t => {
   const pinDirectory = mountBpffs(t);
-  loadObject(SAMPLE, { pinDirectory, maxEntries: { flows: 10 } }).close();
-  const before = readdirSync(pinDirectory).sort();
-  assert.throws(
-    () => loadObject(SAMPLE, { pinDirectory }),
-    (error: Error) => {
-      assert.ok(error.message.includes(`pinned at ${pinDirectory}/flows is incompatible`), error.message);
-      assert.match(error.message, /maxEntries is 10, wanted 1024/);
-      assert.match(error.message, /remove the pin/);
-      return true;
-    },
-  );
-  assert.deepEqual(readdirSync(pinDirectory).sort(), before);
+  const maxEntries = { flows: 10, recent: 10 };
+  const old = loadSample(t, { pinDirectory, maxEntries, state: ['recent'] });
+  new BpfMap(old.map('recent'), u32, u64).set(7, 77n);
+  const now = loadSample(t, { pinDirectory, state: ['recent'] });
+  assert.deepEqual([now.map('flows').maxEntries, now.map('recent').maxEntries], [1024, 1024]);
+  const recent = new BpfMap(now.map('recent'), u32, u64);
+  assert.equal(recent.get(7), 77n);
+
+  // What is still attached works on the old map until the new programs are.
+  new BpfMap(old.map('recent'), u32, u64).set(8, 88n);
+  recent.set(7, 78n);
+  assert.equal(recent.get(8), undefined);
+  now.catchUp();
+  assert.deepEqual([recent.get(7), recent.get(8)], [78n, 88n]);
+  const again = loadSample(t, { pinDirectory, state: ['recent'] });
+  assert.equal(new BpfMap(again.map('recent'), u32, u64).get(8), 88n);
 });
 
 test('a directory outside of a BPF file system cannot hold pins', t => {

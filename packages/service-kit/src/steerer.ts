@@ -59,7 +59,6 @@ export async function buildSteerer(
   // Every map is filled before the program is attached: no packet meets half a configuration.
   writeListeners(object, layouts.listenerKey, config.vips);
   upkeep.add('next hops', () => steering.writeNextHops());
-  keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
 
   const liveness = await startLiveness({
     port: config.probePort,
@@ -69,6 +68,8 @@ export async function buildSteerer(
   });
   const watch = new ProxyWatch({ liveness, steering, log, metrics });
   await watch.begin();
+  // Another build begins with an empty table: until it is filled, the former program steers by its own.
+  keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
   liveness.setReady(true);
 
   return {
