@@ -1,10 +1,8 @@
+import { placeOf, type RoutableHead } from '@resplice/site-config';
 import { framingFlaw } from './head-framing.ts';
 
 /** The head of an HTTP/1.x request (RFC 9112 §2–5), as far as a proxy needs it to choose a back end. */
-export interface RequestHead {
-  method: string;
-  target: string;
-  version: string;
+export interface RequestHead extends RoutableHead {
   /** Length in bytes, the empty line included. */
   length: number;
 }
@@ -23,7 +21,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~]{1,65000}) HTTP\/(\d)\.(\d)$/;
-const FIELD_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
+const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)$/;
 
 /**
  * Looks at the beginning of a connection's bytes.
@@ -49,19 +47,29 @@ export function readHead(bytes: Uint8Array, final?: 'full' | 'finished'): HeadVe
   if (!request) return refused(400, 'malformed request line');
   const [, method, target, major, minor] = request;
   if (major !== '1') return refused(505, 'HTTP version not supported');
+  const fields: { name: string; value: string }[] = [];
   for (let i = 1; i < lines.length; i++) {
-    if (!FIELD_LINE.test(lines[i]!)) return refused(400, 'malformed header field');
+    const parts = FIELD_LINE.exec(lines[i]!);
+    if (!parts) return refused(400, 'malformed header field');
+    fields.push({ name: parts[1]!, value: trimmed(parts[2]!) });
   }
-  const flaw = framingFlaw({ method: method!, target: target!, http11: minor !== '0' }, lines);
+  // RFC 9112 §2.3: whoever knows 1.1 takes a higher minor version for it.
+  const version = minor === '0' ? '1.0' : '1.1';
+  const head = { method: method!, target: target!, version, fields, length: end + 4 };
+  const flaw = framingFlaw(head);
   if (flaw) return refused(400, flaw);
-  return {
-    kind: 'complete',
-    head: { method: method!, target: target!, version: `${major}.${minor}`, length: end + 4 },
-  };
+  // What two programs may read differently is given to none, whether a route looks at it or not.
+  const place = placeOf(head);
+  return typeof place === 'string' ? refused(400, place) : { kind: 'complete', head };
 }
 
 function refused(status: 400 | 431 | 505, reason: string): HeadVerdict {
   return { kind: 'refused', status, reason };
+}
+
+/** Without the white space around a field's value. */
+function trimmed(text: string): string {
+  return text.replace(/^[\t ]+|[\t ]+$/g, '');
 }
 
 /** Bytes of empty lines before the request line; a recipient passes over them (RFC 9112 §2.2). */

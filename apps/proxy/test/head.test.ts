@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { compileRouter } from '@resplice/site-config';
 import fc from 'fast-check';
 import { MAX_HEAD, readHead } from '../src/head.ts';
 
@@ -9,7 +10,16 @@ test('a head is complete at its empty line, whatever follows', () => {
   const verdict = read('POST /send?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc');
   assert.deepEqual(verdict, {
     kind: 'complete',
-    head: { method: 'POST', target: '/send?x=1', version: '1.1', length: 55 },
+    head: {
+      method: 'POST',
+      target: '/send?x=1',
+      version: '1.1',
+      fields: [
+        { name: 'Host', value: 'a' },
+        { name: 'Content-Length', value: '3' },
+      ],
+      length: 55,
+    },
   });
 });
 
@@ -53,6 +63,10 @@ for (const [name, text, status] of [
   ['a relative target', 'GET index.html HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['an asterisk', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', 400],
+  ['a fragment in the target', 'GET /#x HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['another port in the target', 'GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['https on a plain port', 'GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a list of hosts', 'GET / HTTP/1.1\r\nHost: a, b\r\n\r\n', 400],
   ['a control character in the target', 'GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\n', 505],
   ['TLS', '\x16\x03\x01\x02', 400],
@@ -79,6 +93,39 @@ for (const [name, text] of [
     assert.equal(read(text).kind, 'complete');
   });
 }
+
+test('what is refused for its host is what a router would call unclear: one reading serves both', () => {
+  const router = compileRouter({
+    name: 'web',
+    port: 80,
+    routes: [{ match: { host: 'a' }, pool: 'a' }],
+  });
+  const part = fc.constantFrom(
+    'a',
+    'A',
+    'b',
+    ':',
+    '80',
+    '81',
+    '@',
+    '/',
+    '.',
+    'http://',
+    '?',
+    '#',
+    '*',
+    ',',
+    ' ',
+  );
+  const text = fc.array(part, { maxLength: 6 }).map(parts => parts.join(''));
+  fc.assert(
+    fc.property(text, text, fc.constantFrom('GET', 'OPTIONS'), (target, host, method) => {
+      const verdict = read(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      if (verdict.kind === 'complete') assert.notEqual(router(verdict.head).kind, 'unclear');
+    }),
+    { numRuns: 2000 },
+  );
+});
 
 test('empty lines before the request line are passed over (RFC 9112 §2.2)', () => {
   const verdict = read('\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n');

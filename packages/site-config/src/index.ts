@@ -7,8 +7,9 @@ export { cookieValue } from './cookie.ts';
 export { normalHost } from './host.ts';
 export { type CheckedHtpasswd, checkHtpasswd, readRegularFile, type Users } from './htpasswd.ts';
 export { formatNetwork, type Network, readNetwork } from './network.ts';
+export { placeOf, type RoutableHead } from './place.ts';
 export { type Finding, formatPath, formatProblem, type Problem, type Severity } from './problem.ts';
-export { chooseRoute, compileRouter, type RoutableHead, type RouteChoice, type Router } from './router.ts';
+export { chooseRoute, compileRouter, type RouteChoice, type Router } from './router.ts';
 export {
   backendsOf,
   type Limits,

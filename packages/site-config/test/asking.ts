@@ -1,6 +1,7 @@
 // Heads, and what a router says to them.
 
-import { compileRouter, type RoutableHead } from '../src/router.ts';
+import type { RoutableHead } from '../src/place.ts';
+import { compileRouter } from '../src/router.ts';
 import { routed, siteOf } from './site.ts';
 
 type Fields = Record<string, string | string[]>;

@@ -81,11 +81,13 @@ test('one Host, and an absolute URL agrees with it', () => {
   assert.equal(route({ method: 'GET', target: '/', version: '1.0', fields: [] }).kind, 'pool');
   assert.equal(pool('http://ex.com/x/y?z', { host: 'EX.com:80' }), 'b');
   assert.equal(pool('HTTP://EX.com?/x', { host: 'ex.com' }), 'c');
+  assert.equal(pool('http://ex.com:81/', { host: 'ex.com:81' }), 'c');
   for (const target of [
     'http://secret.ex.com/',
     'http://a@ex.com/',
     'http:///x',
     'http://ex.com@secret.ex.com/',
+    'http://ex.com:81/',
   ])
     assert.equal(pool(target, { host: 'ex.com' }), '400 a URL whose host is not Host', target);
   for (const target of ['https://ex.com/', 'ex.com:80', '*', '', 'x', '?q'])
