@@ -1,41 +1,13 @@
 /** `./resplice` as scripts know it: exit codes, and the shapes of what it prints (CLI.md). */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { Lab, resplice } from './fixtures/lab.ts';
+import { assertNothingLeft } from './fixtures/remains.ts';
 
 const OK = 0;
 const FAILED = 1;
 const USAGE = 64;
-
-/** Command lines of running processes that belong to a lab. */
-function labProcesses(): string[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .flatMap(pid => {
-      try {
-        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
-      } catch {
-        return [];
-      }
-    })
-    .filter(line => line.includes('/run/resplice/') || line.includes('/run/netns/resplice-'));
-}
-
-function assertNothingLeft(): void {
-  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
-  assert.deepEqual(
-    namespaces.filter(name => name.startsWith('resplice-')),
-    [],
-    'namespaces',
-  );
-  assert.doesNotMatch(
-    readFileSync('/proc/self/mountinfo', 'utf8'),
-    /\/run\/resplice|\/run\/netns\/resplice-/,
-  );
-  assert.equal(existsSync('/run/resplice'), false, '/run/resplice');
-  assert.deepEqual(labProcesses(), [], 'processes');
-}
 
 test('without a lab', async t => {
   await resplice(['down']);

@@ -42,7 +42,7 @@ function files(...patterns: string[]): string[] {
 export function wholePlan(): TestPlan {
   return {
     checks,
-    unit: files('{packages,apps,infra}/*/test/**/*.test.ts'),
+    unit: files('{packages,apps,infra}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts'),
     endToEnd: files('e2e/**/*.test.ts'),
     namePattern: undefined,
   };

@@ -38,7 +38,9 @@ const packaged = [
   'clang',
   'llvm-strip',
   'bpftool',
+  'haproxy',
   'nginx',
+  'wrk',
   'python3',
   'chromium',
   'tcpdump',
@@ -152,6 +154,22 @@ suite('the launcher', () => {
     assert.deepEqual(calls(), []);
     assert.equal(launch(['test']).status, 0);
     assert.match(calls().at(-1)!, /--no-install-recommends clang chromium tcpdump$/);
+  });
+
+  test('asks for what the tier is compared with only when that is to run', () => {
+    for (const name of ['haproxy', 'nginx', 'wrk']) rmSync(path('bin', name));
+    const installs = (...args: string[]) => {
+      rmSync(path('calls'), { force: true });
+      assert.equal(launch(args).status, 0);
+      return calls()
+        .map(call => /--no-install-recommends (.*)/.exec(call)?.[1])
+        .filter(each => each !== undefined);
+    };
+    assert.deepEqual(installs('up', '--arm', 'forward'), []);
+    assert.deepEqual(installs('up', '--arm', 'haproxy'), ['haproxy']);
+    assert.deepEqual(installs('up', '--arm=nginx', '--detach'), ['nginx']);
+    assert.deepEqual(installs('bench'), ['haproxy nginx wrk']);
+    assert.deepEqual(installs('test'), ['haproxy nginx wrk']);
   });
 
   test('installs Node and the npm packages when there are none, and only then', () => {

@@ -1,4 +1,4 @@
-import type { SteeringMode } from '@resplice/topology';
+import type { Arm, SteeringMode } from '@resplice/topology';
 import type { BackendCommand } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 
@@ -7,6 +7,8 @@ export interface UpOptions {
   readonly backends: number;
   /** `hash` if absent. */
   readonly steering?: SteeringMode;
+  /** `resplice` if absent. */
+  readonly arm?: Arm;
   /** Null: the built-in demo site. */
   readonly backendCommand: BackendCommand | null;
 }

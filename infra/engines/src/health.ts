@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { hostsOf, type Role } from '@resplice/topology';
+import { carriersOf, type Role } from '@resplice/topology';
 import { command } from './command.ts';
 import { LabError, notUp } from './errors.ts';
 import { type HostInspection, inspect } from './inspection.ts';
@@ -27,7 +27,7 @@ function textOf(problems: readonly Problem[]): string {
 }
 
 function sound(lab: Lab, role: Role): string[] {
-  return hostsOf(lab.topology, role)
+  return carriersOf(lab.topology, role)
     .map(host => host.name)
     .filter(name => !isFaulted(lab.state, name));
 }

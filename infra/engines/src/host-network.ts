@@ -74,6 +74,7 @@ export function makeLinks(place: Place, topology: Topology, host: Host): Promise
   const group = groupOf(topology, host);
   return configure(netnsPathOf(place, host.name), host.sysctls, [
     'link set lo up',
+    ...host.held.map(address => `addr replace ${address}/32 dev lo`),
     ...host.interfaces.flatMap(each => linkLines(place, group, each)),
     ...host.routes.map(routeLine),
   ]);

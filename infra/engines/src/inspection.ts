@@ -46,6 +46,14 @@ async function inspectDaemon(lab: Lab, host: Host, process: HostProcess): Promis
   }
 }
 
+/** Whether it serves is for its responder to say, and for `GET /`. */
+function inspectServer(lab: Lab, host: Host, process: HostProcess): ProcessInspection {
+  const identity = lab.state.processes[host.name]?.[process.name];
+  const entry = identity && isAlive(identity) ? processEntry(identity.pid) : undefined;
+  const reason = entry ? (isStopped(entry) ? 'stopped' : undefined) : 'not running';
+  return { process, pid: entry?.pid, gone: !entry, reason, status: undefined };
+}
+
 /** The application is the keeper's child; between two runs its place is held by `sleep`. */
 function inspectSite(
   lab: Lab,
@@ -82,11 +90,11 @@ export async function inspect(
   return Promise.all(
     hosts.map(async host => {
       const processes = await Promise.all(
-        host.processes.map(process =>
-          process.kind === 'daemon'
-            ? inspectDaemon(lab, host, process)
-            : inspectSite(lab, host, process, entries),
-        ),
+        host.processes.map(process => {
+          if (process.kind === 'daemon') return inspectDaemon(lab, host, process);
+          if (process.kind === 'server') return inspectServer(lab, host, process);
+          return inspectSite(lab, host, process, entries);
+        }),
       );
       return { host, processes: withAgentsWord(processes) };
     }),

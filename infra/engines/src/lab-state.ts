@@ -1,5 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { buildTopology, type SteeringMode, type Topology } from '@resplice/topology';
+import { type Arm, buildTopology, type SteeringMode, type Topology } from '@resplice/topology';
 import type { Place } from './place.ts';
 import type { ProcessIdentity } from './process-table.ts';
 
@@ -31,14 +31,21 @@ export interface LabState {
   readonly proxies: number;
   readonly backends: number;
   readonly steering?: SteeringMode;
+  readonly arm?: Arm;
   readonly backendCommand: BackendCommand | null;
   /** component → process → who was started last; it may be dead. */
   processes: Record<string, Record<string, ProcessIdentity>>;
   faults: Fault[];
 }
 
-export function topologyOf({ proxies, backends, steering = 'hash', backendCommand }: LabState): Topology {
-  return buildTopology({ proxies, backends, steering, site: backendCommand ? 'command' : 'demo' });
+export function topologyOf({
+  proxies,
+  backends,
+  steering = 'hash',
+  arm = 'resplice',
+  backendCommand,
+}: LabState): Topology {
+  return buildTopology({ proxies, backends, steering, arm, site: backendCommand ? 'command' : 'demo' });
 }
 
 /** Undefined when there is no lab, or none that this version can read. */

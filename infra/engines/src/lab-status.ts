@@ -1,4 +1,4 @@
-import type { Role } from '@resplice/topology';
+import type { Arm, Role } from '@resplice/topology';
 import { type Connection, connectionsOf } from './connections.ts';
 import { type HostInspection, inspect } from './inspection.ts';
 import type { Lab } from './lab.ts';
@@ -23,7 +23,7 @@ export interface ComponentStatus {
 export interface LabStatus {
   readonly state: 'up';
   readonly engine: 'netns';
-  readonly arm: 'resplice';
+  readonly arm: Arm;
   readonly link: {
     readonly name: string;
     readonly emulator: string;
@@ -53,7 +53,7 @@ function componentStatus(lab: Lab, inspection: HostInspection): ComponentStatus 
     role: host.role,
     state: stateOf(lab, inspection),
     netns: netnsOf(lab.place, host.name),
-    addresses: host.interfaces.map(each => each.address),
+    addresses: [...host.interfaces.map(each => each.address), ...host.held],
     processes: Object.fromEntries(pids),
     metrics: Object.assign({}, ...processes.map(each => each.status?.metrics ?? {})),
     faults: lab.state.faults.filter(fault => isWithin(fault, host.name)).map(({ at: _, ...fault }) => fault),
@@ -67,7 +67,7 @@ export async function statusOf(lab: Lab): Promise<LabStatus> {
   return {
     state: 'up',
     engine: 'netns',
-    arm: 'resplice',
+    arm: lab.topology.arm,
     link: { name: 'lan', emulator: 'none', rttMs: 0, rateMbit: null, lossPercent: 0 },
     vip,
     client: { netns: netnsOf(lab.place, 'client-1') },

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { daemonConfig, type Host, type HostProcess, type Topology } from '@resplice/topology';
+import { daemonConfig, type Host, type HostProcess, serverConfig, type Topology } from '@resplice/topology';
 import { searchPath } from './command.ts';
 import type { BackendCommand } from './lab-state.ts';
 import { componentDirectoryOf, netnsPathOf, type Place, pinDirectoryOf, processFilesOf } from './place.ts';
@@ -43,6 +43,12 @@ function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host
       directory: '/',
     };
   }
+  if (what.kind === 'server') {
+    const { serverConfig: file } = processFilesOf(place, host.name, what.name);
+    const args =
+      what.name === 'haproxy' ? ['haproxy', '-db', '-f', file] : ['nginx', '-e', 'stderr', '-c', file];
+    return { args, environment: ownEnvironment(), directory: '/' };
+  }
   const kept = (...command: string[]) => ['sh', '-c', keeper, 'resplice-keeper', ...command];
   if (what.name === 'demo') {
     return {
@@ -60,8 +66,11 @@ function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host
 }
 
 function writeConfig({ place, topology }: LaunchContext, host: Host, what: HostProcess): void {
+  const { config, serverConfig: file, socket } = processFilesOf(place, host.name, what.name);
+  if (what.kind === 'server') {
+    writeFileSync(file, serverConfig(topology, what.name, componentDirectoryOf(place, host.name)));
+  }
   if (what.kind !== 'daemon') return;
-  const { config, socket } = processFilesOf(place, host.name, what.name);
   const content = daemonConfig(topology, host, what, {
     keyFile: place.keyFile,
     pinDirectory: pinDirectoryOf(place, host.name),

@@ -81,7 +81,7 @@ export class NetnsEngine implements Engine {
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
   async #claim(
-    { proxies, backends, steering = 'hash', backendCommand }: UpOptions,
+    { proxies, backends, steering = 'hash', arm = 'resplice', backendCommand }: UpOptions,
     { progress }: Watcher,
   ): Promise<void> {
     const known = readLabState(this.#place);
@@ -109,6 +109,7 @@ export class NetnsEngine implements Engine {
       startedAt: Date.now(),
       proxies,
       steering,
+      arm,
       backends,
       backendCommand,
       processes: {},

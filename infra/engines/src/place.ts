@@ -49,12 +49,15 @@ export function componentDirectoryOf(place: Place, component: string): string {
 }
 
 export interface ProcessFiles {
+  /** A daemon's. */
   readonly config: string;
+  /** Of a server that is not ours, in its own language. */
+  readonly serverConfig: string;
   readonly log: string;
   readonly socket: string;
 }
 
 export function processFilesOf(place: Place, component: string, process: string): ProcessFiles {
   const stem = join(componentDirectoryOf(place, component), process);
-  return { config: `${stem}.json`, log: `${stem}.log`, socket: `${stem}.sock` };
+  return { config: `${stem}.json`, serverConfig: `${stem}.conf`, log: `${stem}.log`, socket: `${stem}.sock` };
 }

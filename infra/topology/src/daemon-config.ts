@@ -1,5 +1,6 @@
 import { addressOn, type DaemonProcess, type Host, interfaceOn } from './host.ts';
 import type { NetworkName } from './network.ts';
+import { serverCheck } from './server-config.ts';
 import { applicationPort, hostsOf, type Topology } from './topology.ts';
 
 /** Where one daemon finds its key, keeps its pins and listens for its administrator. */
@@ -98,7 +99,11 @@ function agent(topology: Topology, host: Host): DaemonConfig {
   };
 }
 
-const own = { lb, proxy, router, agent };
+function responder(): DaemonConfig {
+  return { server: serverCheck, probePort: ports.probe };
+}
+
+const own = { lb, proxy, router, agent, responder };
 
 /** The JSON that a daemon reads with `--config`; its schema lives in the daemon's own app. */
 export function daemonConfig(

@@ -1,10 +1,11 @@
+import type { ServerName } from './arm.ts';
 import type { NetworkName } from './network.ts';
 
 /** What a host is in the picture of ARCHITECTURE §1; `router` stands where the front-end logger will. */
 export type Role = 'client' | 'lb' | 'proxy' | 'router' | 'backend';
 
 /** Our programs, by their folder under `apps/`. */
-export type AppName = 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'demo';
+export type AppName = 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'demo';
 
 export interface Interface {
   /** As the host sees it: `<network>0`. */
@@ -36,7 +37,7 @@ export interface Sysctl {
 /** A daemon of ours: reads `--config FILE`, serves /healthz and /status on its Unix socket. */
 export interface DaemonProcess {
   readonly kind: 'daemon';
-  readonly name: 'lb' | 'proxy' | 'router' | 'agent';
+  readonly name: 'lb' | 'proxy' | 'router' | 'agent' | 'responder';
   readonly app: Exclude<AppName, 'demo'>;
 }
 
@@ -47,7 +48,13 @@ export interface SiteProcess {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-export type HostProcess = DaemonProcess | SiteProcess;
+/** A server of somebody else's in the proxies' place, with a configuration file that we write. */
+export interface ServerProcess {
+  readonly kind: 'server';
+  readonly name: ServerName;
+}
+
+export type HostProcess = DaemonProcess | SiteProcess | ServerProcess;
 
 export interface Host {
   /** The component's name, as in `proxy-1`. */
@@ -56,6 +63,8 @@ export interface Host {
   /** Counts from 1 within its role. */
   readonly number: number;
   readonly interfaces: readonly Interface[];
+  /** Addresses that it holds beside those of its interfaces, on its loopback device. */
+  readonly held: readonly string[];
   readonly routes: readonly Route[];
   readonly sysctls: readonly Sysctl[];
   readonly processes: readonly HostProcess[];

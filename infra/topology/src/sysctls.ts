@@ -26,6 +26,9 @@ const backend: readonly Sysctl[] = [
   sysctl('net/ipv4/tcp_invalid_ratelimit', 0, true),
 ];
 
+/** Who holds the VIP beside others must not name it in its ARP questions: the balancer would learn it from them. */
+const holder: readonly Sysctl[] = everyInterface('ipv4', 'arp_announce', 2);
+
 const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
   client: [],
   lb: forwarding,
@@ -34,8 +37,8 @@ const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
   backend,
 };
 
-export function sysctlsOf(role: Role): readonly Sysctl[] {
-  return [...everywhere, ...byRole[role]];
+export function sysctlsOf(role: Role, holdsVip: boolean): readonly Sysctl[] {
+  return [...everywhere, ...byRole[role], ...(holdsVip ? holder : [])];
 }
 
 /** The fabric's bridges only switch: no firewall hook may look into their frames, and they need no IPv6. */

@@ -1,3 +1,4 @@
+import { type Arm, serverOf } from './arm.ts';
 import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
 import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
 import { sysctlsOf } from './sysctls.ts';
@@ -11,6 +12,8 @@ export interface TopologyOptions {
   readonly site?: 'demo' | 'command';
   /** Whether a connection's packets all take one proxy (`hash`), or each any proxy (`spray`). */
   readonly steering?: SteeringMode;
+  /** `resplice` if absent. */
+  readonly arm?: Arm;
 }
 
 export const steeringModes = ['hash', 'spray'] as const;
@@ -28,6 +31,7 @@ export interface Topology {
   readonly hosts: readonly Host[];
   readonly links: readonly Link[];
   readonly steering: SteeringMode;
+  readonly arm: Arm;
   readonly vip: { readonly address: string; readonly port: number; readonly url: string };
 }
 
@@ -42,6 +46,7 @@ function hostWith(
   addresses: readonly (readonly [NetworkName, number])[],
   routes: readonly Route[],
   processes: readonly HostProcess[],
+  held: readonly string[] = [],
 ): Host {
   const name = `${role}-${number}`;
   const interfaces = addresses.map(([network, last], index): Interface => {
@@ -55,7 +60,16 @@ function hostWith(
       port: `${name}-${index}`,
     };
   });
-  return { name, role, number, interfaces, routes, sysctls: sysctlsOf(role), processes };
+  return {
+    name,
+    role,
+    number,
+    interfaces,
+    held,
+    routes,
+    sysctls: sysctlsOf(role, held.length > 0),
+    processes,
+  };
 }
 
 /** Nothing to the VIP is ever routed on: it would loop between balancer and proxy (ARCHITECTURE §2). */
@@ -65,7 +79,12 @@ function client(): Host {
   return hostWith('client', 1, [['wan', 2]], [{ destination: 'default', via: addressIn('wan', 1) }], []);
 }
 
-function balancer(): Host {
+/** In the arm `forward` the kernel routes to the VIP instead, by the first proxy to the first back end. */
+function wayToTheVip(arm: Arm, via: string): Route {
+  return arm === 'forward' ? { destination: vip.subnet, via } : noWayToTheVip;
+}
+
+function balancer(arm: Arm): Host {
   return hostWith(
     'lb',
     1,
@@ -73,12 +92,24 @@ function balancer(): Host {
       ['wan', 1],
       ['front', 1],
     ],
-    [noWayToTheVip],
-    [{ kind: 'daemon', name: 'lb', app: 'lb' }],
+    [wayToTheVip(arm, addressIn('front', 11))],
+    arm === 'forward' ? [] : [{ kind: 'daemon', name: 'lb', app: 'lb' }],
   );
 }
 
-function proxy(number: number): Host {
+/** What runs in a proxy's place. The responder tells the balancer whether the server beside it is well. */
+function proxyProcesses(arm: Arm): readonly HostProcess[] {
+  const server = serverOf(arm);
+  if (server) {
+    return [
+      { kind: 'server', name: server },
+      { kind: 'daemon', name: 'responder', app: 'responder' },
+    ];
+  }
+  return arm === 'resplice' ? [{ kind: 'daemon', name: 'proxy', app: 'proxy' }] : [];
+}
+
+function proxy(number: number, arm: Arm): Host {
   return hostWith(
     'proxy',
     number,
@@ -89,13 +120,14 @@ function proxy(number: number): Host {
     [
       { destination: 'default', via: addressIn('front', 1) },
       { destination: networks.back.subnet, via: addressIn('middle', 1) },
-      noWayToTheVip,
+      wayToTheVip(arm, addressIn('middle', 1)),
     ],
-    [{ kind: 'daemon', name: 'proxy', app: 'proxy' }],
+    proxyProcesses(arm),
+    serverOf(arm) ? [vip.address] : [],
   );
 }
 
-function router(): Host {
+function router(arm: Arm): Host {
   return hostWith(
     'router',
     1,
@@ -104,12 +136,17 @@ function router(): Host {
       ['back', 1],
     ],
     // Its BPF picks the live proxy; this route exists only so that the kernel agrees to forward at all.
-    [{ destination: 'default', via: addressIn('middle', 11) }],
-    [{ kind: 'daemon', name: 'router', app: 'logger' }],
+    [
+      { destination: 'default', via: addressIn('middle', 11) },
+      ...(arm === 'forward' ? [wayToTheVip(arm, addressIn('back', 11))] : []),
+    ],
+    arm === 'resplice' ? [{ kind: 'daemon', name: 'router', app: 'logger' }] : [],
   );
 }
 
-function backend(number: number, site: 'demo' | 'command'): Host {
+function backend(number: number, arm: Arm, site: 'demo' | 'command'): Host {
+  // Nothing translates ports in the arm `forward`: there the application listens on the VIP's.
+  const port = arm === 'forward' ? vip.port : applicationPort;
   return hostWith(
     'backend',
     number,
@@ -117,13 +154,14 @@ function backend(number: number, site: 'demo' | 'command'): Host {
     // This kernel may default to BBR, which a switched connection's local ACKs mislead (ARCHITECTURE §2.3).
     [{ destination: 'default', via: addressIn('back', 1), congestionControl: 'cubic' }],
     [
-      { kind: 'daemon', name: 'agent', app: 'backend-agent' },
+      ...(arm === 'resplice' ? [{ kind: 'daemon', name: 'agent', app: 'backend-agent' } as const] : []),
       {
         kind: 'site',
         name: site === 'demo' ? 'demo' : 'app',
-        environment: { PORT: String(applicationPort), BACKEND_ID: `backend-${number}` },
+        environment: { PORT: String(port), BACKEND_ID: `backend-${number}` },
       },
     ],
+    arm === 'forward' ? [vip.address] : [],
   );
 }
 
@@ -142,20 +180,21 @@ function requireCount(what: keyof typeof most, count: number): void {
  * @throws RangeError when a count is outside 1..16
  */
 export function buildTopology(options: TopologyOptions): Topology {
-  const { proxies, backends, site = 'demo', steering = 'hash' } = options;
+  const { proxies, backends, site = 'demo', steering = 'hash', arm = 'resplice' } = options;
   requireCount('proxies', proxies);
   requireCount('backends', backends);
   const hosts = [
     client(),
-    balancer(),
-    ...upTo(proxies).map(proxy),
-    router(),
-    ...upTo(backends).map(number => backend(number, site)),
+    balancer(arm),
+    ...upTo(proxies).map(number => proxy(number, arm)),
+    router(arm),
+    ...upTo(backends).map(number => backend(number, arm, site)),
   ];
   return {
     networks: Object.values(networks),
     hosts,
     steering,
+    arm,
     links: hosts.flatMap(host =>
       host.interfaces.map(({ device, network, port }) => ({
         host: host.name,
@@ -174,4 +213,10 @@ export function hostNamed(topology: Topology, name: string): Host | undefined {
 
 export function hostsOf(topology: Topology, role: Role): readonly Host[] {
   return topology.hosts.filter(host => host.role === role);
+}
+
+/** Those of a role that carry connections when all are well: in the arm `forward` only the first, the others stand by idle. */
+export function carriersOf(topology: Topology, role: Role): readonly Host[] {
+  const all = hostsOf(topology, role);
+  return topology.arm === 'forward' ? all.slice(0, 1) : all;
 }

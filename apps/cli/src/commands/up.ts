@@ -1,5 +1,5 @@
 import { type BackendCommand, NetnsEngine, requireMachine } from '@resplice/engines';
-import { most, steeringModes } from '@resplice/topology';
+import { arms, most, steeringModes } from '@resplice/topology';
 import { oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
@@ -21,7 +21,12 @@ export const command = defineCommand({
   options: {
     detach: { type: 'boolean', help: 'return once everything is healthy, and leave it running' },
     engine: { type: 'string', value: 'ENGINE', default: 'netns', help: 'what the hosts are made of' },
-    arm: { type: 'string', value: 'ARM', default: 'resplice', help: 'what stands in the middle' },
+    arm: {
+      type: 'string',
+      value: 'ARM',
+      default: 'resplice',
+      help: `what stands in the middle: ${arms.join(', ')}`,
+    },
     link: { type: 'string', value: 'LINK', default: 'lan', help: "the client's link" },
     proxies: { type: 'string', value: 'N', default: '2', help: `1 to ${most.proxies}` },
     backends: { type: 'string', value: 'N', default: '2', help: `1 to ${most.backends}` },
@@ -40,9 +45,9 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice up [OPTIONS]');
     oneOf('--engine', values.engine, ['netns']);
-    oneOf('--arm', values.arm, ['resplice']);
     oneOf('--link', values.link, ['lan']);
     const options = {
+      arm: oneOf('--arm', values.arm, arms),
       proxies: wholeNumber('--proxies', values.proxies, 1, most.proxies),
       backends: wholeNumber('--backends', values.backends, 1, most.backends),
       steering: oneOf('--steering', values.steering, steeringModes),
