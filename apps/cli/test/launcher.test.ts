@@ -158,6 +158,9 @@ suite('the launcher', () => {
 
   test('asks for what the tier is compared with only when that is to run', () => {
     for (const name of ['haproxy', 'nginx', 'wrk']) rmSync(path('bin', name));
+    // This machine's own sbin, where the launcher looks too, may hold them.
+    const text = readFileSync(path('checkout/resplice'), 'utf8');
+    put('checkout/resplice', text.replace(':/usr/local/sbin:/usr/sbin:/sbin', ''));
     const installs = (...args: string[]) => {
       rmSync(path('calls'), { force: true });
       assert.equal(launch(args).status, 0);
