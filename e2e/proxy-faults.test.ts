@@ -221,7 +221,7 @@ labTest(
     const { at } = await lab.fault('crash', proxy);
     const exchange = await transfer.done;
     assert.deepEqual([exchange.received, exchange.firstDifference], [bytes, -1]);
-    assertDuring({ proxy, at }, exchange);
+    assertDuring({ at }, exchange);
     await assertMoved(lab, { proxy, at }, connection);
     t.diagnostic(`stall ${exchange.longestStallMs.toFixed(0)} ms`);
     await connection.close();

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { add, sub, TcpFlags } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import type { SegmentEvent } from './layout.generated.ts';
@@ -11,6 +12,7 @@ const UNKNOWN_MS = 250;
 const MAX_SETUPS = 65_536;
 /** Splices being asked for at once, and tuples remembered as unknown; likewise. */
 const MAX_PULLS = 4096;
+const FINISHED_POLL_MS = 10;
 const MAX_UNKNOWN = 65_536;
 
 /** Whether an event is older than is acted on: this proxy was frozen. */
@@ -44,6 +46,11 @@ export class Intake {
 
   get setups(): number {
     return this.#setups.size;
+  }
+
+  /** Resolves when nothing is being set up. */
+  async finished(): Promise<void> {
+    while (this.#setups.size > 0) await delay(FINISHED_POLL_MS, undefined, { ref: false });
   }
 
   /** @param payload the captured bytes; valid only during the call */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { formatIp, RawSender } from '@resplice/dataplane';
 import { deriveKey } from '@resplice/protocol';
 import {
@@ -31,6 +32,10 @@ const MSS = 1460;
 const CLOCK_MARGIN_MS = 5000;
 /** A peer that does not get done with telling what it knows does not keep a proxy from starting, in ms. */
 const SYNC_MS = 10_000;
+/** Balancers and routers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
+const TURN_AWAY_MS = 100;
+/** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
+const FINISH_MS = 1000;
 /** Connections that /status lists at most. */
 const MAX_VIEWS = 1000;
 
@@ -173,6 +178,10 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       peers: config.peers.map(({ name, id }) => ({ name, live: live.has(id) })),
     }),
     async close() {
+      // On purpose it costs nobody a retransmission: others carry the connections before this one stops to listen.
+      liveness.setReady(false);
+      await delay(TURN_AWAY_MS);
+      await withDeadline(intake.finished(), FINISH_MS);
       upkeep.close();
       intake.close();
       table.close();
