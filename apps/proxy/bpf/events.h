@@ -22,7 +22,7 @@ struct segment_event {
 	__u8 window_scale;
 	__u8 sack_permitted;
 	__u8 flags;
-	__u8 cookie; // 1: acknowledgement - 1 is a cookie of ours for sequence - 1
+	__u8 cookie; // enum cookie_kind: what acknowledgement - 1 is for sequence - 1
 	__u32 pad;
 };
 
@@ -45,6 +45,7 @@ struct {
 
 // Keep these types in the BTF, from which the TypeScript layouts are generated.
 const enum event_type event_types __attribute__((used)) = EVENT_SEGMENT;
+const enum cookie_kind cookie_kinds __attribute__((used)) = COOKIE_NONE;
 struct segment_event segment_layout __attribute__((used));
 struct reply_event reply_layout __attribute__((used));
 

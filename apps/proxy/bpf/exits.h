@@ -10,6 +10,7 @@ enum proxy_exit {
 	PROXY_FRONT_HANDSHAKE_DONE, // the handshake's last ACK: no state until there is a request
 	PROXY_FRONT_CLOSED_UNUSED, // opened and closed without a byte
 	PROXY_FRONT_TO_USER, // a request's first packets, or a connection that another proxy knows
+	PROXY_FRONT_STRAY_LIMITED, // neither splice nor cookie, and more of them than peers are asked for
 	PROXY_FRONT_STRAY_RST, // nothing it could reset
 	PROXY_FRONT_CLOSED_PORT,
 	PROXY_FRONT_OTHER_PROTOCOL,

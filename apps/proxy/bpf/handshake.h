@@ -39,12 +39,12 @@ static __always_inline int answer_syn(struct __sk_buff *skb, const struct packet
 // Whether a segment without payload belongs to a connection of which nothing is known but its cookie: the handshake's last ACK,
 // a FIN before any byte, or the ACK of our FIN-ACK, which was one further.
 static __always_inline int is_unused(const struct packet *packet, const struct proxy_config *config,
-				     const struct connection *connection, int spliced, int cookie, struct offer *offer)
+				     const struct connection *connection, int spliced, int valid, struct offer *offer)
 {
-	if (cookie)
+	if (valid)
 		return 1;
 	return !spliced && !(packet->flags & FLAG_FIN) &&
-	       check_cookie(&config->clock, connection, packet->sequence - 2, packet->acknowledgement - 2, offer);
+	       check_cookie(&config->clock, connection, packet->sequence - 2, packet->acknowledgement - 2, offer) == COOKIE_VALID;
 }
 
 // Nothing is remembered before there is a request; who closes without one gets a FIN-ACK made from the packet alone.

@@ -9,6 +9,7 @@
 #include "events.h" // the ring to user space
 #include "handshake.h" // connections that have no state yet
 #include "splice.h" // those that have
+#include "strays.h" // those that a peer may know
 #include "path-mtu.h"
 #include "replies.h" // what answers the proxy's own SYNs
 
@@ -19,12 +20,12 @@ static __always_inline enum belonging judge(const struct proxy_config *config, c
 	enum belonging belonging = splice ? belongs(splice, packet) : ANOTHER_CONNECTION;
 	if (belonging == THIS_CONNECTION)
 		return belonging;
-	event->cookie = (packet->flags & FLAG_ACK) && check_cookie(&config->clock, &event->connection, packet->sequence - 1,
-								   packet->acknowledgement - 1, offer);
+	event->cookie = check_cookie(&config->clock, &event->connection, packet->sequence - 1, packet->acknowledgement - 1, offer);
 	// The first request's own retransmission, on a proxy that has seen nothing of its connection yet.
-	if (splice && event->cookie && packet->sequence - 1 == splice->isn)
+	int valid = event->cookie == COOKIE_VALID;
+	if (splice && valid && packet->sequence - 1 == splice->isn)
 		return THIS_CONNECTION;
-	return belonging == PERHAPS_ANOTHER && !event->cookie ? THIS_CONNECTION : ANOTHER_CONNECTION;
+	return belonging == PERHAPS_ANOTHER && !valid ? THIS_CONNECTION : ANOTHER_CONNECTION;
 }
 
 SEC("tc") int proxy_front(struct __sk_buff *skb)
@@ -58,6 +59,9 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 		return answer_syn(skb, &packet, config, &connection);
 	}
 
+	// Every segment of a client that knows the server's ISN acknowledges it (RFC 9293 §3.10.7.4).
+	if (!(flags & (FLAG_ACK | FLAG_RST)))
+		return leave(PROXY_FRONT_MALFORMED, TC_ACT_SHOT);
 	struct segment_event event = { .connection = connection,
 				       .sequence = packet.sequence,
 				       .acknowledgement = packet.acknowledgement,
@@ -70,8 +74,10 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 
 	if (flags & FLAG_RST)
 		return leave(PROXY_FRONT_STRAY_RST, TC_ACT_SHOT);
-	if (!packet.payload && is_unused(&packet, config, &connection, splice != 0, event.cookie, &offer))
+	if (!packet.payload && is_unused(&packet, config, &connection, splice != 0, event.cookie == COOKIE_VALID, &offer))
 		return leave_unused(skb, &packet);
+	if (event.cookie == COOKIE_NONE && !may_ask(packet.source))
+		return leave(PROXY_FRONT_STRAY_LIMITED, TC_ACT_SHOT);
 	event.type = EVENT_SEGMENT;
 	event.captured = packet.payload;
 	event.time_ns = bpf_ktime_get_ns();

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { add, sub, TcpFlags } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
-import type { SegmentEvent } from './layout.generated.ts';
+import { Allowance } from './allowance.ts';
+import { CookieKind, type SegmentEvent } from './layout.generated.ts';
 import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
 
 /** An event that waited so long in the ring is of a time that is over: the client has sent again, perhaps to another proxy. */
@@ -12,8 +13,14 @@ const UNKNOWN_MS = 250;
 const MAX_SETUPS = 65_536;
 /** Splices being asked for at once, and tuples remembered as unknown; likewise. */
 const MAX_PULLS = 4096;
-const FINISHED_POLL_MS = 10;
+const MAX_PULLED_SEGMENTS = 64;
 const MAX_UNKNOWN = 65_536;
+/** Bytes that wait for such answers; beyond, they are left to the clients. */
+const MAX_PULLED_BYTES = 16_777_216;
+/** Strays that are told so, a second and at once. */
+const RESETS_PER_SECOND = 1000;
+const RESET_BURST = 500;
+const FINISHED_POLL_MS = 10;
 
 /** Whether an event is older than is acted on: this proxy was frozen. */
 export function isStale(timeNs: bigint): boolean {
@@ -37,6 +44,8 @@ export class Intake {
   readonly #pulls = new Map<string, Pull>();
   /** Tuples that no peer knew, with performance.now() when that is to be forgotten. */
   readonly #unknown = new Map<string, number>();
+  readonly #resets = new Allowance(RESETS_PER_SECOND, RESET_BURST);
+  #pulledBytes = 0;
   readonly #timer: NodeJS.Timeout;
 
   constructor(deps: SetupDeps) {
@@ -71,8 +80,9 @@ export class Intake {
       fin: (event.flags & TcpFlags.FIN) !== 0,
       payload,
     };
+    const isFirst = event.cookie === CookieKind.COOKIE_VALID;
     let setup = this.#setups.get(key);
-    if (setup && event.cookie && sub(event.sequence, 1) !== setup.id.isn) {
+    if (setup && isFirst && sub(event.sequence, 1) !== setup.id.isn) {
       setup.abandon(); // the client uses its port again
       setup = undefined;
     }
@@ -83,13 +93,13 @@ export class Intake {
     // Installed while the segment was in the ring, or by a peer since. An older entry may be a former connection's, which this
     // proxy has not heard the end of: then the peers are asked.
     const entry = table.find(tuple);
-    const isThis = entry && (event.cookie ? entry.isn === sub(event.sequence, 1) : isRecent(entry));
+    const isThis = entry && (isFirst ? entry.isn === sub(event.sequence, 1) : isRecent(entry));
     if (isThis) {
       this.#relay(entry, segment);
       return;
     }
-    if (event.cookie) this.#begin(key, { ...tuple, isn: sub(event.sequence, 1) }, event, segment, now);
-    else this.#pull(key, tuple, segment, now);
+    if (isFirst) this.#begin(key, { ...tuple, isn: sub(event.sequence, 1) }, event, segment, now);
+    else this.#pull(key, tuple, segment, now, event.cookie === CookieKind.COOKIE_NONE);
   }
 
   /** Whether a connection of that tuple is being set up here. */
@@ -127,13 +137,30 @@ export class Intake {
     setup.add(segment, now);
   }
 
-  /** In the middle of a connection that this proxy has never seen, or not for long: a peer died, and its clients come here. */
-  #pull(key: string, tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment, now: number): void {
-    const { replication, table, tally } = this.#deps;
+  /**
+   * In the middle of a connection that this proxy has never seen, or not for long: a peer died, and its clients come here.
+   *
+   * @param isLater no segment of a first flight: one whose first segment was lost must wait for it, not be reset
+   */
+  #pull(
+    key: string,
+    tuple: Omit<ConnectionId, 'isn'>,
+    segment: ClientSegment,
+    now: number,
+    isLater: boolean,
+  ): void {
+    const { tally } = this.#deps;
+    const bytes = segment.payload.length;
+    if (this.#pulledBytes + bytes > MAX_PULLED_BYTES) {
+      tally.strays++;
+      return;
+    }
     const copy = { ...segment, payload: segment.payload.slice() };
     const pull = this.#pulls.get(key);
     if (pull) {
-      if (pull.segments.length < 64) pull.segments.push(copy);
+      if (pull.segments.length >= MAX_PULLED_SEGMENTS) return;
+      pull.segments.push(copy);
+      this.#pulledBytes += bytes;
       return;
     }
     if ((this.#unknown.get(key) ?? 0) > now || this.#pulls.size >= MAX_PULLS) {
@@ -142,24 +169,47 @@ export class Intake {
     }
     const begun: Pull = { segments: [copy] };
     this.#pulls.set(key, begun);
-    void replication.pull(tuple).then(known => {
-      this.#pulls.delete(key);
-      if (known.kind === 'held') {
-        for (const held of begun.segments) replication.handOver(known.holder, tuple, held);
-        return;
+    this.#pulledBytes += bytes;
+    void this.#ask(key, tuple, begun, isLater);
+  }
+
+  async #ask(key: string, tuple: Omit<ConnectionId, 'isn'>, { segments }: Pull, isLater: boolean) {
+    const { missesPeer, replication, table, tally, vindicate } = this.#deps;
+    const known = await replication.pull(tuple);
+    this.#pulls.delete(key);
+    for (const { payload } of segments) this.#pulledBytes -= payload.length;
+    if (known?.kind === 'held') {
+      for (const held of segments) replication.handOver(known.holder, tuple, held);
+      return;
+    }
+    // This proxy's own, or one that a peer has published while the others were asked.
+    const own = table.find(tuple);
+    const told = known?.kind === 'entry' && known.entry.isn !== own?.isn ? known.entry : undefined;
+    const entry = told && (!own || told.createdMs > own.createdMs) ? told : own;
+    if (entry) {
+      if (entry === told) {
+        table.adopt(entry);
+        vindicate(tuple.client);
       }
-      // This proxy's own, or one that a peer has published while the others were asked.
-      const own = table.find(tuple);
-      const told = known.kind === 'entry' && known.entry.isn !== own?.isn ? known.entry : undefined;
-      const entry = told && (!own || told.createdMs > own.createdMs) ? told : own;
-      if (!entry) {
-        tally.strays++;
-        if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
-        return;
-      }
-      if (entry === told) table.adopt(entry);
-      for (const held of begun.segments) this.#relay(entry, held);
-    });
+      for (const held of segments) this.#relay(entry, held);
+      return;
+    }
+    tally.strays++;
+    // A peer that was silent may know it.
+    if (!known || missesPeer()) return;
+    if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
+    if (isLater) this.#refuse(tuple, segments.at(-1)!);
+  }
+
+  /** The connection is forgotten everywhere: its client is told, or it would wait for minutes. */
+  #refuse(tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment): void {
+    const { tally, wire } = this.#deps;
+    if (!this.#resets.take()) {
+      tally.strayResetsLimited++;
+      return;
+    }
+    tally.strayResets++;
+    wire.refuse(tuple, segment);
   }
 
   /** What the kernel half would have done, had the splice been there in time. */

@@ -333,21 +333,22 @@ export const ProxyExit = {
   PROXY_FRONT_HANDSHAKE_DONE: 5,
   PROXY_FRONT_CLOSED_UNUSED: 6,
   PROXY_FRONT_TO_USER: 7,
-  PROXY_FRONT_STRAY_RST: 8,
-  PROXY_FRONT_CLOSED_PORT: 9,
-  PROXY_FRONT_OTHER_PROTOCOL: 10,
-  PROXY_FRONT_MALFORMED: 11,
-  PROXY_FRONT_SYN_WITH_DATA: 12,
-  PROXY_FRONT_RING_FULL: 13,
-  PROXY_FRONT_NEVER_UNCONFIGURED: 14,
-  PROXY_FRONT_NEVER_FAILED: 15,
-  PROXY_BACK_PASSED: 16,
-  PROXY_BACK_REPLY: 17,
-  PROXY_BACK_UNTRANSLATED: 18,
-  PROXY_BACK_TO_VIP: 19,
-  PROXY_BACK_RING_FULL: 20,
-  PROXY_BACK_MALFORMED: 21,
-  PROXY_EXITS: 22,
+  PROXY_FRONT_STRAY_LIMITED: 8,
+  PROXY_FRONT_STRAY_RST: 9,
+  PROXY_FRONT_CLOSED_PORT: 10,
+  PROXY_FRONT_OTHER_PROTOCOL: 11,
+  PROXY_FRONT_MALFORMED: 12,
+  PROXY_FRONT_SYN_WITH_DATA: 13,
+  PROXY_FRONT_RING_FULL: 14,
+  PROXY_FRONT_NEVER_UNCONFIGURED: 15,
+  PROXY_FRONT_NEVER_FAILED: 16,
+  PROXY_BACK_PASSED: 17,
+  PROXY_BACK_REPLY: 18,
+  PROXY_BACK_UNTRANSLATED: 19,
+  PROXY_BACK_TO_VIP: 20,
+  PROXY_BACK_RING_FULL: 21,
+  PROXY_BACK_MALFORMED: 22,
+  PROXY_EXITS: 23,
 } as const;
 export type ProxyExit = (typeof ProxyExit)[keyof typeof ProxyExit];
 
@@ -360,6 +361,7 @@ export const proxyExitNames = [
   'front_handshake_done',
   'front_closed_unused',
   'front_to_user',
+  'front_stray_limited',
   'front_stray_rst',
   'front_closed_port',
   'front_other_protocol',
@@ -387,6 +389,19 @@ export const eventTypeNames = [
   'segment',
   'close',
   'reply',
+] as const;
+
+export const CookieKind = {
+  COOKIE_NONE: 0,
+  COOKIE_VALID: 1,
+  COOKIE_OTHER_ISN: 2,
+} as const;
+export type CookieKind = (typeof CookieKind)[keyof typeof CookieKind];
+
+export const cookieKindNames = [
+  'none',
+  'valid',
+  'other_isn',
 ] as const;
 
 export const SpliceFlag = {

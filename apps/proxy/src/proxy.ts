@@ -36,6 +36,8 @@ const SYNC_MS = 10_000;
 const TURN_AWAY_MS = 100;
 /** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
 const FINISH_MS = 1000;
+/** A peer that died so long ago, in ms, is not merely out of this proxy's sight, with connections that only it knows. */
+const PEER_DOUBT_MS = 60_000;
 /** Connections that /status lists at most. */
 const MAX_VIEWS = 1000;
 
@@ -88,6 +90,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     replication,
     table,
     relay,
+    vindicate: datapath.vindicate,
+    missesPeer: () => [...diedMs].some(([id, at]) => !live.has(id) && Date.now() - at < PEER_DOUBT_MS),
     tally,
     limits,
   });

@@ -153,8 +153,12 @@ export class Replication {
     this.announce({ type: 'release', connection });
   }
 
-  /** Asks every live peer for a splice that this proxy lacks: it, or who is setting it up, or nobody knows. */
-  async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Knowledge> {
+  /**
+   * Asks every live peer for a splice that this proxy lacks: it, or who is setting it up, or nobody knows.
+   *
+   * @returns undefined when nobody said that he knows, but one did not answer
+   */
+  async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Knowledge | undefined> {
     const answers = await Promise.all(
       this.#livePeers().map(peer =>
         this.#channel.ask(peer, id => ({
@@ -170,7 +174,8 @@ export class Replication {
       if (answer?.kind !== 'entry') continue;
       if (newest?.kind !== 'entry' || answer.entry.createdMs > newest.entry.createdMs) newest = answer;
     }
-    return newest ?? answers.find(answer => answer?.kind === 'held') ?? { kind: 'none' };
+    const best = newest ?? answers.find(answer => answer?.kind === 'held');
+    return best ?? (answers.includes(undefined) ? undefined : { kind: 'none' });
   }
 
   /**

@@ -40,6 +40,10 @@ export interface SetupDeps {
   replication: Replication;
   table: SpliceTable;
   relay: Relay;
+  /** Says that a client's address (host order) does not send its strays for nothing. */
+  vindicate(client: number): void;
+  /** Whether a peer died so lately that it may be alive elsewhere. */
+  missesPeer(): boolean;
   tally: Tally;
   limits: Limits;
 }

@@ -6,6 +6,8 @@ export class Tally {
   adopted = 0;
   relayed = 0;
   strays = 0;
+  strayResets = 0;
+  strayResetsLimited = 0;
   gateHeld = 0;
   gateYielded = 0;
   setAloneNoPeer = 0;

@@ -154,7 +154,14 @@ export class Wire {
     }
   }
 
-  #toClient(id: ConnectionId, seq: number, ack: number, flags: number, payload: Uint8Array): void {
+  #toClient(
+    id: Omit<ConnectionId, 'isn'>,
+    seq: number,
+    ack: number,
+    flags: number,
+    payload: Uint8Array,
+    window = 512,
+  ): void {
     this.#queue(
       buildPacket({
         src: id.vip,
@@ -164,11 +171,19 @@ export class Wire {
         seq,
         ack,
         flags,
-        window: 512,
+        window,
         payload,
         into: this.#into,
       }),
     );
+  }
+
+  /**
+   * Tells a client that its connection is unknown: the one sequence number that it accepts a reset with is the one that it
+   * acknowledges (RFC 9293 §3.5.2, RFC 5961 §3.2).
+   */
+  refuse(id: Omit<ConnectionId, 'isn'>, segment: Pick<ClientBytes, 'acknowledgement'>): void {
+    this.#toClient(id, segment.acknowledgement, 0, RST, NO_BYTES, 0);
   }
 
   /** Acknowledges a client's last bytes in the VIP's name. */

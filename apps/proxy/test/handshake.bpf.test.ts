@@ -121,17 +121,24 @@ test('a payload of any size arrives whole', () => {
   }
 });
 
-test('a cookie is good for one client, port and ISN', () => {
+test('a cookie is good for one client, port and ISN; other ISNs of that client are told apart', () => {
+  const { COOKIE_NONE, COOKIE_OTHER_ISN, COOKIE_VALID } = layout.CookieKind;
+  // Eight bits tell clients apart, so one in 256 is taken for another: at this time, none of those below.
+  half.setTime(Date.UTC(2026, 0, 1));
   const p0 = half.shake(1000);
-  const forge = (change: { seq?: number; sport?: number; ack?: number }) => {
+  const forge = (change: { seq?: number; sport?: number; ack?: number; src?: number }) => {
     half.run(segment({ flags: ACK, seq: 1001, ack: add(p0, 1), payload: 'x', ...change }));
     return half.events()[0]?.event.cookie;
   };
-  assert.equal(forge({}), 1);
-  assert.equal(forge({ seq: 1002 }), 0);
-  assert.equal(forge({ sport: 40_001 }), 0);
-  for (let bit = 0; bit < 32; bit++)
-    assert.equal(forge({ ack: (add(p0, 1) ^ (1 << bit)) >>> 0 }), 0, `bit ${bit}`);
+  assert.equal(forge({}), COOKIE_VALID);
+  assert.equal(forge({ seq: 1002 }), COOKIE_OTHER_ISN);
+  assert.equal(forge({ seq: 2461 }), COOKIE_OTHER_ISN, 'a later segment of a first flight');
+  assert.equal(forge({ sport: 40_001, seq: 2461 }), COOKIE_NONE);
+  assert.equal(forge({ src: CLIENT + 1, seq: 2461 }), COOKIE_NONE);
+  for (let bit = 0; bit < 32; bit++) {
+    const expected = bit >= 20 ? COOKIE_OTHER_ISN : COOKIE_NONE;
+    assert.equal(forge({ ack: add(p0 ^ (1 << bit), 1) }), expected, `bit ${bit}`);
+  }
 });
 
 test('a preconnect may wait five minutes, not for ever; keys change meanwhile', () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { TcpFlags } from '@resplice/dataplane';
 import type { Entry, Knowledge } from '@resplice/protocol';
 import { Intake } from '../src/intake.ts';
-import { EventType, type SegmentEvent } from '../src/layout.generated.ts';
+import { CookieKind, EventType, type SegmentEvent } from '../src/layout.generated.ts';
 import type { SetupDeps } from '../src/setup.ts';
 import { Tally } from '../src/tally.ts';
 
@@ -20,11 +20,14 @@ const OLD: Entry = {
 const NEW: Entry = { ...OLD, isn: 500, delta: 40, backend: 2, owner: 2, createdMs: Date.now() - 60_000 };
 
 let own: Entry | undefined;
-let peers: Knowledge;
+let peers: Knowledge | undefined;
 let asked: number;
 let relayed: number[];
 let adopted: number[];
 let handedOver: number[];
+let refused: number[];
+let vindicated: number[];
+let missesPeer: boolean;
 let tally: Tally;
 let intake: Intake;
 
@@ -35,6 +38,9 @@ beforeEach(() => {
   relayed = [];
   adopted = [];
   handedOver = [];
+  refused = [];
+  vindicated = [];
+  missesPeer = false;
   tally = new Tally();
   const deps = {
     tally,
@@ -43,6 +49,12 @@ beforeEach(() => {
       adopt: (entry: Entry) => adopted.push(entry.isn),
       resume: () => {},
     },
+    wire: {
+      refuse: (_tuple: unknown, segment: { acknowledgement: number }) =>
+        refused.push(segment.acknowledgement),
+    },
+    vindicate: (client: number) => vindicated.push(client),
+    missesPeer: () => missesPeer,
     relay: { forward: (entry: Entry) => relayed.push(entry.isn) },
     replication: {
       pull: async () => {
@@ -84,6 +96,7 @@ test("a port's former connection that this proxy still remembers does not get it
   peers = { kind: 'entry', entry: NEW };
   await arrive();
   assert.deepEqual([relayed, adopted], [[500], [500]]);
+  assert.deepEqual(vindicated, [TUPLE.client]);
 });
 
 test('when the peers know nothing newer, the entry at hand is right', async () => {
@@ -107,10 +120,34 @@ test('what a peer is setting up is handed over to it', async () => {
   assert.deepEqual([handedOver, relayed], [[2], []]);
 });
 
-test('what nobody knows is a stray, and is not asked for again at once', async () => {
+test('what nobody knows is a stray: its client is told once, and it is not asked for again at once', async () => {
   await arrive();
   await arrive();
-  assert.deepEqual([tally.strays, asked], [2, 1]);
+  assert.deepEqual([tally.strays, asked, refused, tally.strayResets], [2, 1, [888], 1]);
+  assert.deepEqual(vindicated, []);
+});
+
+test('no reset while a peer may know the connection: silent, or dead for this proxy only', async () => {
+  peers = undefined;
+  await arrive();
+  await arrive();
+  assert.deepEqual([tally.strays, asked, refused], [2, 2, []], 'and it is asked for again');
+  peers = { kind: 'none' };
+  missesPeer = true;
+  await arrive();
+  assert.deepEqual([tally.strays, asked, refused], [3, 3, []]);
+});
+
+test('no reset for a later segment of a first flight whose first one was lost', async () => {
+  await arrive({ cookie: CookieKind.COOKIE_OTHER_ISN });
+  assert.deepEqual([tally.strays, refused], [1, []]);
+});
+
+test('resets are bounded', async () => {
+  for (let port = 1; port <= 2000; port++) await arrive({ connection: { ...TUPLE, clientPort: port } });
+  assert.equal(tally.strayResets + tally.strayResetsLimited, 2000);
+  assert.equal(refused.length, tally.strayResets);
+  assert.ok(tally.strayResets >= 500, `${tally.strayResets} told`);
 });
 
 test('what waited in the ring of a frozen proxy is of a time that is over', async () => {

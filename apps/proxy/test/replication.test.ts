@@ -172,7 +172,19 @@ test('who misses a splice pulls it instead of choosing again', async () => {
   const pulled = cluster.node(2).replication.pull(CONNECTION);
   await cluster.settle();
   const known = await pulled;
-  assert.equal(known.kind === 'entry' && known.entry.backend, 5);
+  assert.equal(known?.kind === 'entry' && known.entry.backend, 5);
+});
+
+test('nobody knows a splice only when every peer has said so', async () => {
+  const cluster = new Cluster([1, 2, 3]);
+  const denied = cluster.node(1).replication.pull(CONNECTION);
+  await cluster.settle();
+  assert.deepEqual(await denied, { kind: 'none' });
+  cluster.frozen.add(3);
+  const doubtful = cluster.node(1).replication.pull(CONNECTION);
+  await cluster.settle();
+  cluster.declareDead(3);
+  assert.equal(await doubtful, undefined);
 });
 
 test('a segment that meets the wrong proxy is handed to the one that sets its connection up, whole', async () => {

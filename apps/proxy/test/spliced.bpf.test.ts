@@ -150,8 +150,8 @@ test("a request's further segments do not slip into the port's former connection
     half.events().map(({ event }) => [event.sequence, event.cookie]),
     [
       [1_051, 1],
-      [2_511, 0],
-      [3_971, 0],
+      [2_511, layout.CookieKind.COOKIE_OTHER_ISN],
+      [3_971, layout.CookieKind.COOKIE_OTHER_ISN],
     ],
   );
 });

@@ -3,9 +3,11 @@
 #include "siphash.h"
 
 // The sequence number p0 of a SYN-ACK is a cookie, so that a SYN costs no state and any proxy can go on from the ACK (P3.1):
-//   31            12 11     8    7      6   4 3      0
-//  |  MAC (20 bits) | wscale | SACK | MSS index | slot |
-// The MAC covers 4-tuple, client ISN, the other twelve bits and the whole slot number.
+//   31          20 19         12 11     8    7      6   4 3      0
+//  |  MAC (12)    | MAC (8)     | wscale | SACK | MSS index | slot |
+// Both MACs cover 4-tuple, the eight bits of the offer and the whole slot number; the first one covers the client's ISN too.
+// Who does not see p0 must guess all twenty bits. The second one alone tells a later segment of a first flight, whose ISN cannot
+// be read from it, from the middle of a connection that is forgotten: the one must wait, the other is told.
 #define COOKIE_SLOT_SECONDS 64
 #define COOKIE_MAX_AGE 5 // slots: a browser's preconnect may send its first byte minutes later (320 to 384 s)
 #define COOKIE_KEY_SLOTS 64 // a key serves for so many slots (68 minutes)
@@ -55,15 +57,24 @@ static __always_inline __u32 cookie_slot(const struct cookie_clock *clock)
 	return (bpf_ktime_get_ns() + clock->wall_offset_ns) / 1000000000ull / COOKIE_SLOT_SECONDS;
 }
 
+enum cookie_kind {
+	COOKIE_NONE,
+	COOKIE_VALID, // given to this client for this ISN
+	COOKIE_OTHER_ISN, // given to this client from this port, for another ISN
+};
+#define COOKIE_ISN_BITS 0xfff00000u
+
 static __always_inline __u32 cookie_for(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
 					__u32 slot, __u32 offer)
 {
-	struct siphash s = siphash_start(&clock->keys[slot / COOKIE_KEY_SLOTS & (COOKIE_KEYS - 1)]);
-	siphash_word(&s, (__u64)connection->client << 32 | connection->vip);
-	siphash_word(&s, (__u64)((__u32)connection->client_port << 16 | connection->vip_port) << 32 | isn);
-	siphash_word(&s, (__u64)slot << 32 | offer);
-	__u32 mac = siphash_end(&s, 24ull << 56) >> 44;
-	return mac << 12 | offer << 4 | (slot & 15);
+	struct siphash of_port = siphash_start(&clock->keys[slot / COOKIE_KEY_SLOTS & (COOKIE_KEYS - 1)]);
+	siphash_word(&of_port, (__u64)connection->client << 32 | connection->vip);
+	siphash_word(&of_port, (__u64)((__u32)connection->client_port << 16 | connection->vip_port) << 32 | slot);
+	struct siphash of_isn = of_port;
+	// The lengths of the two messages, in their last words' top bytes, keep them apart.
+	__u32 high = siphash_end(&of_isn, 21ull << 56 | (__u64)isn << 8 | offer) >> 52;
+	__u32 low = siphash_end(&of_port, 17ull << 56 | offer) >> 56;
+	return high << 20 | low << 12 | offer << 4 | (slot & 15);
 }
 
 static __always_inline __u32 make_cookie(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
@@ -73,18 +84,19 @@ static __always_inline __u32 make_cookie(const struct cookie_clock *clock, const
 	return cookie_for(clock, connection, isn, cookie_slot(clock), packed);
 }
 
-// Whether `p0` is a cookie that some proxy gave to this client for this ISN not too long ago; fills `offer` if so.
-static __always_inline int check_cookie(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
-					__u32 p0, struct offer *offer)
+// Whether `p0` is a cookie that some proxy gave to this client not too long ago; fills `offer` if it was for this ISN.
+static __always_inline enum cookie_kind check_cookie(const struct cookie_clock *clock, const struct connection *connection,
+						     __u32 isn, __u32 p0, struct offer *offer)
 {
 	__u32 now = cookie_slot(clock), age = (now - p0) & 15;
 	__u32 slot = age == 15 ? now + 1 : now - age; // 15: made by a proxy whose clock is a little ahead
 	if (age != 15 && age > COOKIE_MAX_AGE)
-		return 0;
-	if (cookie_for(clock, connection, isn, slot, p0 >> 4 & 0xff) != p0)
-		return 0;
+		return COOKIE_NONE;
+	__u32 difference = cookie_for(clock, connection, isn, slot, p0 >> 4 & 0xff) ^ p0;
+	if (difference)
+		return difference & ~COOKIE_ISN_BITS ? COOKIE_NONE : COOKIE_OTHER_ISN;
 	offer->window_scale = p0 >> 8 & 15;
 	offer->sack_permitted = p0 >> 7 & 1;
 	offer->mss_index = p0 >> 4 & 7;
-	return 1;
+	return COOKIE_VALID;
 }

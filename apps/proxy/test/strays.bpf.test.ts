@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { add, BpfMap, TcpFlags, u32, u64, Verdict } from '@resplice/dataplane';
+import { networkOrder } from '../src/datapath.ts';
+import { CLIENT, KernelHalf, segment } from './fixtures/kernel-half.ts';
+
+const { ACK, FIN, PSH } = TcpFlags;
+/** As in strays.h. */
+const SOURCE_BURST = 512;
+const SOURCE_PER_MS = 0.25;
+const BURST = 1024;
+const PER_MS = 1;
+const NOW = Date.UTC(2026, 0, 1);
+/** Acknowledges a cookie of ten slots ago: none is right by chance, or looks like a first flight's. */
+const OLD_ACK = add(Math.floor(NOW / 64_000) - 10, 1) & 15;
+
+let half: KernelHalf;
+
+beforeEach(() => {
+  half = new KernelHalf(1 << 22);
+  half.setTime(NOW);
+});
+
+afterEach(() => half.close());
+
+/** Sends `count` segments of connections that nobody knows; each has its port, and its source if `source` says so. */
+function guess(count: number, source: (i: number) => number = () => CLIENT): void {
+  for (let i = 0; i < count; i++) {
+    half.run(segment({ flags: ACK, seq: 5, ack: OLD_ACK, sport: 1024 + (i % 60_000), src: source(i) }));
+  }
+}
+
+function counted() {
+  const { front_to_user, front_stray_limited } = half.counters.read();
+  return { asked: front_to_user!, limited: front_stray_limited! };
+}
+
+test('one sender is asked for until its allowance is used up, and others as before', () => {
+  const started = performance.now();
+  guess(2000);
+  const earned = Math.ceil((performance.now() - started) * SOURCE_PER_MS);
+  const { asked, limited } = counted();
+  assert.equal(asked + limited, 2000);
+  assert.ok(asked >= SOURCE_BURST && asked <= SOURCE_BURST + earned, `${asked} asked`);
+  half.run(segment({ flags: ACK, seq: 5, ack: OLD_ACK, src: CLIENT + 1 }));
+  assert.equal(counted().asked, asked + 1);
+});
+
+test('many senders share one allowance', () => {
+  const started = performance.now();
+  guess(6000, i => CLIENT + 1 + i);
+  const earned = Math.ceil((performance.now() - started) * PER_MS);
+  const { asked, limited } = counted();
+  assert.equal(asked + limited, 6000);
+  assert.ok(asked >= BURST && asked <= BURST + earned, `${asked} asked`);
+});
+
+test('whose connection a peer knew is no guesser', () => {
+  guess(2000);
+  const sources = new BpfMap(half.object.map('stray_sources'), u32, u64);
+  assert.equal(sources.delete(networkOrder(CLIENT)), true);
+  const before = counted().asked;
+  guess(500);
+  assert.equal(counted().asked, before + 500);
+});
+
+test('guesses do not stand in the way of a first flight, neither its first segment nor the later ones', () => {
+  guess(2000);
+  const { asked } = counted();
+  const p0 = half.shake(1000);
+  for (const seq of [1001, 2461, 3921]) {
+    const { verdict } = half.run(segment({ flags: ACK | PSH, seq, ack: add(p0, 1), payload: 'part' }));
+    assert.equal(verdict, Verdict.SHOT);
+  }
+  assert.equal(counted().asked, asked + 3);
+});
+
+for (const flags of [0, PSH, FIN, FIN | PSH | 0x20]) {
+  test(`flags ${flags}: no client leaves ACK out`, () => {
+    assert.equal(half.run(segment({ flags, seq: 5, payload: 'x' })).verdict, Verdict.SHOT);
+    assert.equal(half.counters.read().front_malformed, 1);
+    assert.equal(half.events().length, 0);
+  });
+}
