@@ -4,6 +4,7 @@
 #include "packet.h"
 #include "rewrite.h"
 #include "identity.h"
+#include "reply.h"
 #include "counters.h"
 
 // The window scale that every proxy's SYN-ACK announces (when the client offered the option).
@@ -16,6 +17,7 @@ enum agent_exit {
 	AGENT_IN_MALFORMED,
 	AGENT_IN_UNKNOWN_PROXY, // identity option of another version or of a proxy that is not configured
 	AGENT_IN_FORGED, // identity option whose MAC is wrong
+	AGENT_IN_PORT_TAKEN, // the client uses that port of its own for another listener's connection to this host
 	AGENT_OUT_PLAIN, // not spliced
 	AGENT_OUT_TRANSLATED,
 	AGENT_OUT_TO_PROXY, // what answers a SYN: SYN-ACK, RST or bare ACK, in an envelope
@@ -76,6 +78,58 @@ struct {
 	__uint(max_entries, 262144);
 } bindings SEC(".maps");
 
+// Puts the packet, as it is, into an IPv4 envelope (RFC 2003) to a proxy: addressed to the client it would be routed to any.
+static __always_inline int send_to_proxy(struct __sk_buff *skb, __u32 proxy, enum agent_exit exit)
+{
+	__u32 zero = 0;
+	struct agent_config *config = bpf_map_lookup_elem(&agent_config, &zero);
+	__be32 *address = bpf_map_lookup_elem(&proxies, &proxy);
+	if (!config || !address)
+		return leave(AGENT_OUT_NEVER_UNROUTABLE, TC_ACT_SHOT);
+	struct iphdr outer = {
+		.version = 4,
+		.ihl = 5,
+		.tot_len = bpf_htons(skb->len - ETH_HLEN + sizeof(outer)),
+		.frag_off = bpf_htons(0x4000),
+		.ttl = 64,
+		.protocol = IPPROTO_IPIP,
+		.saddr = config->address,
+		.daddr = *address,
+	};
+	outer.check = ip_checksum(&outer);
+	if (bpf_skb_adjust_room(skb, sizeof(outer), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) ||
+	    bpf_skb_store_bytes(skb, IP_OFFSET, &outer, sizeof(outer), 0))
+		return leave(AGENT_OUT_NEVER_FAILED, TC_ACT_SHOT);
+	return leave(exit, bpf_redirect_neigh(skb->ifindex, 0, 0, 0));
+}
+
+// A client may use one port of its own towards two listeners. If both lead to this host, it sees the same 4-tuple twice: the
+// second SYN would meet the first connection's socket, and take its translation away.
+static __always_inline int is_port_taken(struct __sk_buff *skb, const struct packet *packet, const struct binding *known,
+					 const struct identity_option *option)
+{
+	if (known->vip == option->vip && known->vip_port == option->vip_port)
+		return 0;
+	struct bpf_sock_tuple tuple = { .ipv4 = { .saddr = packet->source,
+						  .daddr = packet->destination,
+						  .sport = packet->source_port,
+						  .dport = packet->destination_port } };
+	struct bpf_sock *socket = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return 0;
+	__u32 state = socket->state;
+	bpf_sk_release(socket);
+	return state != BPF_TCP_LISTEN && state != BPF_TCP_TIME_WAIT && state != BPF_TCP_CLOSE;
+}
+
+// In the server's place: the proxy tries another back end at once.
+static __always_inline int refuse(struct __sk_buff *skb, const struct packet *packet, __u32 proxy)
+{
+	if (send_reply(skb, packet, 0, packet->sequence + 1, FLAG_RST | FLAG_ACK, 0, 0) < 0)
+		return leave(AGENT_OUT_NEVER_FAILED, TC_ACT_SHOT);
+	return send_to_proxy(skb, proxy, AGENT_IN_PORT_TAKEN);
+}
+
 SEC("tc") int agent_in(struct __sk_buff *skb)
 {
 	struct packet packet = {};
@@ -123,6 +177,8 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 		known->proxy = proxy;
 		known->epoch = bpf_ntohl(option.epoch);
 		exit = AGENT_IN_REPEATED;
+	} else if (known && is_port_taken(skb, &packet, known, &option)) {
+		return refuse(skb, &packet, proxy);
 	} else {
 		struct binding binding = {
 			.syn_isn = packet.sequence,
@@ -139,32 +195,6 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 	}
 	replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq), p0, 0);
 	return leave(exit, TC_ACT_OK);
-}
-
-// Puts the packet, as it is, into an IPv4 envelope (RFC 2003) to the proxy that asked: addressed to the client it would be
-// routed to any proxy.
-static __always_inline int send_to_proxy(struct __sk_buff *skb, const struct binding *binding)
-{
-	__u32 zero = 0, proxy = binding->proxy;
-	struct agent_config *config = bpf_map_lookup_elem(&agent_config, &zero);
-	__be32 *address = bpf_map_lookup_elem(&proxies, &proxy);
-	if (!config || !address)
-		return leave(AGENT_OUT_NEVER_UNROUTABLE, TC_ACT_SHOT);
-	struct iphdr outer = {
-		.version = 4,
-		.ihl = 5,
-		.tot_len = bpf_htons(skb->len - ETH_HLEN + sizeof(outer)),
-		.frag_off = bpf_htons(0x4000),
-		.ttl = 64,
-		.protocol = IPPROTO_IPIP,
-		.saddr = config->address,
-		.daddr = *address,
-	};
-	outer.check = ip_checksum(&outer);
-	if (bpf_skb_adjust_room(skb, sizeof(outer), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) ||
-	    bpf_skb_store_bytes(skb, IP_OFFSET, &outer, sizeof(outer), 0))
-		return leave(AGENT_OUT_NEVER_FAILED, TC_ACT_SHOT);
-	return leave(AGENT_OUT_TO_PROXY, bpf_redirect_neigh(skb->ifindex, 0, 0, 0));
 }
 
 SEC("tc") int agent_out(struct __sk_buff *skb)
@@ -186,11 +216,11 @@ SEC("tc") int agent_out(struct __sk_buff *skb)
 		binding->local_scale = syn.window_scale == NO_WINDOW_SCALE ? 0 : syn.window_scale;
 		binding->delta = binding->p0 - packet.sequence;
 		binding->known = 1;
-		return send_to_proxy(skb, binding);
+		return send_to_proxy(skb, binding->proxy, AGENT_OUT_TO_PROXY);
 	}
 	// An RST with sequence number 0 refuses a SYN (RFC 9293 §3.5.2): the proxy's to hear, not the client's.
 	if (!binding->known || ((packet.flags & FLAG_RST) && packet.sequence == 0))
-		return send_to_proxy(skb, binding);
+		return send_to_proxy(skb, binding->proxy, AGENT_OUT_TO_PROXY);
 
 	__u32 delta = binding->delta, scale = binding->local_scale, client_scale = binding->client_scale;
 	__be32 vip = binding->vip;

@@ -15,7 +15,11 @@ const OBJECT = join(import.meta.dirname, '../bpf/agent.bpf.o');
 
 export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch }: Deps): Promise<Daemon> {
   applyKernelSettings(log);
-  const object = loadObject(OBJECT, { pinDirectory: config.pinDirectory, state: ['bindings'] });
+  const object = loadObject(OBJECT, {
+    pinDirectory: config.pinDirectory,
+    maxEntries: { bindings: config.maxConnections },
+    state: ['bindings'],
+  });
   metrics.exits(
     'packets_total',
     'Packets by exit of agent_in and agent_out.',

@@ -12,6 +12,8 @@ export const agentConfig = z.strictObject({
   proxies: distinct(peer, 'name', 'id', 'address').min(1).max(256),
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
+  /** Connections translated at most; the least recently used is forgotten first. */
+  maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
 });
 
 export type AgentConfig = z.infer<typeof agentConfig>;

@@ -147,12 +147,13 @@ export const AgentExit = {
   AGENT_IN_MALFORMED: 3,
   AGENT_IN_UNKNOWN_PROXY: 4,
   AGENT_IN_FORGED: 5,
-  AGENT_OUT_PLAIN: 6,
-  AGENT_OUT_TRANSLATED: 7,
-  AGENT_OUT_TO_PROXY: 8,
-  AGENT_OUT_NEVER_UNROUTABLE: 9,
-  AGENT_OUT_NEVER_FAILED: 10,
-  AGENT_EXITS: 11,
+  AGENT_IN_PORT_TAKEN: 6,
+  AGENT_OUT_PLAIN: 7,
+  AGENT_OUT_TRANSLATED: 8,
+  AGENT_OUT_TO_PROXY: 9,
+  AGENT_OUT_NEVER_UNROUTABLE: 10,
+  AGENT_OUT_NEVER_FAILED: 11,
+  AGENT_EXITS: 12,
 } as const;
 export type AgentExit = (typeof AgentExit)[keyof typeof AgentExit];
 
@@ -163,6 +164,7 @@ export const agentExitNames = [
   'in_malformed',
   'in_unknown_proxy',
   'in_forged',
+  'in_port_taken',
   'out_plain',
   'out_translated',
   'out_to_proxy',

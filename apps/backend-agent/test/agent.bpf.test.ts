@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import {
   add,
@@ -22,6 +24,7 @@ import {
   unframe,
   Verdict,
 } from '@resplice/dataplane';
+import { until } from '@resplice/service-kit/testing';
 import fc from 'fast-check';
 import * as layout from '../src/layout.generated.ts';
 
@@ -71,29 +74,33 @@ interface Forgery {
   epoch?: number;
   windowScale?: number | undefined;
   key?: Uint8Array;
+  vipPort?: number;
+  /** Both ends of the connection to the back end, in place of CLIENT and SELF. */
+  ends?: { src: number; dst: number; sport: number; dport: number };
   /** Changes the packet after the MAC was made. */
   change?: (packet: { seq: number; ack: number; src: number }) => void;
 }
 
 function syn(forgery: Forgery = {}): Uint8Array {
-  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, change } = forgery;
+  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, vipPort = 80, change } = forgery;
+  const ends = forgery.ends ?? { src: CLIENT, dst: SELF, ...PORTS };
   const windowScale = 'windowScale' in forgery ? forgery.windowScale : 9;
   const mac = identityMac(key, {
-    clientIp: CLIENT,
-    backendIp: SELF,
-    clientPort: 40_000,
-    backendPort: 8080,
+    clientIp: ends.src,
+    backendIp: ends.dst,
+    clientPort: ends.sport,
+    backendPort: ends.dport,
     synIsn: isn,
     p0,
     proxyId,
     epoch,
     originalIsn: isn,
     vip: VIP,
-    vipPort: 80,
+    vipPort,
   });
-  const identity = { proxyId, epoch, originalIsn: isn, vip: VIP, vipPort: 80, mac };
+  const identity = { proxyId, epoch, originalIsn: isn, vip: VIP, vipPort, mac };
   const options = encodeOptions({ mss: 1460, sackPermitted: true, windowScale, identity });
-  const packet = { src: CLIENT, dst: SELF, ...PORTS, seq: isn, ack: p0, flags: SYN, window: 65_535, options };
+  const packet = { ...ends, seq: isn, ack: p0, flags: SYN, window: 65_535, options };
   change?.(packet);
   return frame(buildPacket(packet));
 }
@@ -172,6 +179,43 @@ test("a proxy's SYN is recorded, and reaches the kernel as an ordinary one", () 
     localScale: 0,
     clientScale: 7,
   });
+});
+
+test("a port that the client uses towards another listener is refused; its connection's translation stays", async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = connect(port, '127.0.0.1');
+  const [[accepted]] = await Promise.all([once(server, 'connection'), once(client, 'connect')]);
+  const loopback = parseIp('127.0.0.1');
+  const ends = { src: loopback, dst: loopback, sport: client.localPort!, dport: port };
+  const key = { client: loopback, clientPort: ends.sport, localPort: port };
+  try {
+    assert.equal(arrive(syn({ ends })).verdict, Verdict.OK);
+    const first = bindings.get(key);
+    const other = { ends, vipPort: 9100, isn: 7000, p0: 8000 };
+    const refusal = opened(arrive(syn(other)));
+    assert.ok(hasValidChecksums(refusal));
+    const { src, dst, sport, dport, seq, ack, flags } = parsePacket(refusal)!;
+    assert.deepEqual(
+      { src, dst, sport, dport },
+      { src: ends.dst, dst: ends.src, sport: port, dport: ends.sport },
+    );
+    assert.deepEqual([seq, ack, flags], [0, 7001, RST | ACK]);
+    assert.equal(counters.read().in_port_taken, 1);
+    assert.deepEqual(bindings.get(key), first);
+    // The same listener's next connection from that port takes the old one's place, as ever.
+    assert.equal(arrive(syn({ ends, isn: 9000 })).verdict, Verdict.OK);
+
+    // Once the connection is over, its port is free for any listener.
+    accepted.destroy();
+    client.destroy();
+    await until('the port is free', () => arrive(syn(other)).verdict === Verdict.OK);
+    assert.equal(bindings.get(key)?.vipPort, 9100);
+  } finally {
+    client.destroy();
+    server.close();
+  }
 });
 
 test('the SYN-ACK goes to the asking proxy, as it is, and fixes the delta', () => {

@@ -15,6 +15,7 @@ export const exitCode = {
 export const exitCodeOf: Readonly<Record<LabErrorCode, number>> = {
   usage: exitCode.usage,
   'already-up': exitCode.usage,
+  'wrong-config': exitCode.fail,
   'not-up': exitCode.fail,
   unhealthy: exitCode.fail,
   capability: exitCode.capability,

@@ -1,4 +1,4 @@
-import type { ComponentStatus, LabStatus } from '@resplice/engines';
+import type { ComponentStatus, LabStatus, MemberStatus } from '@resplice/engines';
 
 function table(rows: readonly (readonly string[])[]): string[] {
   const columns = rows[0]?.length ?? 0;
@@ -39,6 +39,34 @@ export function labTable(status: LabStatus): string[] {
       ...components.map(component => row(component, connections)),
     ]),
   ];
+}
+
+/** What is followed, for people. */
+export function siteTable({ listeners, pools }: LabStatus): string[] {
+  return [
+    ...table([
+      ['LISTENER', 'URL', 'POOL', 'ADMITS'],
+      ...listeners.map(({ name, url, pools: to, allow }) => [
+        name,
+        url,
+        to.join(' '),
+        allow?.join(' ') ?? 'everyone',
+      ]),
+    ]),
+    '',
+    ...table([
+      ['POOL', 'AFFINITY', 'BACK ENDS (CONNECTIONS)'],
+      ...pools.map(({ name, affinity, backends }) => [
+        name,
+        affinity ?? '-',
+        backends.map(each => memberCell(each)).join(', '),
+      ]),
+    ]),
+  ];
+}
+
+function memberCell({ name, state, connections }: MemberStatus): string {
+  return `${name}${state === 'up' ? '' : ` ${state}`} (${connections})`;
 }
 
 const mostConnections = 20;

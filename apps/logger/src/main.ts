@@ -2,4 +2,4 @@ import { runDaemon } from '@resplice/service-kit';
 import { loggerConfig } from './config.ts';
 import { buildRouter } from './router.ts';
 
-await runDaemon({ app: 'logger', schema: loggerConfig, build: buildRouter });
+await runDaemon({ app: 'logger', schema: loggerConfig, reloadable: ['vips'], build: buildRouter });

@@ -6,7 +6,7 @@ import { buildSteerer, type Daemon, type Deps } from '@resplice/service-kit';
 import type { LoggerConfig } from './config.ts';
 import { listenerKey, nextHop, routerExitNames, steering, steeringOffsets } from './layout.generated.ts';
 
-export function buildRouter(config: LoggerConfig, deps: Deps): Promise<Daemon> {
+export function buildRouter(config: LoggerConfig, deps: Deps): Promise<Daemon<LoggerConfig>> {
   return buildSteerer(config, deps, {
     objectPath: join(import.meta.dirname, '../bpf/router.bpf.o'),
     program: 'router_back',

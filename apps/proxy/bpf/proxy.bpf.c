@@ -54,6 +54,8 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 	if (flags & FLAG_SYN) {
 		if (flags != FLAG_SYN)
 			return leave(PROXY_FRONT_MALFORMED, TC_ACT_SHOT);
+		if (!is_open(packet.destination, packet.destination_port))
+			return leave(PROXY_FRONT_CLOSED_PORT, TC_ACT_SHOT);
 		if (splice)
 			challenge(splice, &packet);
 		return answer_syn(skb, &packet, config, &connection);

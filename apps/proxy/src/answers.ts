@@ -1,6 +1,8 @@
 /** What a proxy says itself when no back end can. Every answer closes the connection. */
 const ANSWERS = {
   400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
   431: 'Request Header Fields Too Large',
   503: 'Service Unavailable',
   505: 'HTTP Version Not Supported',

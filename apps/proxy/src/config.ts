@@ -7,29 +7,54 @@ import {
   ipAddress,
   peer,
   port,
-  vips,
 } from '@resplice/service-kit';
+import { backendsOf, listenerSchema, poolSchema, refusals } from '@resplice/site-config';
 import { z } from 'zod';
 import { limits } from './limits.ts';
 
 const backend = z.strictObject({ name: componentName, id, address: ipAddress, port });
 
-export const proxyConfig = z.strictObject({
-  ...daemonFields,
-  front: addressedDevice,
-  /** Its address is where peers and back ends reach this proxy. */
-  middle: addressedDevice,
-  vips,
-  peers: distinct(peer, 'name', 'id', 'address'),
-  backends: distinct(backend, 'name', 'id', 'address').min(1),
-  /** UDP port of the records between proxies, the same on every proxy. */
-  controlPort: port,
-  /** UDP port of liveness probes, the same on every host. */
-  probePort: port,
-  /** Spliced connections held at most; the least recently used is forgotten first. */
-  maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
-  limits: limits.prefault({}),
-});
+/** A listener of the site file, and the VIP that it belongs to. */
+const listener = listenerSchema.extend({ address: ipAddress });
+
+export const proxyConfig = z
+  .strictObject({
+    ...daemonFields,
+    front: addressedDevice,
+    /** Its address is where peers and back ends reach this proxy. */
+    middle: addressedDevice,
+    listeners: distinct(listener, 'name').min(1).max(100),
+    pools: z.record(z.string(), poolSchema),
+    peers: distinct(peer, 'name', 'id', 'address'),
+    backends: distinct(backend, 'name', 'id', 'address').min(1),
+    /** UDP port of the records between proxies, the same on every proxy. */
+    controlPort: port,
+    /** UDP port of liveness probes, the same on every host. */
+    probePort: port,
+    /** Spliced connections held at most; the least recently used is forgotten first. */
+    maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
+    limits: limits.prefault({}),
+  })
+  .superRefine(({ listeners, pools, backends }, context) => {
+    const add = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message });
+    const taken = new Set<string>();
+    for (const [index, each] of listeners.entries()) {
+      const path = ['listeners', index];
+      const endpoint = `${each.address}:${each.port}`;
+      if (taken.has(endpoint)) add([...path, 'port'], `${endpoint} is another listener's too`);
+      taken.add(endpoint);
+      if ((each.pool === undefined) === (each.routes === undefined)) add(path, 'must have a pool or routes');
+      const wanted = [each.pool, ...(each.routes ?? []).map(route => route.pool)];
+      for (const name of wanted)
+        if (name !== undefined && !Object.hasOwn(pools, name)) add(path, `there is no pool ${name}`);
+      // Nothing reads the heads of later requests yet, so rules for each request could not be enforced.
+      for (const finding of refusals(each, path)) add([...finding.path], finding.sentence);
+    }
+    const names = backends.map(each => each.name);
+    for (const [name, pool] of Object.entries(pools))
+      for (const member of backendsOf(pool, names))
+        if (!names.includes(member)) add(['pools', name, 'backends'], `there is no back end ${member}`);
+  });
 
 export type ProxyConfig = z.infer<typeof proxyConfig>;
 export type BackendConfig = ProxyConfig['backends'][number];

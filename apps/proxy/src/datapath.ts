@@ -26,7 +26,7 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
   const object = loadObject(OBJECT, {
     pinDirectory: config.pinDirectory,
     maxEntries: { splices: config.maxConnections },
-    state: ['splices'],
+    state: ['splices', 'listeners'],
   });
   const counters = new Counters(object.map('counters'), layout.proxyExitNames);
   const splices = new BpfMap(object.map('splices'), layout.connection, layout.splice);
@@ -43,7 +43,7 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
     mss,
   });
   clock.start();
-  writeListeners(object, layout.listenerKey, config.vips);
+  writeListeners(object, layout.listenerKey, config.listeners);
   for (const backend of config.backends) backends.set(networkOrder(parseIp(backend.address)), backend.id);
 
   return {
@@ -55,6 +55,10 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
     vindicate(address: number): void {
       strays.delete(networkOrder(address));
       Atomics.sub(strayAllowance, 0, STRAY_INTERVAL_NS);
+    },
+    /** Opens these listeners, and lets the others close. */
+    setListeners(listeners: ProxyConfig['listeners']): void {
+      writeListeners(object, layout.listenerKey, listeners);
     },
     /** Starts to hand events to `events`, those that wait already too. */
     listen(events: DatapathEvents): void {

@@ -17,7 +17,7 @@ const MAX_RESETS = 3;
 export type DialResult =
   /** Connected; `s0` is the back end's initial sequence number. */
   | { kind: 'connected'; s0: number }
-  /** An RST: nobody listens there. */
+  /** An RST: nobody listens there, or the client uses that port of its own for another listener's connection to it. */
   | { kind: 'refused' }
   | { kind: 'silent' };
 
@@ -74,6 +74,12 @@ export class Dialer {
       };
       const name = key(backend, id.client, id.clientPort);
       const former = this.#dials.get(name);
+      // Another listener's: the back end could not tell the two apart (the agent refuses what reaches it by two proxies).
+      if (former && (former.id.vip !== id.vip || former.id.vipPort !== id.vipPort)) {
+        this.#tally.backendPortTaken++;
+        resolve({ kind: 'refused' });
+        return;
+      }
       // The client has given that connection up and uses its port again.
       if (former) this.#end(name, former, { kind: 'silent' });
       this.#dials.set(name, dial);

@@ -2,4 +2,9 @@ import { runDaemon } from '@resplice/service-kit';
 import { proxyConfig } from './config.ts';
 import { buildProxy } from './proxy.ts';
 
-await runDaemon({ app: 'proxy', schema: proxyConfig, build: buildProxy });
+await runDaemon({
+  app: 'proxy',
+  schema: proxyConfig,
+  reloadable: ['listeners', 'pools', 'limits'],
+  build: buildProxy,
+});

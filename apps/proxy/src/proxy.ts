@@ -19,6 +19,7 @@ import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
 import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
+import { Site } from './site.ts';
 import { SpliceTable } from './splice-table.ts';
 import { Tally } from './tally.ts';
 import { Wire } from './wire.ts';
@@ -42,12 +43,13 @@ const PEER_DOUBT_MS = 60_000;
 const MAX_VIEWS = 1000;
 
 /** Wires a proxy (P4.2) together. */
-export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemon> {
+export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemon<ProxyConfig>> {
   const { key, epoch, log, metrics, fail } = deps;
   const self = { id: config.id, epoch };
   const tally = new Tally();
-  const { limits } = config;
+  const limits = { ...config.limits };
   const backends = new Backends(config.backends);
+  const site = new Site(config, backends);
   /** Peers that are alive, by id. */
   const live = new Set<number>();
   const epochs = new Map<number, number>();
@@ -86,7 +88,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     self: config.id,
     wire,
     dialer,
-    backends,
+    site,
     replication,
     table,
     relay,
@@ -179,8 +181,14 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
         idleMs: view.idleMs ?? null,
       })),
       backends: backends.all.map(({ name, up, active }) => ({ name, up, active })),
+      ...site.status(),
       peers: config.peers.map(({ name, id }) => ({ name, live: live.has(id) })),
     }),
+    reload(next) {
+      site.replace(next);
+      datapath.setListeners(next.listeners);
+      Object.assign(limits, next.limits);
+    },
     async close() {
       // On purpose it costs nobody a retransmission: others carry the connections before this one stops to listen.
       liveness.setReady(false);

@@ -1,13 +1,15 @@
 import { add, distance } from '@resplice/dataplane';
 import type { ConnectionId, Entry } from '@resplice/protocol';
 import { type AnswerStatus, renderAnswer } from './answers.ts';
-import type { Backend, Backends } from './backends.ts';
+import type { Backend } from './backends.ts';
 import type { Dialer } from './dialer.ts';
 import { readHead } from './head.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { Limits } from './limits.ts';
+import type { Pool } from './pool.ts';
 import type { Relay } from './relay.ts';
 import type { Replication } from './replication.ts';
+import type { Site } from './site.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { Tally } from './tally.ts';
 import { type ClientOffer, entryFrom, type Wire } from './wire.ts';
@@ -36,7 +38,7 @@ export interface SetupDeps {
   self: number;
   wire: Wire;
   dialer: Dialer;
-  backends: Backends;
+  site: Site;
   replication: Replication;
   table: SpliceTable;
   relay: Relay;
@@ -46,6 +48,12 @@ export interface SetupDeps {
   missesPeer(): boolean;
   tally: Tally;
   limits: Limits;
+}
+
+/** Who may take the connection. */
+interface Candidates {
+  pool: Pool;
+  session: string | undefined;
 }
 
 /**
@@ -103,15 +111,23 @@ export class Setup {
     if (this.#phase !== 'head') return;
     const final = this.#held.full ? 'full' : this.#held.finished ? 'finished' : undefined;
     const verdict = readHead(this.#held.contiguous, final);
+    if (verdict.kind === 'complete') this.#method = verdict.head.method;
+    const { site, tally } = this.#deps;
+    // Before its head is complete: a client that is not admitted shall not have bytes held either.
+    if (!site.admits(this.id)) {
+      tally.notAdmitted++;
+      this.#say(403, 'Clients from your network are not admitted here.');
+      return;
+    }
     if (verdict.kind === 'incomplete') return;
-    if (verdict.kind === 'refused') {
-      this.#say(verdict.status, verdict.reason);
+    const choice = verdict.kind === 'complete' ? site.choose(this.id, verdict.head) : verdict;
+    if (choice.kind === 'refused') {
+      this.#say(choice.status, choice.reason);
       return;
     }
     this.#phase = 'binding';
-    this.#method = verdict.head.method;
-    this.#deps.tally.setups++;
-    void this.#bind();
+    tally.setups++;
+    void this.#bind(choice);
   }
 
   /** The client began anew from the same port, or fell silent. */
@@ -124,7 +140,7 @@ export class Setup {
     return this.#phase === 'abandoned';
   }
 
-  async #bind(): Promise<void> {
+  async #bind(candidates: Candidates): Promise<void> {
     const { replication } = this.#deps;
     for (let attempt = 0; attempt < GATE_ATTEMPTS; attempt++) {
       const claim = await replication.claim(this.id);
@@ -137,7 +153,7 @@ export class Setup {
         return;
       }
       if (claim.kind === 'granted') {
-        await this.#connect();
+        await this.#connect(candidates);
         return;
       }
       await new Promise(resolve => setTimeout(resolve, GATE_RETRY_MS));
@@ -152,16 +168,16 @@ export class Setup {
   }
 
   /** Holding the gate: finds a back end, makes the splice known, delivers. */
-  async #connect(): Promise<void> {
-    const { backends, dialer, replication, self, wire } = this.#deps;
+  async #connect({ pool, session }: Candidates): Promise<void> {
+    const { dialer, replication, self, wire } = this.#deps;
     const deadline = performance.now() + CONNECT_MS;
     const tried = new Set<Backend>();
     for (;;) {
-      const backend = this.#abandoned ? undefined : backends.choose(tried);
+      const backend = this.#abandoned ? undefined : pool.choose(tried, session);
       if (!backend) break;
       tried.add(backend);
       backend.active++; // at once, or a burst would all go to the same one
-      const patient = !backends.all.some(other => other.up && !tried.has(other));
+      const patient = !pool.hasMore(tried);
       const result = await dialer.dial(backend, this.id, this.#p0, this.#offer, patient);
       backend.active--;
       // Silence of one that is up is a full listen queue: it will come to an end, so ask again rather than refuse.

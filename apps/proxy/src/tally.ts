@@ -14,8 +14,10 @@ export class Tally {
   backendRefused = 0;
   backendSilent = 0;
   backendOldSocket = 0;
+  backendPortTaken = 0;
   backendLacksOptions = 0;
   answered = 0;
+  notAdmitted = 0;
   publishConflicts = 0;
   peersSilent = 0;
   recordsRefused = 0;

@@ -67,6 +67,22 @@ test('an RST refuses, but only the one that acknowledges this SYN', async () => 
   assert.equal(tally.backendRefused, 1);
 });
 
+test('a port that the client is just using towards another listener is not asked for', async () => {
+  const first = dialer.dial(backend, ID, 5, OFFER);
+  assert.deepEqual(await dialer.dial(backend, { ...ID, vipPort: 9100, isn: 9 }, 6, OFFER), {
+    kind: 'refused',
+  });
+  assert.deepEqual([sent, tally.backendPortTaken], [['syn'], 1]);
+  dialer.receive(reply(SYN | ACK));
+  assert.equal((await first).kind, 'connected');
+  // The same listener's: the client has given that connection up.
+  const former = dialer.dial(backend, ID, 5, OFFER);
+  const again = dialer.dial(backend, { ...ID, isn: 99 }, 7, OFFER);
+  assert.deepEqual(await former, { kind: 'silent' });
+  dialer.receive(reply(SYN | ACK, { acknowledgement: 100 }));
+  assert.equal((await again).kind, 'connected');
+});
+
 test('an old socket is reset at exactly what it expects, and asked again', async () => {
   const dialled = dialer.dial(backend, ID, 5, OFFER);
   dialer.receive(reply(ACK, { acknowledgement: 4321 }));

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { add, frame, TcpFlags, unframe, Verdict } from '@resplice/dataplane';
+import { writeListeners } from '@resplice/service-kit';
 import fc from 'fast-check';
-import { BACKEND, KernelHalf, segment } from './fixtures/kernel-half.ts';
+import * as layout from '../src/layout.generated.ts';
+import { BACKEND, CONNECTION, KernelHalf, SPLICE, segment } from './fixtures/kernel-half.ts';
 
 const { ACK, FIN, RST, SYN } = TcpFlags;
 
@@ -45,6 +47,40 @@ test('a full ring drops, and counts', () => {
   assert.ok(half.events().length < 3);
 });
 
+const vips = (...ports: number[]) => ports.map(port => ({ address: '10.60.0.1', port }));
+
+test('a listener that is removed takes no new connection; those that it has live on, and it may come back', () => {
+  const listen = (...ports: number[]) => writeListeners(half.object, layout.listenerKey, vips(...ports));
+  const answered = () => half.run(segment({ flags: SYN, seq: 5000 })).verdict === Verdict.REDIRECT;
+  assert.ok(answered());
+  const p0 = half.shake(1000);
+  half.splices.set({ ...CONNECTION, clientPort: 40_001 }, { ...SPLICE, seenNs: 1n, clientNext: 1001 });
+  listen(81);
+  assert.equal(answered(), false);
+  assert.equal(half.counters.read().front_closed_port, 1);
+  const spliced = segment({ flags: ACK, seq: 1001, sport: 40_001, payload: 'x' });
+  assert.equal(half.run(spliced).verdict, Verdict.OK);
+  // A client whose handshake is done has a connection, though nobody but it knows of it.
+  half.run(segment({ flags: ACK, seq: 1001, ack: add(p0, 1), payload: 'GET' }));
+  assert.deepEqual(
+    half.events().map(({ event }) => [event.cookie, event.payload]),
+    [[1, 3]],
+  );
+  listen(80);
+  assert.ok(answered());
+});
+
+test('more removed listeners than the map holds: the open ones always have their place', () => {
+  const ports = (from: number) => Array.from({ length: 100 }, (_, i) => from + i);
+  const open = (port: number) =>
+    half.run(segment({ flags: SYN, seq: 1, dport: port })).verdict === Verdict.REDIRECT;
+  for (const from of [1000, 2000, 3000, 4000]) {
+    writeListeners(half.object, layout.listenerKey, vips(...ports(from)));
+    assert.ok(ports(from).every(open), `from ${from}`);
+    assert.ok(!open(from - 1000));
+  }
+});
+
 const udp = unframe(segment({ flags: ACK, seq: 1 })).slice();
 udp[9] = 17;
 const fragment = unframe(segment({ flags: ACK, seq: 1 })).slice();
@@ -55,6 +91,7 @@ for (const [name, bytes, verdict, counter] of [
   ['another address', segment({ flags: SYN, seq: 1, dst: BACKEND }), Verdict.OK, 'front_not_for_vip'],
   ['ARP', frame(new Uint8Array(46), 0x0806), Verdict.OK, 'front_not_for_vip'],
   ['another port', segment({ flags: SYN, seq: 1, dport: 81 }), Verdict.SHOT, 'front_closed_port'],
+  ['port 0', segment({ flags: SYN, seq: 1, dport: 0 }), Verdict.SHOT, 'front_closed_port'],
   ['UDP to the VIP', frame(udp), Verdict.SHOT, 'front_other_protocol'],
   ['a fragment', frame(fragment), Verdict.SHOT, 'front_malformed'],
   ['a length beyond the frame', frame(long), Verdict.SHOT, 'front_malformed'],

@@ -110,7 +110,8 @@ function startDaemons(): TestDaemon[] {
   });
   proxy = start('proxy', 'proxy', {
     id: 1,
-    vips,
+    listeners: [{ name: 'web', address: VIP, port: 80, pool: 'web' }],
+    pools: { web: { backends: 'all' } },
     front: { device: 'front0', address: '10.62.0.11' },
     middle: { device: 'middle0', address: '10.63.0.11' },
     peers: [],

@@ -7,6 +7,8 @@ export interface Connection {
   /** The one its packets pass now. */
   readonly proxy: string;
   readonly backend: string;
+  /** The listener's `address:port` that it came to. */
+  readonly vip: string;
   readonly transaction: string | null;
   readonly failovers: number;
 }
@@ -33,13 +35,14 @@ async function byTable(table: SlotTable, topology: Topology): Promise<ProxyFor> 
   };
 }
 
-/** Every proxy holds a copy of every entry: one a client, the youngest, since a client may use its port again. */
+/** Every proxy holds a copy of every entry: one a client and listener, the youngest, since a client may use its port again. */
 function newestOf(inspections: readonly HostInspection[]): ProxyConnection[] {
   const byClient = new Map<string, ProxyConnection>();
   for (const { processes } of inspections) {
     for (const connection of processes.flatMap(each => each.status?.connections ?? [])) {
-      const known = byClient.get(connection.client);
-      if (!known || connection.ageMs < known.ageMs) byClient.set(connection.client, connection);
+      const key = `${connection.client} ${connection.vip}`;
+      const known = byClient.get(key);
+      if (!known || connection.ageMs < known.ageMs) byClient.set(key, connection);
     }
   }
   return [...byClient.values()].sort((a, b) => a.ageMs - b.ageMs).slice(0, most);
@@ -61,6 +64,7 @@ export async function connectionsOf(
     client: connection.client,
     proxy: proxyFor(connection),
     backend: connection.backend,
+    vip: connection.vip ?? `${topology.vip.address}:${topology.vip.port}`,
     // The logger, which will know them, does not exist yet.
     transaction: null,
     failovers: 0,

@@ -6,8 +6,22 @@ export interface DaemonStatus {
   readonly backends: readonly { readonly name: string; readonly up: boolean }[];
   readonly peers: readonly { readonly name: string; readonly live: boolean }[];
   readonly table: SlotTable | undefined;
+  /** Which configuration it follows; `sha256` of the file's bytes. */
+  readonly config: ConfigStatus | undefined;
+  /** Proxies: the pools, and their members as the proxy sees them. */
+  readonly pools: readonly PoolStatus[];
   /** Agents: does the back end's application accept connections? */
   readonly accepting: boolean | undefined;
+}
+
+export interface ConfigStatus {
+  readonly sha256: string;
+  readonly refused?: { readonly sha256: string | null; readonly problems: readonly string[] };
+}
+
+export interface PoolStatus {
+  readonly name: string;
+  readonly backends: readonly { readonly name: string; readonly up: boolean; readonly active: number }[];
 }
 
 export interface ProxyConnection {
@@ -44,6 +58,7 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
   const status = record(body);
   const table = record(status.table);
   const { accepting } = record(status.app);
+  const config = record(status.config);
   return {
     ready: status.ready === true,
     metrics: numbers(status.metrics),
@@ -51,6 +66,8 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
     backends: list(status.backends),
     peers: list(status.peers),
     table: Array.isArray(table.slots) && Array.isArray(table.live) ? (status.table as SlotTable) : undefined,
+    config: typeof config.sha256 === 'string' ? (status.config as ConfigStatus) : undefined,
+    pools: list(status.pools),
     accepting: typeof accepting === 'boolean' ? accepting : undefined,
   };
 }

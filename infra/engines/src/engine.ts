@@ -1,5 +1,5 @@
 import type { Arm, SteeringMode } from '@resplice/topology';
-import type { BackendCommand } from './lab-state.ts';
+import type { BackendCommand, SiteFile } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 
 export interface UpOptions {
@@ -11,6 +11,8 @@ export interface UpOptions {
   readonly arm?: Arm;
   /** Null: the built-in demo site. */
   readonly backendCommand: BackendCommand | null;
+  /** Listeners, pools and limits; one listener and a pool of all back ends if absent. */
+  readonly siteFile?: SiteFile | undefined;
 }
 
 /** How a caller follows a long operation, and stops it. */
@@ -30,6 +32,23 @@ export interface FaultReport {
   readonly at: number;
   /** Epoch milliseconds when everything was found healthy again, of a restart or heal. */
   readonly healthyAt?: number;
+}
+
+export interface Deployment {
+  readonly arm: Arm;
+  readonly backends: readonly string[];
+  /** The `resplice.yaml` that it follows; null: none. */
+  readonly siteFile: string | null;
+}
+
+export interface ReloadReport {
+  readonly file: string;
+  /** Epoch milliseconds when every running daemon followed it. */
+  readonly at: number;
+  /** Daemons that do not run now and follow it from their next start on: `proxy-2/proxy`. */
+  readonly later: readonly string[];
+  /** What takes effect at the next `up` only, a sentence each. */
+  readonly notes: readonly string[];
 }
 
 export interface LogFile {
@@ -64,6 +83,12 @@ export interface Engine {
   restart(target: string, watcher?: Watcher): Promise<FaultReport>;
   /** Undoes every fault of the target, or of all; returns when healthy. @throws LabError unhealthy after 30 s */
   heal(target?: string, watcher?: Watcher): Promise<FaultReport>;
+  deployment(): Deployment;
+  /**
+   * Has all daemons follow another site without a restart; connections stay where they are.
+   * @throws LabError unhealthy when a daemon refuses, or has not done it after 10 s
+   */
+  reload(siteFile: SiteFile, watcher?: Watcher): Promise<ReloadReport>;
   /** Undefined when no lab is up, `starting` while one is on its way. */
   status(): Promise<LabStatus | 'starting' | undefined>;
   /** Is there a lab, be it on its way? Cheap. */

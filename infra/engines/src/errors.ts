@@ -1,5 +1,12 @@
 /** Why a lab operation did not succeed; the CLI maps each to an exit code. */
-export type LabErrorCode = 'usage' | 'already-up' | 'not-up' | 'capability' | 'unhealthy' | 'interrupted';
+export type LabErrorCode =
+  | 'usage'
+  | 'wrong-config'
+  | 'already-up'
+  | 'not-up'
+  | 'capability'
+  | 'unhealthy'
+  | 'interrupted';
 
 export class LabError extends Error {
   override readonly name = 'LabError';

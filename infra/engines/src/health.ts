@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { carriersOf, type Role } from '@resplice/topology';
+import { carriersOf, type Role, urlOf } from '@resplice/topology';
 import { command } from './command.ts';
 import { LabError, notUp } from './errors.ts';
 import { type HostInspection, inspect } from './inspection.ts';
@@ -76,11 +76,17 @@ export async function problemsOf(lab: Lab): Promise<Problem[]> {
   return blind.length > 0 ? blind : frontDoorProblem(lab);
 }
 
-/** Is `GET /` through the VIP answered in the client's place? Only asked when somebody could answer. */
+/** Is `GET /` through each listener of the VIP answered in the client's place? Only asked when somebody could answer. */
 async function frontDoorProblem(lab: Lab): Promise<Problem[]> {
   const needed: Role[] = ['client', 'lb', 'proxy', 'router', 'backend'];
   if (needed.some(role => sound(lab, role).length === 0)) return [];
-  const { url } = lab.topology.vip;
+  const found = await Promise.all(
+    lab.topology.rules.listeners.map(({ port }) => listenerProblem(lab, urlOf(port))),
+  );
+  return found.flat();
+}
+
+async function listenerProblem(lab: Lab, url: string): Promise<Problem[]> {
   const { code, stdout, stderr } = await command(
     'nsenter',
     [

@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import type { Site } from '@resplice/site-config';
 import { type Arm, buildTopology, type SteeringMode, type Topology } from '@resplice/topology';
 import type { Place } from './place.ts';
 import type { ProcessIdentity } from './process-table.ts';
@@ -8,6 +9,13 @@ export interface BackendCommand {
   readonly command: string;
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What a lab follows: a checked `resplice.yaml`. */
+export interface SiteFile {
+  /** Absolute. */
+  readonly file: string;
+  readonly rules: Site;
 }
 
 export interface Fault {
@@ -33,6 +41,8 @@ export interface LabState {
   readonly steering?: SteeringMode;
   readonly arm?: Arm;
   readonly backendCommand: BackendCommand | null;
+  /** Absent: the plain site. */
+  siteFile?: SiteFile | undefined;
   /** component → process → who was started last; it may be dead. */
   processes: Record<string, Record<string, ProcessIdentity>>;
   faults: Fault[];
@@ -44,8 +54,10 @@ export function topologyOf({
   steering = 'hash',
   arm = 'resplice',
   backendCommand,
+  siteFile,
 }: LabState): Topology {
-  return buildTopology({ proxies, backends, steering, arm, site: backendCommand ? 'command' : 'demo' });
+  const site = backendCommand ? 'command' : 'demo';
+  return buildTopology({ proxies, backends, steering, arm, site, rules: siteFile?.rules });
 }
 
 /** Undefined when there is no lab, or none that this version can read. */

@@ -4,6 +4,7 @@ import { type HostInspection, inspect } from './inspection.ts';
 import type { Lab } from './lab.ts';
 import { type Fault, hasFault, isFaulted, isWithin } from './lab-state.ts';
 import { netnsOf } from './place.ts';
+import { type SiteStatus, siteStatusOf } from './site-status.ts';
 
 export type ComponentState = 'up' | 'degraded' | 'down';
 
@@ -20,7 +21,7 @@ export interface ComponentStatus {
   readonly faults: readonly Omit<Fault, 'at'>[];
 }
 
-export interface LabStatus {
+export interface LabStatus extends SiteStatus {
   readonly state: 'up';
   readonly engine: 'netns';
   readonly arm: Arm;
@@ -73,5 +74,6 @@ export async function statusOf(lab: Lab): Promise<LabStatus> {
     client: { netns: netnsOf(lab.place, 'client-1') },
     components: inspections.map(inspection => componentStatus(lab, inspection)),
     connections: await connectionsOf(lab.topology, inspections),
+    ...siteStatusOf(lab, inspections),
   };
 }

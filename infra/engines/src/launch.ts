@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { daemonConfig, type Host, type HostProcess, serverConfig, type Topology } from '@resplice/topology';
 import { searchPath } from './command.ts';
 import type { BackendCommand } from './lab-state.ts';
@@ -65,7 +65,12 @@ function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host
   };
 }
 
-function writeConfig({ place, topology }: LaunchContext, host: Host, what: HostProcess): void {
+/** Writes what the process reads at its start; a daemon that runs has the old file or the new one, never half of it. */
+export function writeConfig(
+  { place, topology }: Pick<LaunchContext, 'place' | 'topology'>,
+  host: Host,
+  what: HostProcess,
+): void {
   const { config, serverConfig: file, socket } = processFilesOf(place, host.name, what.name);
   if (what.kind === 'server') {
     writeFileSync(file, serverConfig(topology, what.name, componentDirectoryOf(place, host.name)));
@@ -76,7 +81,8 @@ function writeConfig({ place, topology }: LaunchContext, host: Host, what: HostP
     pinDirectory: pinDirectoryOf(place, host.name),
     adminSocket: socket,
   });
-  writeFileSync(config, `${JSON.stringify(content, null, 2)}\n`);
+  writeFileSync(`${config}.next`, `${JSON.stringify(content, null, 2)}\n`);
+  renameSync(`${config}.next`, config);
 }
 
 /**

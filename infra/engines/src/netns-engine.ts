@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { buildTopology } from '@resplice/topology';
+import { buildTopology, hostsOf } from '@resplice/topology';
 import { mountBpf, removePins } from './bpf-filesystem.ts';
 import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
-import type { Engine, FaultReport, LogFile, UpOptions, Watcher } from './engine.ts';
+import type { Deployment, Engine, FaultReport, LogFile, ReloadReport, UpOptions, Watcher } from './engine.ts';
 import { LabError, notUp } from './errors.ts';
 import { crash, cut, freeze, isolate, revive, startMissing } from './faults.ts';
 import { configureFabric, connectHost, fabric } from './host-network.ts';
@@ -17,9 +17,9 @@ import {
   type Target,
 } from './lab.ts';
 import { withLabLock } from './lab-lock.ts';
-import { type LabState, readLabState, writeLabState } from './lab-state.ts';
+import { type LabState, readLabState, type SiteFile, topologyOf, writeLabState } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
-import type { LaunchContext } from './launch.ts';
+import { type LaunchContext, writeConfig } from './launch.ts';
 import { addNamespaces } from './namespaces.ts';
 import { labPlace, netnsOf, netnsPathOf, type Place, processFilesOf } from './place.ts';
 import { isAlive, processEntry } from './process-table.ts';
@@ -33,6 +33,7 @@ export interface NetnsEngineOptions {
 
 const upDeadlineMs = 60_000;
 const healDeadlineMs = 30_000;
+const reloadDeadlineMs = 10_000;
 
 function wholeLab({ topology }: Lab): Target[] {
   return topology.hosts.map(host => ({ host, process: undefined }));
@@ -60,7 +61,7 @@ export class NetnsEngine implements Engine {
 
   async up(options: UpOptions, watcher: Watcher = {}): Promise<void> {
     requireMachine();
-    buildTopology(options);
+    buildTopology({ ...options, rules: options.siteFile?.rules });
     await withLabLock(this.#place, () => this.#claim(options, watcher));
     try {
       await withLabLock(this.#place, () => this.#build(watcher));
@@ -81,7 +82,7 @@ export class NetnsEngine implements Engine {
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
   async #claim(
-    { proxies, backends, steering = 'hash', arm = 'resplice', backendCommand }: UpOptions,
+    { proxies, backends, steering = 'hash', arm = 'resplice', backendCommand, siteFile }: UpOptions,
     { progress }: Watcher,
   ): Promise<void> {
     const known = readLabState(this.#place);
@@ -112,6 +113,7 @@ export class NetnsEngine implements Engine {
       arm,
       backends,
       backendCommand,
+      siteFile,
       processes: {},
       faults: [],
     });
@@ -225,6 +227,39 @@ export class NetnsEngine implements Engine {
     });
     await this.#waitUntilHealthy(healDeadlineMs, watcher);
     return { kind: 'heal', target: target ?? null, at, healthyAt: Date.now() };
+  }
+
+  deployment(): Deployment {
+    const { topology, state } = requireLab(this.#place);
+    const backends = hostsOf(topology, 'backend').map(({ name }) => name);
+    return { arm: topology.arm, backends, siteFile: state.siteFile?.file ?? null };
+  }
+
+  async reload(siteFile: SiteFile, { signal }: Watcher = {}): Promise<ReloadReport> {
+    const notes = await this.#change(async lab => this.#write(lab, siteFile));
+    const { followConfigs } = await import('./reload.ts');
+    const later = await followConfigs(requireLab(this.#place), { deadlineMs: reloadDeadlineMs, signal });
+    return { file: siteFile.file, at: Date.now(), later, notes };
+  }
+
+  /** From here a daemon that is started follows the new file. @returns what takes effect at the next `up` only */
+  #write(lab: Lab, { file, rules }: SiteFile): string[] {
+    const { limits } = lab.topology.rules;
+    const { connections } = rules.limits;
+    // The size of a kernel map that is in use.
+    const notes =
+      connections === limits.connections
+        ? []
+        : [
+            `limits.connections: ${connections} takes effect at the next up; until then it stays ${limits.connections}`,
+          ];
+    const kept = { ...rules.limits, connections: limits.connections };
+    lab.state.siteFile = { file, rules: { ...rules, limits: kept } };
+    writeLabState(lab.place, lab.state);
+    const topology = topologyOf(lab.state);
+    for (const host of topology.hosts)
+      for (const each of host.processes) writeConfig({ place: lab.place, topology }, host, each);
+    return notes;
   }
 
   async status(): Promise<LabStatus | 'starting' | undefined> {

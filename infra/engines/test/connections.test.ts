@@ -52,9 +52,20 @@ suite('connections', () => {
       client: '10.61.0.2:1',
       proxy: 'proxy-1',
       backend: 'backend-2',
+      vip: '10.60.0.1:80',
       transaction: null,
       failovers: 0,
     });
+  });
+
+  test('one port of a client towards two listeners makes two connections', async () => {
+    const found = await connectionsOf(topology, [
+      inspected('proxy-1', { connections: [connection(1, 50), connection(1, 5, { vip: '10.60.0.1:9100' })] }),
+    ]);
+    assert.deepEqual(
+      found.map(({ client, vip }) => `${client} ${vip}`),
+      ['10.61.0.2:1 10.60.0.1:9100', '10.61.0.2:1 10.60.0.1:80'],
+    );
   });
 
   test("the proxy is the one that the balancer's table leads the flow to", async () => {

@@ -17,8 +17,6 @@ export const ports = { control: 7000, probe: 7001 } as const;
 /** Three misses of 20 ms: a dead proxy is out of the table after some 60 ms (ARCHITECTURE §6). */
 export const probe = { intervalMs: 20, misses: 3 } as const;
 
-const maxConnections = 262_144;
-
 /** One number a daemon, unique over all roles: it is the sender's id in sealed datagrams. */
 export function daemonId(host: Host): number {
   const base = { client: undefined, proxy: 0, lb: 100, router: 200, backend: 300 }[host.role];
@@ -34,8 +32,8 @@ function proxiesOn(topology: Topology, network: NetworkName) {
   }));
 }
 
-function vips(topology: Topology) {
-  return [{ address: topology.vip.address, port: topology.vip.port }];
+function vips({ vip, rules }: Topology) {
+  return rules.listeners.map(({ port }) => ({ address: vip.address, port }));
 }
 
 function deviceAndAddress(host: Host, network: NetworkName) {
@@ -60,10 +58,12 @@ function lb(topology: Topology, host: Host): DaemonConfig {
 }
 
 function proxy(topology: Topology, host: Host): DaemonConfig {
+  const { listeners, pools, limits } = topology.rules;
   return {
     front: deviceAndAddress(host, 'front'),
     middle: deviceAndAddress(host, 'middle'),
-    vips: vips(topology),
+    listeners: listeners.map(listener => ({ ...listener, address: topology.vip.address })),
+    pools,
     peers: proxiesOn(topology, 'middle').filter(peer => peer.name !== host.name),
     backends: hostsOf(topology, 'backend').map(backend => ({
       name: backend.name,
@@ -73,7 +73,12 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
     })),
     controlPort: ports.control,
     probePort: ports.probe,
-    maxConnections,
+    maxConnections: limits.connections,
+    limits: {
+      headBytes: limits.headBytes,
+      headTimeoutMs: limits.headTimeout,
+      connectTimeoutMs: limits.connectTimeout,
+    },
   };
 }
 
@@ -96,6 +101,7 @@ function agent(topology: Topology, host: Host): DaemonConfig {
     app: { port: applicationPort },
     proxies: proxiesOn(topology, 'middle'),
     probePort: ports.probe,
+    maxConnections: topology.rules.limits.connections,
   };
 }
 

@@ -1,6 +1,8 @@
+import type { Site } from '@resplice/site-config';
 import { type Arm, serverOf } from './arm.ts';
 import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
 import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
+import { plainSite } from './site.ts';
 import { sysctlsOf } from './sysctls.ts';
 
 export interface TopologyOptions {
@@ -14,6 +16,8 @@ export interface TopologyOptions {
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
+  /** Listeners, pools and limits; `plainSite` if absent. */
+  readonly rules?: Site | undefined;
 }
 
 export const steeringModes = ['hash', 'spray'] as const;
@@ -32,6 +36,8 @@ export interface Topology {
   readonly links: readonly Link[];
   readonly steering: SteeringMode;
   readonly arm: Arm;
+  readonly rules: Site;
+  /** With the first listener's port. */
   readonly vip: { readonly address: string; readonly port: number; readonly url: string };
 }
 
@@ -180,7 +186,15 @@ function requireCount(what: keyof typeof most, count: number): void {
  * @throws RangeError when a count is outside 1..16
  */
 export function buildTopology(options: TopologyOptions): Topology {
-  const { proxies, backends, site = 'demo', steering = 'hash', arm = 'resplice' } = options;
+  const {
+    proxies,
+    backends,
+    site = 'demo',
+    steering = 'hash',
+    arm = 'resplice',
+    rules = plainSite,
+  } = options;
+  const { port } = rules.listeners[0]!;
   requireCount('proxies', proxies);
   requireCount('backends', backends);
   const hosts = [
@@ -195,6 +209,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     hosts,
     steering,
     arm,
+    rules,
     links: hosts.flatMap(host =>
       host.interfaces.map(({ device, network, port }) => ({
         host: host.name,
@@ -203,8 +218,13 @@ export function buildTopology(options: TopologyOptions): Topology {
         port,
       })),
     ),
-    vip: { address: vip.address, port: vip.port, url: `http://${vip.address}/` },
+    vip: { address: vip.address, port, url: urlOf(port) },
   };
+}
+
+/** Where the clients find what a listener serves. */
+export function urlOf(port: number): string {
+  return `http://${vip.address}${port === 80 ? '' : `:${port}`}/`;
 }
 
 export function hostNamed(topology: Topology, name: string): Host | undefined {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { buildTopology, daemonConfig, daemonId, hostNamed } from '../src/index.ts';
+import { checkSite } from '@resplice/site-config';
+import { buildTopology, daemonConfig, daemonId, hostNamed, plainSite, type Topology } from '../src/index.ts';
 
 const topology = buildTopology({ proxies: 2, backends: 2 });
 const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s' };
@@ -16,10 +17,10 @@ const middleProxies = [
   { name: 'proxy-2', id: 2, address: '10.63.0.12' },
 ];
 
-function configOf(component: string) {
-  const host = hostNamed(topology, component)!;
+function configOf(component: string, of: Topology = topology) {
+  const host = hostNamed(of, component)!;
   const daemon = host.processes.find(each => each.kind === 'daemon')!;
-  return daemonConfig(topology, host, daemon, paths);
+  return daemonConfig(of, host, daemon, paths);
 }
 
 suite('daemon configuration', () => {
@@ -44,7 +45,8 @@ suite('daemon configuration', () => {
       id: 1,
       front: { device: 'front0', address: '10.62.0.11' },
       middle: { device: 'middle0', address: '10.63.0.11' },
-      vips,
+      listeners: [{ name: 'web', address: '10.60.0.1', port: 80, pool: 'web' }],
+      pools: { web: { backends: 'all', balance: 'least-connections' } },
       peers: [middleProxies[1]],
       backends: [
         { name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 },
@@ -53,6 +55,7 @@ suite('daemon configuration', () => {
       controlPort: 7000,
       probePort: 7001,
       maxConnections: 262144,
+      limits: { headBytes: 65536, headTimeoutMs: 30000, connectTimeoutMs: 400 },
     });
   });
 
@@ -81,7 +84,43 @@ suite('daemon configuration', () => {
       app: { port: 8080 },
       proxies: middleProxies,
       probePort: 7001,
+      maxConnections: 262144,
     });
+  });
+
+  test('a site of its own: ports, rules and limits reach whom they concern', () => {
+    const checked = checkSite(
+      `listeners:
+  - { name: api, port: 9100, pool: api, allow: [10.61.0.0/24] }
+  - { name: web, port: 80, pool: all }
+pools: { api: { backends: [backend-2], affinity: { cookie: s } }, all: { backends: all } }
+limits: { headBytes: 2048, headTimeout: 5s, connectTimeout: 1s, connections: 4096 }`,
+      'x.yaml',
+      { backends: ['backend-1', 'backend-2'], uniformOnly: true },
+    );
+    assert.ok(checked.ok);
+    const own = buildTopology({ proxies: 1, backends: 2, rules: checked.site });
+    assert.deepEqual(own.vip, { address: '10.60.0.1', port: 9100, url: 'http://10.60.0.1:9100/' });
+    const two = [9100, 80].map(port => ({ address: '10.60.0.1', port }));
+    assert.deepEqual(configOf('lb-1', own).vips, two);
+    assert.deepEqual(configOf('router-1', own).vips, two);
+    const proxy = configOf('proxy-1', own);
+    assert.deepEqual(proxy.listeners, [
+      { name: 'api', address: '10.60.0.1', port: 9100, pool: 'api', allow: ['10.61.0.0/24'] },
+      { name: 'web', address: '10.60.0.1', port: 80, pool: 'all' },
+    ]);
+    assert.deepEqual(proxy.limits, { headBytes: 2048, headTimeoutMs: 5000, connectTimeoutMs: 1000 });
+    assert.deepEqual([proxy.maxConnections, configOf('backend-1', own).maxConnections], [4096, 4096]);
+  });
+
+  test('the plain site is what the smallest file means', () => {
+    const checked = checkSite(
+      'listeners: [{ name: web, port: 80, pool: web }]\npools: { web: { backends: all } }',
+      'x.yaml',
+      { backends: ['backend-1'] },
+    );
+    assert.ok(checked.ok);
+    assert.deepEqual(checked.site, plainSite);
   });
 
   test('ids are unique over all daemons at full size, and a host without a daemon has none', () => {

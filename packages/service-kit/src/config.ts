@@ -1,5 +1,6 @@
 // Configuration: one schema a program; a wrong file is refused with all of its problems at once.
 
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 
@@ -88,17 +89,28 @@ export function checkConfig<T extends z.ZodType>(schema: T, value: unknown, pref
   throw new ConfigError(result.error.issues.flatMap(issue => describe(issue, value, prefix)));
 }
 
-/**
- * Reads and checks a JSON file.
- * @throws ConfigError naming every problem
- */
-export function loadConfig<T extends z.ZodType>(schema: T, file: string): z.output<T> {
-  let text: string;
+/** A configuration file's text. `sha256` is that of its bytes, in hex. */
+export interface ConfigText {
+  file: string;
+  text: string;
+  sha256: string;
+}
+
+/** @throws ConfigError */
+export function readConfigText(file: string): ConfigText {
   try {
-    text = readFileSync(file, 'utf8');
+    const bytes = readFileSync(file);
+    return { file, text: bytes.toString(), sha256: createHash('sha256').update(bytes).digest('hex') };
   } catch (cause) {
     throw new ConfigError([`config: ${file} cannot be read: ${(cause as Error).message}`], { cause });
   }
+}
+
+/**
+ * Checks the JSON of a configuration file.
+ * @throws ConfigError naming every problem
+ */
+export function parseConfig<T extends z.ZodType>(schema: T, { file, text }: ConfigText): z.output<T> {
   let value: unknown;
   try {
     value = JSON.parse(text);

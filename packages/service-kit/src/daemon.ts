@@ -4,11 +4,12 @@
 import { parseArgs } from 'node:util';
 import type { z } from 'zod';
 import { type Admin, startAdmin } from './admin.ts';
-import { ConfigError, EXIT_CONFIG, loadConfig } from './config.ts';
+import { ConfigError, EXIT_CONFIG, parseConfig, readConfigText } from './config.ts';
 import { withDeadline } from './deadline.ts';
 import { readKey } from './key.ts';
 import { createLog, type Log } from './log.ts';
 import { Metrics } from './metrics.ts';
+import { RunningConfig } from './reload.ts';
 import type { DaemonConfig } from './schema.ts';
 
 const EXIT_USAGE = 64;
@@ -28,11 +29,17 @@ export interface Deps {
   fail(error: Error): void;
 }
 
-export interface Daemon {
+/** @typeParam C the daemon's configuration */
+export interface Daemon<C = unknown> {
   /** true, or why not yet or no longer: what /healthz says. */
   ready(): true | string;
   /** Fields of /status beyond the common ones. */
   status(): object;
+  /**
+   * Takes a changed configuration over: all of it, or, if it throws, nothing. Only fields that the definition calls reloadable
+   * differ from those of the last one. Absent: there are none.
+   */
+  reload?(config: C): void | Promise<void>;
   close(): void | Promise<void>;
 }
 
@@ -40,8 +47,10 @@ export interface DaemonDefinition<S extends z.ZodType<DaemonConfig>> {
   /** Begins the metrics' names, and is the role in /status unless the config has one. */
   app: string;
   schema: S;
+  /** Fields of the configuration that may change while the daemon runs. */
+  reloadable?: readonly (keyof z.output<S> & string)[];
   /** Pure wiring: no argv, environment, signals or exit codes in there. */
-  build(config: z.output<S>, deps: Deps): Daemon | Promise<Daemon>;
+  build(config: z.output<S>, deps: Deps): Daemon<z.output<S>> | Promise<Daemon<z.output<S>>>;
 }
 
 function configFile(app: string): string {
@@ -58,8 +67,9 @@ function configFile(app: string): string {
 
 function readConfig<S extends z.ZodType<DaemonConfig>>(schema: S, file: string) {
   try {
-    const config = loadConfig(schema, file);
-    return { config, key: readKey(config.keyFile) };
+    const read = readConfigText(file);
+    const config = parseConfig(schema, read);
+    return { config, file, sha256: read.sha256, key: readKey(config.keyFile) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) process.stderr.write(`${problem}\n`);
@@ -71,8 +81,8 @@ function readConfig<S extends z.ZodType<DaemonConfig>>(schema: S, file: string) 
 export async function runDaemon<S extends z.ZodType<DaemonConfig>>(
   definition: DaemonDefinition<S>,
 ): Promise<void> {
-  const { app, schema, build } = definition;
-  const { config, key } = readConfig(schema, configFile(app));
+  const { app, schema, reloadable = [], build } = definition;
+  const { config, file, sha256, key } = readConfig(schema, configFile(app));
   const { name, admin: adminConfig } = config;
   const role = 'role' in config && typeof config.role === 'string' ? config.role : app;
   const epoch = Math.floor(Date.now() / 1000);
@@ -87,7 +97,10 @@ export async function runDaemon<S extends z.ZodType<DaemonConfig>>(
   process.on('unhandledRejection', fail);
   log.info({ config, epoch, pid: process.pid }, 'starting');
 
-  let daemon: Daemon | undefined;
+  const running = new RunningConfig({ config, sha256 }, { file, schema, reloadable, log, metrics });
+  // Before anybody can know that this process runs: without a handler the signal would end it.
+  process.on('SIGHUP', () => running.request());
+  let daemon: Daemon<z.output<S>> | undefined;
   let admin: Admin | undefined;
   let stopping = false;
 
@@ -120,11 +133,13 @@ export async function runDaemon<S extends z.ZodType<DaemonConfig>>(
         role,
         epoch,
         ready: ready() === true,
+        config: running.status,
         metrics: await metrics.numbers(),
         ...daemon?.status(),
       }),
     },
   });
   daemon = await build(config, { log, metrics, key, epoch, fail });
+  running.begin(daemon.reload?.bind(daemon));
   log.info('started');
 }

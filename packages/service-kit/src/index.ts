@@ -10,6 +10,7 @@ export * from './liveness.ts';
 export * from './log.ts';
 export * from './metrics.ts';
 export * from './proxy-watch.ts';
+export * from './reload.ts';
 export * from './schema.ts';
 export * from './steerer.ts';
 export * from './steering.ts';

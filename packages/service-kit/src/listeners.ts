@@ -9,22 +9,36 @@ export interface ListenerKey {
 
 /** Marks an address as a VIP, whatever the port. */
 const ANY_PORT = 0;
+/** `enum listener_state` of listener.h. */
+const OPEN = 1;
+const CLOSING = 2;
 
-/** Makes the map `listeners` hold these VIPs and no others; what stays is never missing in between. */
+/**
+ * Opens these listeners in the map `listeners`. Those that are no longer among them go on as closing ones: their connections live
+ * on, and new ones are not accepted. What stays is never missing in between.
+ */
 export function writeListeners(
   object: BpfObject,
   keyLayout: Layout<ListenerKey>,
   vips: readonly { address: string; port: number }[],
 ): void {
-  const map = new BpfMap(object.map('listeners'), keyLayout, u32);
+  const handle = object.map('listeners');
+  const map = new BpfMap(handle, keyLayout, u32);
   const wanted = new Map<string, ListenerKey>();
   for (const { address, port } of vips) {
-    for (const each of [port, ANY_PORT])
-      wanted.set(`${address}:${each}`, { vip: parseIp(address), port: each });
+    for (const each of [port, ANY_PORT]) {
+      const key = { vip: parseIp(address), port: each };
+      wanted.set(nameOf(key), key);
+    }
   }
-  for (const key of wanted.values()) map.set(key, 1);
-  const keys = [...wanted.values()];
-  for (const [key] of [...map.entries()]) {
-    if (!keys.some(({ vip, port }) => vip === key.vip && port === key.port)) map.delete(key);
-  }
+  const former = [...map.entries()].map(([key]) => key).filter(key => !wanted.has(nameOf(key)));
+  // Nobody counts the connections of a closing listener. When the map is full of them, some make room.
+  const room = Math.max(0, handle.maxEntries - wanted.size);
+  for (const key of former.splice(room)) map.delete(key);
+  for (const key of former) map.set(key, CLOSING);
+  for (const key of wanted.values()) map.set(key, OPEN);
+}
+
+function nameOf({ vip, port }: ListenerKey): string {
+  return `${vip}:${port}`;
 }

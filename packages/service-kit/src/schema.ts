@@ -55,10 +55,11 @@ export function distinct<T extends z.ZodType<Record<string, unknown>>>(item: T, 
   });
 }
 
-/** At least one VIP and port, none twice. */
+/** At least one VIP and port, none twice. The kernel halves keep twice as many, since removed ones close slowly. */
 export const vips = z
   .array(vip)
   .min(1)
+  .max(100)
   .superRefine((items, context) => {
     const seen = new Set<string>();
     for (const [index, { address, port: number }] of items.entries()) {

@@ -40,8 +40,8 @@ export async function buildSteerer(
   config: SteererConfig,
   { log, metrics, key, epoch }: Deps,
   { objectPath, program, ingress, towards, layouts }: SteererParts,
-): Promise<Daemon> {
-  const object = loadObject(objectPath, { pinDirectory: config.pinDirectory });
+): Promise<Daemon<SteererConfig>> {
+  const object = loadObject(objectPath, { pinDirectory: config.pinDirectory, state: ['listeners'] });
   metrics.exits(
     'packets_total',
     `Packets by exit of ${program}.`,
@@ -78,6 +78,9 @@ export async function buildSteerer(
       return kept === true ? watch.ready() : kept;
     },
     status: () => watch.status(),
+    reload(next) {
+      writeListeners(object, layouts.listenerKey, next.vips);
+    },
     async close() {
       upkeep.close();
       await liveness.close();

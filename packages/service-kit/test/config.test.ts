@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { z } from 'zod';
-import { ConfigError, checkConfig, loadConfig } from '../src/config.ts';
+import { ConfigError, checkConfig, parseConfig, readConfigText } from '../src/config.ts';
 import { readKey } from '../src/key.ts';
 import { daemonConfig, distinct, ipAddress, peer, port, probe, vips } from '../src/schema.ts';
 
@@ -101,8 +101,11 @@ test('what is no object, no JSON or no file is one problem', () => {
   }
   const file = join(directory, 'broken.json');
   writeFileSync(file, '{"name": ');
-  assert.match(problems(() => loadConfig(schema, file))[0]!, /^config: .*broken\.json is not JSON: /);
-  assert.match(problems(() => loadConfig(schema, `${file}x`))[0]!, /^config: .*cannot be read: ENOENT/);
+  assert.match(
+    problems(() => parseConfig(schema, readConfigText(file)))[0]!,
+    /^config: .*broken\.json is not JSON: /,
+  );
+  assert.match(problems(() => readConfigText(`${file}x`))[0]!, /^config: .*cannot be read: ENOENT/);
 });
 
 test('addresses must be dotted quads', () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, suite, type TestContext, test } from 'node:test';
 import { ask, until } from '../testing/index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'daemon-'));
@@ -54,7 +55,7 @@ async function untilAnswers(socket: string, path = '/healthz', code = 200) {
 }
 
 test('it starts, shows itself and stops', async t => {
-  const { child, socket, seen, ended } = start(t, {});
+  const { child, socket, file, seen, ended } = start(t, {});
   await untilAnswers(socket);
   assert.deepEqual(await ask(socket, '/healthz'), { code: 200, body: '{"ready":true}\n' });
   assert.equal(statSync(socket).mode & 0o777, 0o600);
@@ -63,7 +64,8 @@ test('it starts, shows itself and stops', async t => {
     name: 'test-1',
     role: 'test-app',
     ready: true,
-    metrics: { answer: 42 },
+    config: { sha256: sha256(readFileSync(file)) },
+    metrics: { answer: 42, 'config_reloads_total.taken': 0, 'config_reloads_total.refused': 0 },
     extra: [1, 2],
   });
   assert.ok(Math.abs(epoch - Date.now() / 1000) < 60);
@@ -84,6 +86,86 @@ test('it starts, shows itself and stops', async t => {
   assert.equal(starting.config.logLevel, 'info');
   assert.ok(log.every(({ name, level }) => name === 'test-1' && level === 'info'));
   assert.ok(!seen.out.includes('abab'), 'the key was logged');
+});
+
+function sha256(bytes: string | Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+interface Status {
+  config: { sha256: string; refused?: { sha256: string | null; problems: string[] } };
+  metrics: Record<string, number>;
+}
+
+suite('SIGHUP', () => {
+  const status = async (socket: string) => JSON.parse((await ask(socket, '/status')).body) as Status;
+
+  /** A running daemon, with what changes its file and waits until the daemon has an opinion of that. */
+  async function running(t: TestContext) {
+    const daemon = start(t, {});
+    await untilAnswers(daemon.socket);
+    const good = JSON.parse(readFileSync(daemon.file, 'utf8'));
+    return {
+      ...daemon,
+      async reload(change: object | string): Promise<Status> {
+        const text = typeof change === 'string' ? change : JSON.stringify({ ...good, ...change });
+        writeFileSync(daemon.file, text);
+        daemon.child.kill('SIGHUP');
+        const judged = async () => {
+          const { config } = await status(daemon.socket);
+          return [config.sha256, config.refused?.sha256].includes(sha256(text));
+        };
+        await until('the new file is taken or refused', judged);
+        return status(daemon.socket);
+      },
+    };
+  }
+
+  test('a changed configuration is taken over', async t => {
+    const { child, reload, seen } = await running(t);
+    const { config, metrics } = await reload({ answer: 7 });
+    assert.equal(config.refused, undefined);
+    assert.deepEqual([metrics.answer, metrics['config_reloads_total.taken']], [7, 1]);
+    assert.match(seen.out, /configuration taken over/);
+    assert.equal(child.exitCode, null);
+  });
+
+  test('a wrong one is refused with all problems; the former one stays, and the next good one is taken', async t => {
+    const { reload, file, seen } = await running(t);
+    const before = sha256(readFileSync(file));
+    for (const [change, problems] of [
+      [
+        { answer: 'x', logLevel: 'loud' },
+        [/^config: answer: must be a number/, /^config: logLevel: must be/],
+      ],
+      ['{', [/is not JSON/]],
+      [{ name: 'test-2', answer: 8 }, [/^config: name: can only be changed by a restart$/]],
+      [{ role: 'router' }, [/^config: role: can only be changed by a restart$/]],
+      [{ answer: 100 }, [/^no room for that answer$/]],
+    ] as const) {
+      const { config, metrics } = await reload(change);
+      assert.equal(config.sha256, before);
+      assert.equal(metrics.answer, 42);
+      const found = [...config.refused!.problems].sort();
+      assert.equal(found.length, problems.length, found.join());
+      for (const [index, problem] of problems.entries()) assert.match(found[index]!, problem);
+    }
+    const { config, metrics } = await reload({ answer: 9 });
+    assert.equal(config.refused, undefined);
+    assert.deepEqual([metrics.answer, metrics['config_reloads_total.refused']], [9, 5]);
+    assert.match(seen.out, /configuration refused, the former one stays/);
+  });
+
+  test('a file that is gone is refused; put back as it was, nothing is wrong any more', async t => {
+    const { child, socket, file } = await running(t);
+    const text = readFileSync(file);
+    rmSync(file);
+    child.kill('SIGHUP');
+    await until('refused', async () => (await status(socket)).config.refused?.sha256 === null);
+    writeFileSync(file, text);
+    child.kill('SIGHUP');
+    await until('no longer refused', async () => (await status(socket)).config.refused === undefined);
+  });
 });
 
 test('a role in the config is shown and names the metrics', async t => {

@@ -14,10 +14,12 @@ export {
   backendsOf,
   type Limits,
   type Listener,
+  listener as listenerSchema,
   type Match,
   type Pool,
+  pool as poolSchema,
   type Route,
   type Site,
   type SiteInput,
 } from './schema.ts';
-export { isUniform, refuseNonUniform } from './uniform.ts';
+export { isUniform, refusals, refuseNonUniform } from './uniform.ts';

@@ -1,19 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { LabError } from '@resplice/engines';
-import { checkSite, formatProblem } from '@resplice/site-config';
+import { formatProblem } from '@resplice/site-config';
 import { most } from '@resplice/topology';
 import { requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { printJson } from '../output.ts';
-
-function readSite(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new LabError('usage', `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-}
+import { backendNames, checkSiteFile } from '../site-file.ts';
 
 export const command = defineCommand({
   name: 'check',
@@ -28,9 +19,7 @@ export const command = defineCommand({
     requirePositionals(positionals, 1, 1, './resplice check FILE');
     const file = positionals[0]!;
     const count = wholeNumber('--backends', values.backends, 1, most.backends);
-    const backends = Array.from({ length: count }, (_, i) => `backend-${i + 1}`);
-    // Nothing reads the heads of later requests yet, so rules for each request could not be enforced.
-    const checked = checkSite(readSite(file), file, { backends, uniformOnly: true });
+    const checked = checkSiteFile(file, backendNames(count));
     const problems = checked.ok ? [] : checked.problems;
     if (values.json) printJson({ ok: checked.ok, problems, warnings: checked.warnings });
     else {

@@ -2,7 +2,7 @@ import { NetnsEngine, requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
-import { connectionTable, labTable } from '../lab-table.ts';
+import { connectionTable, labTable, siteTable } from '../lab-table.ts';
 import { printJson } from '../output.ts';
 
 export const command = defineCommand({
@@ -18,7 +18,9 @@ export const command = defineCommand({
     const shown = found ? status : { state: status ?? 'down' };
     if (values.json) printJson(shown);
     else {
-      const lines = found ? [...labTable(status), '', ...connectionTable(status)] : [shown.state];
+      const lines = found
+        ? [...labTable(status), '', ...siteTable(status), '', ...connectionTable(status)]
+        : [shown.state];
       process.stdout.write(`${lines.join('\n')}\n`);
     }
     return found ? exitCode.pass : exitCode.fail;

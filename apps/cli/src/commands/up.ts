@@ -1,10 +1,11 @@
-import { type BackendCommand, NetnsEngine, requireMachine } from '@resplice/engines';
-import { arms, most, steeringModes } from '@resplice/topology';
+import { type BackendCommand, LabError, NetnsEngine, requireMachine, type SiteFile } from '@resplice/engines';
+import { type Arm, arms, most, steeringModes } from '@resplice/topology';
 import { oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { watchLab } from '../live-view.ts';
 import { say, showProgress } from '../output.ts';
+import { backendNames, readSiteFile } from '../site-file.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
 function callersCommand(command: string): BackendCommand {
@@ -12,6 +13,14 @@ function callersCommand(command: string): BackendCommand {
     (entry): entry is [string, string] => entry[1] !== undefined,
   );
   return { command, directory: process.cwd(), environment: Object.fromEntries(environment) };
+}
+
+/** @throws LabError usage, wrong-config */
+function followedFile(file: string, backends: number, arm: Arm): SiteFile {
+  if (arm !== 'resplice') throw new LabError('usage', `--config: the arm ${arm} follows no resplice.yaml`);
+  const { siteFile, warnings } = readSiteFile(file, backendNames(backends));
+  for (const line of warnings) say(line);
+  return siteFile;
 }
 
 export const command = defineCommand({
@@ -41,17 +50,25 @@ export const command = defineCommand({
       value: 'CMD',
       help: 'your server: run by sh -c in each back end, listening on 0.0.0.0:$PORT; else a demo site',
     },
+    config: {
+      type: 'string',
+      value: 'FILE',
+      help: 'a resplice.yaml: listeners, pools, allow-lists, limits; else port 80 and a pool of all',
+    },
   },
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice up [OPTIONS]');
     oneOf('--engine', values.engine, ['netns']);
     oneOf('--link', values.link, ['lan']);
+    const arm = oneOf('--arm', values.arm, arms);
+    const backends = wholeNumber('--backends', values.backends, 1, most.backends);
     const options = {
-      arm: oneOf('--arm', values.arm, arms),
+      arm,
       proxies: wholeNumber('--proxies', values.proxies, 1, most.proxies),
-      backends: wholeNumber('--backends', values.backends, 1, most.backends),
+      backends,
       steering: oneOf('--steering', values.steering, steeringModes),
       backendCommand: values['backend-cmd'] === undefined ? null : callersCommand(values['backend-cmd']),
+      siteFile: values.config === undefined ? undefined : followedFile(values.config, backends, arm),
     };
     requireMachine();
     const engine = new NetnsEngine();

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Host } from '@resplice/topology';
+import { adminGet } from './admin-client.ts';
+import { readDaemonStatus } from './daemon-status.ts';
+import { LabError } from './errors.ts';
+import type { Lab } from './lab.ts';
+import { processFilesOf } from './place.ts';
+import { isAlive, isStopped, type ProcessIdentity, processEntry } from './process-table.ts';
+
+const pollMs = 20;
+
+export interface FollowOptions {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Has every running daemon take its written configuration over, and waits until they have.
+ *
+ * @returns those that do not run now, or are stopped: they take it over when they go on, `proxy-2/proxy`
+ * @throws LabError unhealthy when one refuses or does not get done; interrupted
+ */
+export async function followConfigs(lab: Lab, options: FollowOptions): Promise<string[]> {
+  const deadline = Date.now() + options.deadlineMs;
+  const { hosts } = lab.topology;
+  // Proxies first: whom a balancer sends to a new listener must find it on any of them.
+  const steering = hosts.filter(({ role }) => role === 'lb' || role === 'router');
+  const others = hosts.filter(host => !steering.includes(host));
+  const later: string[] = [];
+  for (const wave of [others, steering]) {
+    const outcomes = await Promise.all(wave.flatMap(host => followOn(lab, host, deadline, options.signal)));
+    later.push(...outcomes.filter(each => each !== undefined));
+  }
+  return later;
+}
+
+function followOn(
+  lab: Lab,
+  host: Host,
+  deadline: number,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined>[] {
+  return host.processes
+    .filter(({ kind }) => kind === 'daemon')
+    .map(({ name }) => {
+      const identity = lab.state.processes[host.name]?.[name];
+      const { config, socket } = processFilesOf(lab.place, host.name, name);
+      return follow({ name: `${host.name}/${name}`, identity, config, socket, deadline, signal });
+    });
+}
+
+interface Follower {
+  readonly name: string;
+  readonly identity: ProcessIdentity | undefined;
+  /** The file that it is to follow. */
+  readonly config: string;
+  readonly socket: string;
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @returns its name if it takes the configuration over only later */
+async function follow(follower: Follower): Promise<string | undefined> {
+  const { name, identity, config, socket, deadline, signal } = follower;
+  let told: string | undefined;
+  while (Date.now() < deadline) {
+    if (signal?.aborted) throw new LabError('interrupted', `interrupted while waiting for ${name}`);
+    if (!identity || !isAlive(identity)) return name;
+    const entry = processEntry(identity.pid);
+    if (entry && isStopped(entry)) {
+      // It gets the signal when it is thawed.
+      process.kill(identity.pid, 'SIGHUP');
+      return name;
+    }
+    // Each time anew: somebody else may have written a newer one meanwhile.
+    const wanted = createHash('sha256').update(readFileSync(config)).digest('hex');
+    const status = await adminGet(socket, '/status', 1000).then(
+      ({ body }) => readDaemonStatus(body).config,
+      // Starting: it has no signal handler yet, and reads the file in any case.
+      () => undefined,
+    );
+    if (status?.sha256 === wanted) return undefined;
+    if (status?.refused?.sha256 === wanted)
+      throw new LabError('unhealthy', `${name} refuses its new configuration`, {
+        details: status.refused.problems,
+      });
+    if (status && told !== wanted) {
+      process.kill(identity.pid, 'SIGHUP');
+      told = wanted;
+    }
+    await delay(pollMs);
+  }
+  throw new LabError('unhealthy', `${name} does not take its new configuration over`);
+}

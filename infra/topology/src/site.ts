@@ -1,0 +1,11 @@
+import type { Site } from '@resplice/site-config';
+
+/**
+ * What a lab follows without a file: one listener, and a pool of all back ends. Written out, since whoever only makes a fault shall
+ * not load a schema for it; a test compares it with what the schema makes of the smallest file.
+ */
+export const plainSite: Site = {
+  listeners: [{ name: 'web', port: 80, pool: 'web' }],
+  pools: { web: { backends: 'all', balance: 'least-connections' } },
+  limits: { headBytes: 65_536, headTimeout: 30_000, connectTimeout: 400, connections: 262_144 },
+};
