@@ -58,4 +58,3 @@ export const proxyConfig = z
 
 export type ProxyConfig = z.infer<typeof proxyConfig>;
 export type BackendConfig = ProxyConfig['backends'][number];
-export type PeerConfig = ProxyConfig['peers'][number];

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatIp, RawSender } from '@resplice/dataplane';
 import { deriveKey } from '@resplice/protocol';
 import {
+  ControlChannel,
   type Daemon,
   type Deps,
   keepAttached,
@@ -12,7 +13,6 @@ import {
 } from '@resplice/service-kit';
 import { Backends } from './backends.ts';
 import type { ProxyConfig } from './config.ts';
-import { ControlChannel } from './control-channel.ts';
 import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
 import { Intake, isStale } from './intake.ts';
@@ -69,7 +69,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     address: config.middle.address,
     port: config.controlPort,
     peers: config.peers,
-    tally,
+    counters: tally,
     log,
     onRecord: (peer, record) => replication.receive(peer, record),
   });

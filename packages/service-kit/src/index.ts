@@ -2,6 +2,7 @@ export * from './admin.ts';
 export * from './attachment.ts';
 export * from './clock.ts';
 export * from './config.ts';
+export * from './control-channel.ts';
 export * from './daemon.ts';
 export * from './deadline.ts';
 export * from './key.ts';

@@ -92,4 +92,5 @@ export const daemonFields = {
 export const daemonConfig = z.strictObject(daemonFields);
 
 export type DaemonConfig = z.infer<typeof daemonConfig>;
+export type PeerConfig = z.infer<typeof peer>;
 export type ProbeConfig = z.infer<typeof probe>;

@@ -9,13 +9,12 @@ import {
   Sealer,
   writeRecord,
 } from '@resplice/protocol';
-import type { Log } from '@resplice/service-kit';
-import type { PeerConfig } from './config.ts';
-import type { Tally } from './tally.ts';
+import type { Log } from './log.ts';
+import type { PeerConfig } from './schema.ts';
 
 /** Payload bytes of one datagram; with seal and headers it stays below an Ethernet frame. */
 const BATCH_BYTES = 1300;
-/** Every batch begins with the id of the proxy that it is for. */
+/** Every batch begins with the id of the daemon that it is for. */
 const RECEIVER_BYTES = 2;
 const RETRY_MS = 10;
 /** A question that was repeated so often was heard or the peer is not well: liveness decides, not we. */
@@ -42,7 +41,17 @@ class Batch {
   }
 }
 
-/** Sealed records between proxies over UDP: batched, repeated until answered. */
+/** What a channel counts; published by the daemon that owns it. */
+export interface ChannelCounters {
+  /** Questions that were put as often as may be, and not answered. */
+  peersSilent: number;
+  /** Datagrams that were forged, replayed, stale, or not for us. */
+  recordsRefused: number;
+  /** Authentic datagrams that could not be read. */
+  recordsMalformed: number;
+}
+
+/** Sealed records between daemons over UDP: batched, repeated until answered (ARCHITECTURE §8). */
 export class ControlChannel {
   readonly #socket: Socket;
   readonly #sealer: Sealer;
@@ -50,11 +59,11 @@ export class ControlChannel {
   readonly #port: number;
   readonly #self: number;
   readonly #peers: ReadonlyMap<number, PeerConfig>;
-  readonly #tally: Tally;
+  readonly #counters: ChannelCounters;
   readonly #log: Log;
   readonly #batches = new Map<number, Batch>();
   readonly #questions = new Map<number, Question>();
-  readonly #onRecord: (peer: number, record: ControlRecord) => void;
+  readonly #onRecord: ControlChannelOptions['onRecord'];
   #nextId = 0;
   #flushScheduled = false;
   #closed = false;
@@ -72,7 +81,7 @@ export class ControlChannel {
       epoch: options.epoch,
     });
     this.#opener = new Opener({ key: options.key, purpose: 'control' });
-    this.#tally = options.tally;
+    this.#counters = options.counters;
     this.#log = options.log;
     this.#onRecord = options.onRecord;
     socket.on('message', datagram => this.#receive(datagram));
@@ -141,24 +150,24 @@ export class ControlChannel {
   #receive(datagram: Buffer): void {
     const opened = this.#opener.open(datagram);
     if (opened.refused !== undefined || !this.#peers.has(opened.sender) || !this.#isForUs(opened.payload)) {
-      this.#tally.recordsRefused++;
+      this.#counters.recordsRefused++;
       return;
     }
     let records: ControlRecord[];
     try {
       records = readRecords(opened.payload.subarray(RECEIVER_BYTES));
     } catch (error) {
-      this.#tally.recordsMalformed++;
+      this.#counters.recordsMalformed++;
       this.#log.error({ err: error, peer: opened.sender }, 'a peer sends records that cannot be read');
       return;
     }
     for (const record of records) {
       if (record.type === 'answer') this.#answered(opened.sender, record.id, record.knowledge);
-      else this.#onRecord(opened.sender, record);
+      else this.#onRecord(opened.sender, record, opened.epoch);
     }
   }
 
-  /** A datagram to another proxy that is sent here is a replay like any other. */
+  /** A datagram to another daemon that is sent here is a replay like any other. */
   #isForUs(payload: Uint8Array): boolean {
     if (payload.length < RECEIVER_BYTES) return false;
     return ((payload[0]! << 8) | payload[1]!) === this.#self;
@@ -177,7 +186,7 @@ export class ControlChannel {
       if (question.due > now) continue;
       if (question.attempts >= ATTEMPTS) {
         this.#questions.delete(id);
-        this.#tally.peersSilent++;
+        this.#counters.peersSilent++;
         question.resolve(undefined);
         continue;
       }
@@ -212,8 +221,8 @@ export interface ControlChannelOptions {
   address: string;
   port: number;
   peers: readonly PeerConfig[];
-  tally: Tally;
+  counters: ChannelCounters;
   log: Log;
-  /** Called for every authentic record but answers. `peer` is the sender's id. */
-  onRecord(peer: number, record: ControlRecord): void;
+  /** Called for every authentic record but answers. `peer` is the sender's id, `epoch` that of its start. */
+  onRecord(peer: number, record: ControlRecord, epoch: number): void;
 }

@@ -3,9 +3,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionId, type ControlRecord, Sealer } from '@resplice/protocol';
-import { createLog } from '@resplice/service-kit';
-import { ControlChannel } from '../src/control-channel.ts';
-import { Tally } from '../src/tally.ts';
+import { type ChannelCounters, ControlChannel } from '../src/control-channel.ts';
+import { createLog } from '../src/log.ts';
 
 const KEY = new Uint8Array(32).fill(3);
 const PORT = 17_000;
@@ -15,7 +14,7 @@ const TWO = { name: 'proxy-2', id: 2, address: '127.0.0.52' };
 
 interface End {
   channel: ControlChannel;
-  tally: Tally;
+  counters: ChannelCounters;
   received: ControlRecord[];
 }
 
@@ -24,7 +23,7 @@ let two: End;
 let stranger: Socket;
 
 async function open(self: typeof ONE, peer: typeof ONE): Promise<End> {
-  const tally = new Tally();
+  const counters = { peersSilent: 0, recordsRefused: 0, recordsMalformed: 0 };
   const received: ControlRecord[] = [];
   const channel: ControlChannel = await ControlChannel.open({
     key: KEY,
@@ -33,7 +32,7 @@ async function open(self: typeof ONE, peer: typeof ONE): Promise<End> {
     address: self.address,
     port: PORT,
     peers: [peer],
-    tally,
+    counters,
     log: createLog(self.name, 'fatal'),
     onRecord(from, record) {
       received.push(record);
@@ -42,7 +41,7 @@ async function open(self: typeof ONE, peer: typeof ONE): Promise<End> {
       }
     },
   });
-  return { channel, tally, received };
+  return { channel, counters, received };
 }
 
 beforeEach(async () => {
@@ -92,7 +91,7 @@ test('many records of one turn travel together, all of them arrive, in order', a
 test('a peer that is not there: the question ends without an answer, and is counted', async () => {
   two.channel.close();
   assert.equal(await one.channel.ask(2, question), undefined);
-  assert.equal(one.tally.peersSilent, 1);
+  assert.equal(one.counters.peersSilent, 1);
   two = await open(TWO, ONE);
 });
 
@@ -101,7 +100,7 @@ test('a peer that died: its questions end at once', async () => {
   const asked = one.channel.ask(2, question);
   one.channel.forgetPeer(2);
   assert.equal(await asked, undefined);
-  assert.equal(one.tally.peersSilent, 0);
+  assert.equal(one.counters.peersSilent, 0);
   two = await open(TWO, ONE);
 });
 
@@ -117,10 +116,10 @@ test('without the key, with another, from an unknown sender, to another proxy, o
     new Sealer({ key: KEY, purpose: 'control', sender: 1, epoch: epoch - 1 }).seal(release(3)),
   ];
   for (const datagram of datagrams) stranger.send(datagram, PORT, TWO.address);
-  await until('five refusals', () => two.tally.recordsRefused === 5);
+  await until('five refusals', () => two.counters.recordsRefused === 5);
   assert.equal(two.received.length, 0);
   for (let i = 0; i < 2; i++) stranger.send(good, PORT, TWO.address);
-  await until('the replay’s refusal', () => two.tally.recordsRefused === 6);
+  await until('the replay’s refusal', () => two.counters.recordsRefused === 6);
   assert.equal(two.received.length, 1);
 });
 
@@ -132,6 +131,6 @@ test('an authentic datagram that cannot be read is counted, and used in no part'
     PORT,
     TWO.address,
   );
-  await until('the malformed count', () => two.tally.recordsMalformed === 1);
+  await until('the malformed count', () => two.counters.recordsMalformed === 1);
   assert.equal(two.received.length, 0);
 });
