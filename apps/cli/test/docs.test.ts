@@ -122,10 +122,19 @@ suite('the records of ARCHITECTURE.md', () => {
     '`answer` (held)': { type: 'answer', id: 1, knowledge: { kind: 'held', holder: 2 } },
     '`publish`': { type: 'publish', id: 1, entry },
     '`segment`': { type: 'segment', connection, segment },
-    '`synced`': { type: 'synced', id: 1 },
+    '`catchUp`': { type: 'catchUp', id: 1, generation: 2 },
+    '`synced`': { type: 'synced', id: 1, generation: 2 },
     '`release`': { type: 'release', connection },
     '`closing`': { type: 'closing', connection },
     '`forget`': { type: 'forget', connection },
+    '`fence`': { type: 'fence', id: 1, proxy: 2, epoch: 3 },
+    '`standing`': { type: 'standing', id: 1 },
+    '`join`': { type: 'join', id: 1, generation: 2, told: [] },
+    '`answer` (standing)': {
+      type: 'answer',
+      id: 1,
+      knowledge: { kind: 'standing', fenced: true, generation: 2 },
+    },
   };
 
   test('are those of the protocol, with their sizes', () => {
@@ -188,7 +197,7 @@ suite('the exits of ARCHITECTURE.md', () => {
     [/^### lb_wan /, 'LB', lb.lbExitNames],
     [/^### proxy_front /, 'PROXY', proxy.proxyExitNames.filter(name => name.startsWith('front_'))],
     [/^### proxy_back /, 'PROXY', proxy.proxyExitNames.filter(name => name.startsWith('back_'))],
-    [/^### router_back /, 'ROUTER', router.routerExitNames],
+    [/^### router_back, router_middle /, 'ROUTER', router.routerExitNames],
     [/^### agent_in, agent_out /, 'AGENT', agent.agentExitNames],
   ] as const;
   for (const [heading, prefix, exits] of programs) {

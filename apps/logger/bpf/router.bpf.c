@@ -1,5 +1,6 @@
 // The router between proxies and back ends, where the front-end logger will stand (P5.1). The back ends' answers already
-// carry the VIP as their source (P3.2): any live proxy can carry them on; the balancer's hash picks the one.
+// carry the VIP as their source (P3.2): any live proxy can carry them on; the balancer's hash picks the one. And a proxy that
+// its peers go on without is fenced here first: from then on none of its packets reaches a back end.
 #include "packet.h"
 #include "listener.h"
 #include "flow.h"
@@ -10,9 +11,47 @@ enum router_exit {
 	ROUTER_PLAIN, // control, answers to proxies: the kernel routes them
 	ROUTER_MALFORMED,
 	ROUTER_NO_PROXY, // none has been seen alive since start
+	ROUTER_FENCED, // from a fenced proxy, in a client's name
+	ROUTER_UNFENCED, // from the others, and what a fenced one says in its own name
 	ROUTER_EXITS,
 };
 COUNTERS(router_exit, ROUTER_EXITS)
+
+// A sender on the middle network. What proxies relay bears clients' addresses: only the link layer tells who sent it.
+struct station {
+	__u8 mac[ETH_ALEN];
+	__u16 pad;
+};
+
+struct fence {
+	__be32 address; // the proxy's own
+	__u32 epoch; // of the process that is fenced
+	__u32 generation;
+	__u32 proxy; // its id
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct station);
+	__type(value, struct fence);
+	__uint(max_entries, MAX_NEXT_HOPS);
+} fences SEC(".maps");
+
+// Ingress from the proxies. Attached only while somebody is fenced: without a fence it costs nothing.
+SEC("tc") int router_middle(struct __sk_buff *skb)
+{
+	struct station station = {};
+	__be32 source = 0;
+	if (skb->protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), station.mac, ETH_ALEN) ||
+	    bpf_skb_load_bytes(skb, IP_OFFSET + offsetof(struct iphdr, saddr), &source, sizeof(source)))
+		return leave(ROUTER_UNFENCED, TC_ACT_OK);
+	struct fence *fence = bpf_map_lookup_elem(&fences, &station);
+	// In its own name it asks how it stands, and who is alive.
+	if (!fence || source == fence->address)
+		return leave(ROUTER_UNFENCED, TC_ACT_OK);
+	return leave(ROUTER_FENCED, TC_ACT_SHOT);
+}
 
 SEC("tc") int router_back(struct __sk_buff *skb)
 {

@@ -23,6 +23,8 @@ export const loggerConfig = z.strictObject({
   proxies: distinct(peer, 'name', 'id', 'address').min(1).max(64),
   /** How packets are spread over the proxies. */
   steering: z.enum(steeringModes).default('hash'),
+  /** UDP port of the proxies' questions about each other. */
+  controlPort: port,
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
   probe: probe.prefault({}),

@@ -87,12 +87,66 @@ export const nextHopOffsets = {
   ifindex: 4,
 } as const;
 
+export interface Station {
+  mac: readonly number[];
+}
+
+export const station: Layout<Station> = {
+  size: 8,
+  read: (view, offset) => ({
+    mac: Array.from({ length: 6 }, (_, i) => view.getUint8(offset + i * 1)),
+  }),
+  write(view, offset, value) {
+    if (value.mac.length !== 6) throw new RangeError(`mac has ${value.mac.length} elements, not 6`);
+    for (let i = 0; i < 6; i++) {
+      view.setUint8(offset + i * 1, (value.mac[i] as number));
+    }
+    view.setUint16(offset + 6, 0, true);
+  },
+};
+
+export const stationOffsets = {
+  mac: 0,
+} as const;
+
+export interface Fence {
+  address: number;
+  epoch: number;
+  generation: number;
+  proxy: number;
+}
+
+export const fence: Layout<Fence> = {
+  size: 16,
+  read: (view, offset) => ({
+    address: view.getUint32(offset, false),
+    epoch: view.getUint32(offset + 4, true),
+    generation: view.getUint32(offset + 8, true),
+    proxy: view.getUint32(offset + 12, true),
+  }),
+  write(view, offset, value) {
+    view.setUint32(offset, value.address, false);
+    view.setUint32(offset + 4, value.epoch, true);
+    view.setUint32(offset + 8, value.generation, true);
+    view.setUint32(offset + 12, value.proxy, true);
+  },
+};
+
+export const fenceOffsets = {
+  address: 0,
+  epoch: 4,
+  generation: 8,
+  proxy: 12,
+} as const;
+
 export const RouterExit = {
   ROUTER_STEERED: 0,
   ROUTER_PLAIN: 1,
   ROUTER_MALFORMED: 2,
   ROUTER_NO_PROXY: 3,
-  ROUTER_EXITS: 4,
+  ROUTER_FENCED: 4,
+  ROUTER_UNFENCED: 5,
+  ROUTER_EXITS: 6,
 } as const;
 export type RouterExit = (typeof RouterExit)[keyof typeof RouterExit];
 
@@ -101,4 +155,6 @@ export const routerExitNames = [
   'plain',
   'malformed',
   'no_proxy',
+  'fenced',
+  'unfenced',
 ] as const;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, suite, test } from 'node:test';
 import {
   BpfMap,
   type BpfObject,
@@ -72,4 +72,38 @@ test('a fragment in the VIP’s name goes nowhere', () => {
   bytes[14 + 6] = 0x20;
   assert.equal(run(bytes).verdict, Verdict.SHOT);
   assert.equal(counters.read().malformed, 1);
+});
+
+suite('router_middle', () => {
+  // As `frame` makes them.
+  const MAC = [...answer(VIP, 80).subarray(6, 12)];
+  const OWN = parseIp('10.63.0.12');
+  const fence = (mac: number[]) =>
+    new BpfMap(object.map('fences'), layout.station, layout.fence).set(
+      { mac },
+      { address: OWN, epoch: 1, generation: 1, proxy: 2 },
+    );
+  const pass = (bytes: Uint8Array) => testRun(object.program('router_middle'), bytes).verdict;
+
+  test('what a fenced proxy sends in a client’s name goes nowhere, whatever the protocol', () => {
+    fence(MAC);
+    assert.equal(pass(answer(CLIENT, 40_000)), Verdict.SHOT);
+    const icmp = answer(CLIENT, 40_000);
+    icmp[14 + 9] = 1;
+    assert.equal(pass(icmp), Verdict.SHOT);
+    assert.equal(counters.read().fenced, 2);
+  });
+
+  test('what it says in its own name passes, and so does ARP', () => {
+    fence(MAC);
+    assert.equal(pass(answer(OWN, 7000)), Verdict.OK);
+    assert.equal(pass(frame(new Uint8Array(46), 0x0806)), Verdict.OK);
+    assert.equal(counters.read().unfenced, 2);
+  });
+
+  test('the others’ packets pass', () => {
+    fence([...MAC.slice(0, 5), MAC[5]! ^ 1]);
+    assert.equal(pass(answer(CLIENT, 40_000)), Verdict.OK);
+    assert.equal(counters.read().unfenced, 1);
+  });
 });

@@ -18,6 +18,8 @@ const VIP = '10.60.0.1';
 const CLIENT = '10.61.0.2';
 const CLIENT_PORT = 5000;
 const PROBE_PORT = 7001;
+const CONTROL_PORT = 7000;
+const ASK = join(import.meta.dirname, 'fixtures/ask.ts');
 const CONFIG = {
   name: 'router-1',
   id: 201,
@@ -29,6 +31,7 @@ const CONFIG = {
     { name: 'proxy-1', id: 1, address: '10.63.0.11' },
     { name: 'proxy-2', id: 2, address: '10.63.0.12' },
   ],
+  controlPort: CONTROL_PORT,
   probePort: PROBE_PORT,
   probe: { intervalMs: 20, misses: 3 },
 };
@@ -36,6 +39,7 @@ const CONFIG = {
 interface Status {
   role: string;
   metrics: Record<string, number>;
+  fenced: string[];
   table: { live: string[]; seed: number; slots: number[]; proxies: string[] };
 }
 
@@ -160,6 +164,57 @@ test('killed itself it goes on, restarted it takes over', { skip }, async () => 
   router = new TestDaemon(network, 'router', MAIN, CONFIG);
   await router.ready();
   assert.deepEqual((await status()).table, table);
+});
+
+/** What the router says to a proxy's question; null when it says nothing. */
+async function askAs(n: number, record: object): Promise<{ fenced: boolean; generation: number } | null> {
+  const key = Buffer.from(network.key).toString('hex');
+  const args = [String(n), `10.63.0.1${n}`, key, String(EPOCH), '10.63.0.1', String(CONTROL_PORT)];
+  const process = new TestProcess(network, `proxy-${n}`, ASK, [...args, JSON.stringify(record)]);
+  await until('the answer is printed', () => !process.running, 10_000);
+  return JSON.parse(process.output);
+}
+
+/** Later than that of the stand-ins which answer the probes: what is fenced is a process that the router has not outlived. */
+const EPOCH = Math.floor(Date.now() / 1000) + 3600;
+
+/** Whether a connection in a client's name, sent by way of that proxy, reaches the back end's side of the router. */
+async function passesRouter(n: number): Promise<boolean> {
+  const before = (await status()).metrics['packets_total.fenced'] ?? 0;
+  const ports = freshPorts(1);
+  await talk(network, `proxy-${n}`, { address: CLIENT, ports }, { address: '10.64.0.11', port: 9 });
+  return ((await status()).metrics['packets_total.fenced'] ?? 0) === before;
+}
+
+test('a proxy is fenced at the word of another, not at its own: what it sends in clients’ names goes nowhere', {
+  skip,
+}, async () => {
+  assert.deepEqual([await passesRouter(2), (await status()).fenced], [true, []]);
+  assert.equal((await askAs(1, { type: 'fence', proxy: 2, epoch: EPOCH }))?.fenced, false);
+  assert.deepEqual([await passesRouter(2), (await status()).fenced], [false, ['proxy-2']]);
+  assert.equal(await passesRouter(1), true);
+  assert.equal((await askAs(2, { type: 'fence', proxy: 1, epoch: EPOCH }))?.fenced, true);
+  assert.equal(await passesRouter(1), true);
+  assert.ok((await askAs(2, { type: 'standing' }))?.fenced, 'in its own name it is heard');
+});
+
+test('the router killed alone keeps its fences, started again it knows them, lifted they cost nothing', {
+  skip,
+}, async () => {
+  await router.end('SIGKILL');
+  router = new TestDaemon(network, 'router', MAIN, CONFIG);
+  await router.ready();
+  assert.deepEqual([await passesRouter(2), (await status()).fenced], [false, ['proxy-2']]);
+  const { generation } = (await askAs(2, { type: 'standing' }))!;
+  assert.equal((await askAs(2, { type: 'join', generation, told: [] }))?.fenced, true, 'proxy-1 lives');
+  assert.equal((await askAs(2, { type: 'join', generation, told: [1] }))?.fenced, false);
+  const looked = (await status()).metrics['packets_total.unfenced'];
+  assert.deepEqual([await passesRouter(2), (await status()).fenced], [true, []]);
+  assert.equal(
+    (await status()).metrics['packets_total.unfenced'],
+    looked,
+    'nobody looks at the proxies’ packets',
+  );
 });
 
 test('a wrong config is refused with all its problems', { skip }, async () => {

@@ -62,10 +62,20 @@ export class Intake {
     while (this.#setups.size > 0) await delay(FINISHED_POLL_MS, undefined, { ref: false });
   }
 
+  /** This proxy is out: its peers set up what it was setting up, from the clients' retransmissions. */
+  drop(): void {
+    for (const setup of this.#setups.values()) setup.abandon();
+    this.#pulls.clear();
+  }
+
   /** @param payload the captured bytes; valid only during the call */
   receive(event: SegmentEvent, payload: Uint8Array): void {
-    const { table, tally } = this.#deps;
+    const { membership, table, tally } = this.#deps;
     const now = performance.now();
+    if (!membership.isIn) {
+      tally.droppedWhileOut++;
+      return;
+    }
     if (isStale(event.timeNs)) {
       tally.staleEvents++;
       return;
@@ -173,11 +183,14 @@ export class Intake {
     void this.#ask(key, tuple, begun, isLater);
   }
 
-  async #ask(key: string, tuple: Omit<ConnectionId, 'isn'>, { segments }: Pull, isLater: boolean) {
+  async #ask(key: string, tuple: Omit<ConnectionId, 'isn'>, pull: Pull, isLater: boolean) {
     const { missesPeer, replication, table, tally, vindicate } = this.#deps;
+    const { segments } = pull;
     const known = await replication.pull(tuple);
-    this.#pulls.delete(key);
     for (const { payload } of segments) this.#pulledBytes -= payload.length;
+    // Out meanwhile: what is known here may be a former connection's.
+    if (this.#pulls.get(key) !== pull) return;
+    this.#pulls.delete(key);
     if (known?.kind === 'held') {
       for (const held of segments) replication.handOver(known.holder, tuple, held);
       return;

@@ -17,6 +17,7 @@ import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
 import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
+import { Membership } from './membership.ts';
 import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
 import { Site } from './site.ts';
@@ -24,15 +25,13 @@ import { SpliceTable } from './splice-table.ts';
 import { Tally } from './tally.ts';
 import { Wire } from './wire.ts';
 
-/** Probing of peers and of the back ends' agents (ARCHITECTURE §5, §6). */
+/** Probing of peers and the router, and of the back ends' agents (ARCHITECTURE §5, §6). */
 const PEER_PROBE = { intervalMs: 20, misses: 3 };
+/** Stopped for so long a proxy may be dead for its peers, whose verdict takes as many ms. */
+const LAPSE_MS = 60;
 const AGENT_PROBE = { intervalMs: 50, misses: 3 };
 /** Largest segment on Ethernet: 1,500 bytes less the IP and TCP headers. */
 const MSS = 1460;
-/** Proxies' clocks differ by less (see sealed datagrams), and a death is noticed late. */
-const CLOCK_MARGIN_MS = 5000;
-/** A peer that does not get done with telling what it knows does not keep a proxy from starting, in ms. */
-const SYNC_MS = 10_000;
 /** Balancers and routers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
 const TURN_AWAY_MS = 100;
 /** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
@@ -50,11 +49,6 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const limits = { ...config.limits };
   const backends = new Backends(config.backends);
   const site = new Site(config, backends);
-  /** Peers that are alive, by id. */
-  const live = new Set<number>();
-  const epochs = new Map<number, number>();
-  /** When a peer was last found dead, wall clock in ms. */
-  const diedMs = new Map<number, number>();
 
   const datapath = openDatapath(config, key, MSS);
   const sender = new RawSender();
@@ -68,24 +62,49 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     ...self,
     address: config.middle.address,
     port: config.controlPort,
-    peers: config.peers,
+    peers: config.router ? [...config.peers, config.router] : config.peers,
     counters: tally,
     log,
-    onRecord: (peer, record) => replication.receive(peer, record),
+    onRecord(peer, record) {
+      if (!membership.receive(peer, record)) replication.receive(peer, record);
+    },
   });
   const replication: Replication = new Replication({
     self: config.id,
     peers: config.peers.map(peer => peer.id),
-    isLive: peer => live.has(peer),
+    isLive: peer => membership.isCounted(peer),
+    isIn: () => membership.isIn,
     channel,
     store: table,
     isSettingUp: tuple => intake.isSettingUp(tuple),
     onSegment: (tuple, segment) => intake.receiveFromPeer(tuple, segment),
     tally,
   });
+  const membership: Membership = new Membership({
+    peers: config.peers.map(peer => peer.id),
+    router: config.router?.id,
+    channel,
+    events: {
+      standing(isIn) {
+        if (!isIn) {
+          replication.dropClaims();
+          intake.drop();
+        }
+        liveness.setReady(isIn);
+      },
+      gone(peer) {
+        channel.forgetPeer(peer);
+        replication.peerDied(peer);
+      },
+      tell: (peer, sinceMs, generation) => replication.tell(peer, sinceMs, generation),
+    },
+    tally,
+    log,
+  });
   const relay = new Relay({ wire, backends, table, replication, tally });
   const intake: Intake = new Intake({
     self: config.id,
+    membership,
     wire,
     dialer,
     site,
@@ -93,13 +112,14 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     table,
     relay,
     vindicate: datapath.vindicate,
-    missesPeer: () => [...diedMs].some(([id, at]) => !live.has(id) && Date.now() - at < PEER_DOUBT_MS),
+    missesPeer: () => membership.missesPeer(PEER_DOUBT_MS),
     tally,
     limits,
   });
 
   const probePort = config.probePort;
   const peers = config.peers.map((peer): Target => ({ ...peer, port: probePort, ...PEER_PROBE }));
+  const router = config.router ? [{ ...config.router, port: probePort, ...PEER_PROBE }] : [];
   const agents = config.backends.map(
     // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
     ({ name, address, id }): Target => ({
@@ -114,38 +134,22 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     port: probePort,
     key,
     self,
-    targets: [...peers, ...agents],
+    targets: [...peers, ...router, ...agents],
+    lapseMs: LAPSE_MS,
+    onLapse: () => membership.check(),
     onError: fail,
   });
   liveness.onChange((target, state) => {
-    const up = state.live && state.ready;
     log.info({ target: target.name, live: state.live, ready: state.ready, epoch: state.epoch }, 'liveness');
     const backend = backends.byName(target.name);
-    if (backend) {
-      backend.up = up;
-      return;
-    }
-    // A peer that died, or was restarted between two probes, has forgotten what it asked and was asked.
-    const known = epochs.get(target.id) === state.epoch;
-    const restarted = epochs.has(target.id) && !known;
-    const joined = state.live && (restarted || !live.has(target.id));
-    // What a peer missed while it was dead for us, it missed from then on; entries' times are of their makers' clocks.
-    const sinceMs = known ? (diedMs.get(target.id) ?? Date.now()) - CLOCK_MARGIN_MS : 0;
-    epochs.set(target.id, state.epoch);
-    if (state.live) live.add(target.id);
-    else if (live.delete(target.id)) diedMs.set(target.id, Date.now());
-    if (!state.live || restarted) {
-      channel.forgetPeer(target.id);
-      replication.peerDied(target.id);
-    }
-    if (joined) void replication.tell(target.id, sinceMs);
+    if (backend) backend.up = state.live && state.ready;
+    else if (target.id === config.router?.id) {
+      if (!state.live) channel.forgetPeer(target.id);
+      membership.routerChanged(state.live);
+    } else membership.peerChanged(target.id, state.live, state.epoch);
   });
-  const told = new Map(config.peers.map(peer => [peer.id, replication.told(peer.id)]));
   // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
   await liveness.settled;
-  // Before the balancers send clients: their connections are known to the peers, not here.
-  const everythingTold = Promise.all([...live].map(peer => told.get(peer)));
-  if (!(await withDeadline(everythingTold, SYNC_MS))) log.warn('peers have not told everything yet');
 
   datapath.listen({
     segment: (event, payload) => intake.receive(event, payload),
@@ -158,11 +162,13 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const upkeep = new Upkeep({ log });
   keepAttached(upkeep, config.front.device, 'ingress', datapath.front, log);
   keepAttached(upkeep, config.middle.device, 'ingress', datapath.back, log);
-  liveness.setReady(true);
+  // Ready only when the peers have told what they know: balancers would send their clients' packets here.
+  membership.start();
 
   liveness.publish(metrics);
   metrics.exits('packets_total', 'Packets by the exit they took in the kernel half.', datapath.counters);
-  metrics.totals('events_total', 'What user space did, by kind.', ['event'], () => tally.entries());
+  metrics.events('events_total', 'What user space did, by kind.', tally);
+  metrics.gauge('in', '1 while this proxy may set connections up.', () => Number(membership.isIn));
   metrics.totals('send_errors_total', 'Packets that could not be sent, by errno.', ['errno'], () =>
     Object.entries(sender.errors).map(([errno, count]) => [{ errno }, count]),
   );
@@ -171,7 +177,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
 
   const names = new Map([[config.id, config.name], ...config.peers.map(p => [p.id, p.name] as const)]);
   return {
-    ready: () => upkeep.ready(),
+    ready: () => (membership.isIn ? upkeep.ready() : membership.obstacle),
     status: () => ({
       connections: [...table.views(MAX_VIEWS)].map(view => ({
         ...describe(view.connection),
@@ -182,7 +188,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       })),
       backends: backends.all.map(({ name, up, active }) => ({ name, up, active })),
       ...site.status(),
-      peers: config.peers.map(({ name, id }) => ({ name, live: live.has(id) })),
+      peers: config.peers.map(({ name, id }) => ({ name, live: membership.isCounted(id) })),
     }),
     reload(next) {
       site.replace(next);
@@ -190,6 +196,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       Object.assign(limits, next.limits);
     },
     async close() {
+      membership.close();
       // On purpose it costs nobody a retransmission: others carry the connections before this one stops to listen.
       liveness.setReady(false);
       await delay(TURN_AWAY_MS);

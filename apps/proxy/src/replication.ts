@@ -15,7 +15,7 @@ import type { Tally } from './tally.ts';
 const SYNC_BATCH = 128;
 /** Attempts to have such a batch answered. */
 const SYNC_ATTEMPTS = 10;
-/** A keeper that is alive but does not answer for so many rounds of questions stops a set-up; the client tries again. */
+/** A peer that is alive but does not answer for so many rounds of questions stops a set-up; the client tries again. */
 const PUBLISH_ROUNDS = 20;
 
 export type Claim =
@@ -46,13 +46,14 @@ export interface PeerChannel {
 }
 
 /**
- * Replicated splice (P3.1): a splice is kept by a peer before its first request byte reaches a back end, and told to all; on a
- * miss, nobody begins anew before every live peer has said that it knows nothing.
+ * Replicated splice (P3.1): a splice is kept by every live peer before its first request byte reaches a back end; on a miss,
+ * nobody begins anew before every live peer has said that it knows nothing.
  */
 export class Replication {
   readonly #self: number;
   readonly #ring: readonly number[];
   readonly #isLive: (peer: number) => boolean;
+  readonly #isIn: () => boolean;
   readonly #channel: PeerChannel;
   readonly #store: EntryStore;
   readonly #isSettingUp: (tuple: Omit<ConnectionId, 'isn'>) => boolean;
@@ -63,13 +64,14 @@ export class Replication {
   readonly #pending = new Set<string>();
   /** Peers that are being told what they missed. */
   readonly #telling = new Map<number, symbol>();
-  /** Peers that are to tell us everything; called when they have, or have died. */
-  readonly #awaited = new Map<number, () => void>();
 
   constructor(options: {
     self: number;
     peers: readonly number[];
+    /** Whether a peer is to be counted on: it lives, or nobody has made sure that it does not. */
     isLive: (peer: number) => boolean;
+    /** Whether this proxy may set connections up. */
+    isIn: () => boolean;
     channel: PeerChannel;
     store: EntryStore;
     /** Whether this proxy collects or binds a connection of that tuple. */
@@ -80,6 +82,7 @@ export class Replication {
   }) {
     this.#self = options.self;
     this.#isLive = options.isLive;
+    this.#isIn = options.isIn;
     this.#channel = options.channel;
     this.#store = options.store;
     this.#isSettingUp = options.isSettingUp;
@@ -108,7 +111,7 @@ export class Replication {
     }
     // A peer that is silent and yet alive may be the one that is setting it up.
     const refused = answers.some((answer, i) => (answer ? answer.kind === 'held' : this.#isLive(peers[i]!)));
-    if (yielded || refused) {
+    if (yielded || refused || !this.#isIn()) {
       this.release(connection);
       return this.#held();
     }
@@ -116,33 +119,40 @@ export class Replication {
   }
 
   /**
-   * Makes a new splice known; resolves when the keeper, the next live proxy on the ring, has it. Every other live peer is told
-   * too, but not waited for.
+   * Makes a new splice known; resolves when every peer that is counted on has it: whichever of them are left when others die or
+   * are fenced, they know it.
    *
    * @returns undefined if it is kept; else what stands against it, and it must not be used
    */
   async publish(entry: Entry): Promise<Knowledge | undefined> {
+    const told = new Set<number>();
+    let kept = false;
     for (let round = 1; ; round++) {
-      const peers = this.#livePeers();
-      const keeper = peers[0];
-      if (keeper === undefined) {
-        this.#tally.setAloneNoPeer++;
-        break;
-      }
-      const tell = (peer: number) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }));
-      // The others are told until they answer, but not waited for: what one of them misses it pulls.
-      if (round === 1) for (const peer of peers.slice(1)) void tell(peer);
-      const answer = await tell(keeper);
-      if (!answer && round < PUBLISH_ROUNDS) continue; // dead by now, and the next is the keeper; or to be asked again
-      if (!answer) {
+      // Fenced meanwhile: a peer may have begun the same connection.
+      if (!this.#isIn()) return { kind: 'held', holder: this.#self };
+      const left = this.#livePeers().filter(peer => !told.has(peer));
+      if (left.length === 0) break;
+      if (round > PUBLISH_ROUNDS) {
         this.release(entry);
-        return { kind: 'held', holder: keeper };
+        return { kind: 'held', holder: left[0]! };
       }
-      if (answer.kind === 'entry' && sameSplice(answer.entry, entry)) break;
-      this.#tally.publishConflicts++;
-      this.release(entry);
-      return answer;
+      const answers = await Promise.all(
+        left.map(peer => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
+      );
+      for (const [i, answer] of answers.entries()) {
+        if (!answer) continue; // gone by now, or to be asked again
+        const isKept = answer.kind === 'entry' && sameSplice(answer.entry, entry);
+        if (!isKept && answer.kind !== 'none') {
+          this.#tally.publishConflicts++;
+          this.release(entry);
+          return answer;
+        }
+        // 'none': it has it, but is out.
+        kept ||= isKept;
+        told.add(left[i]!);
+      }
     }
+    if (!kept) this.#tally.setAloneNoPeer++;
     this.gates.release(entry, this.#self);
     return undefined;
   }
@@ -183,14 +193,16 @@ export class Replication {
    * death would find nobody with a copy. A newer call for the same peer ends an older one.
    *
    * @param sinceMs wall clock; what was made and closed before, the peer knows. 0: it knows nothing
+   * @param generation comes back to the peer in `synced`: what it asked for
+   * @returns whether the peer has heard all of it
    */
-  async tell(peer: number, sinceMs: number): Promise<void> {
+  async tell(peer: number, sinceMs: number, generation: number): Promise<boolean> {
     const course = Symbol('tell');
     this.#telling.set(peer, course);
     for (const batch of this.#store.batches(SYNC_BATCH, sinceMs)) {
       let left = batch;
       for (let attempt = 0; left.length > 0; attempt++) {
-        if (attempt === SYNC_ATTEMPTS || this.#telling.get(peer) !== course) return;
+        if (attempt === SYNC_ATTEMPTS || this.#telling.get(peer) !== course) return false;
         const answers = await Promise.all(
           left.map(({ entry }) => this.#channel.ask(peer, id => ({ type: 'publish', id, entry }))),
         );
@@ -201,20 +213,21 @@ export class Replication {
       }
     }
     for (let attempt = 0; attempt < SYNC_ATTEMPTS && this.#telling.get(peer) === course; attempt++) {
-      if (await this.#channel.ask(peer, id => ({ type: 'synced', id }))) return;
+      if (await this.#channel.ask(peer, id => ({ type: 'synced', id, generation }))) return true;
     }
-  }
-
-  /** Resolves when a peer has told this proxy everything, or is dead. */
-  told(peer: number): Promise<void> {
-    return new Promise(resolve => this.#awaited.set(peer, resolve));
+    return false;
   }
 
   /** A peer has died, or was restarted: it has forgotten what it asked and was asked. */
   peerDied(peer: number): void {
     this.gates.releaseAll(peer);
     this.#telling.delete(peer);
-    this.#settle(peer);
+  }
+
+  /** This proxy is out: others set up what it was setting up. */
+  dropClaims(): void {
+    this.gates.releaseAll(this.#self);
+    this.#pending.clear();
   }
 
   /** Hands a client's segment to the proxy that is setting its connection up. */
@@ -247,14 +260,12 @@ export class Replication {
         });
         break;
       case 'publish': {
-        const knowledge = this.#keep(peer, record.entry);
+        const kept = this.#keep(peer, record.entry);
+        // Out, we may be dead for others, which would set this connection up once more: the maker must not rely on us.
+        const knowledge: Knowledge = this.#isIn() ? kept : { kind: 'none' };
         this.#channel.send(peer, { type: 'answer', id: record.id, knowledge });
         break;
       }
-      case 'synced':
-        this.#channel.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
-        this.#settle(peer);
-        break;
       case 'segment':
         this.#onSegment(record.connection, record.segment);
         break;
@@ -267,8 +278,8 @@ export class Replication {
       case 'forget':
         this.#store.forget(record.connection);
         break;
-      case 'answer':
-        break; // the channel's
+      default:
+        break; // the channel's, or about membership
     }
   }
 
@@ -301,11 +312,6 @@ export class Replication {
     this.gates.release(entry, peer);
     if (!known || known.isn !== entry.isn) this.#store.adopt(entry);
     return { kind: 'entry', entry };
-  }
-
-  #settle(peer: number): void {
-    this.#awaited.get(peer)?.();
-    this.#awaited.delete(peer);
   }
 
   #held(): Claim {

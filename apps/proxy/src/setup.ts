@@ -36,6 +36,8 @@ export interface ClientSegment {
 
 export interface SetupDeps {
   self: number;
+  /** Whether this proxy may set connections up. */
+  membership: { readonly isIn: boolean };
   wire: Wire;
   dialer: Dialer;
   site: Site;

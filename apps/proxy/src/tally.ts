@@ -11,6 +11,11 @@ export class Tally {
   gateHeld = 0;
   gateYielded = 0;
   setAloneNoPeer = 0;
+  fenced = 0;
+  fencedByNobody = 0;
+  foundFenced = 0;
+  joinedUnasked = 0;
+  droppedWhileOut = 0;
   backendRefused = 0;
   backendSilent = 0;
   backendOldSocket = 0;
@@ -23,10 +28,4 @@ export class Tally {
   recordsRefused = 0;
   recordsMalformed = 0;
   neverUnknownBackend = 0;
-
-  *entries(): Iterable<[Record<string, string>, number]> {
-    for (const [name, value] of Object.entries(this)) {
-      yield [{ event: name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`) }, value as number];
-    }
-  }
 }

@@ -28,6 +28,7 @@ let handedOver: number[];
 let refused: number[];
 let vindicated: number[];
 let missesPeer: boolean;
+let isIn: boolean;
 let tally: Tally;
 let intake: Intake;
 
@@ -41,8 +42,14 @@ beforeEach(() => {
   refused = [];
   vindicated = [];
   missesPeer = false;
+  isIn = true;
   tally = new Tally();
   const deps = {
+    membership: {
+      get isIn() {
+        return isIn;
+      },
+    },
     tally,
     table: {
       find: () => own,
@@ -154,4 +161,16 @@ test('what waited in the ring of a frozen proxy is of a time that is over', asyn
   own = NEW;
   await arrive({ timeNs: process.hrtime.bigint() - 1_100_000_000n });
   assert.deepEqual([tally.staleEvents, asked, relayed], [1, 0, []]);
+});
+
+test('a proxy that is out takes nothing up, and what it waited for is over', async () => {
+  own = OLD;
+  peers = { kind: 'entry', entry: NEW };
+  const arrival = arrive();
+  intake.drop();
+  await arrival;
+  assert.deepEqual([asked, relayed, adopted], [1, [], []]);
+  isIn = false;
+  await arrive();
+  assert.deepEqual([asked, relayed, tally.droppedWhileOut], [1, [], 1]);
 });

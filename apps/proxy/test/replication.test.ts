@@ -78,6 +78,7 @@ class Node implements PeerChannel {
   readonly #cluster: Cluster;
   readonly id: number;
   readonly dead = new Set<number>();
+  isIn = true;
   settingUp = false;
   readonly segments: SegmentRecord[] = [];
   readonly #questions = new Map<number, { peer: number; resolve: (k: Knowledge | undefined) => void }>();
@@ -90,6 +91,7 @@ class Node implements PeerChannel {
       self: id,
       peers,
       isLive: peer => !this.dead.has(peer),
+      isIn: () => this.isIn,
       channel: this,
       store: this.store,
       isSettingUp: () => this.settingUp,
@@ -115,7 +117,14 @@ class Node implements PeerChannel {
     return new Promise(resolve => this.#questions.set(id, { peer, resolve }));
   }
 
+  readonly synced: number[] = [];
+
   receive(peer: number, record: ControlRecord): void {
+    if (record.type === 'synced') {
+      this.synced.push(record.generation);
+      this.send(peer, { type: 'answer', id: record.id, knowledge: { kind: 'none' } });
+      return;
+    }
     if (record.type !== 'answer') {
       this.replication.receive(peer, record);
       return;
@@ -265,18 +274,35 @@ test('a proxy that joins is told everything, and hears when that was all', async
   await cluster.settle();
   await set;
   cluster.node(2).store.entry = undefined;
-  const told = cluster.node(2).replication.told(1);
-  const telling = cluster.node(1).replication.tell(2, 0);
+  const telling = cluster.node(1).replication.tell(2, 0, 7);
   await cluster.settle();
-  await Promise.all([told, telling]);
+  assert.equal(await telling, true);
   assert.equal(cluster.node(2).store.find()?.backend, 5);
+  assert.deepEqual(cluster.node(2).synced, [7]);
 });
 
-test('a peer that dies before it has told everything does not hold a start up', async () => {
+test('a keeper that is out is told, but not relied on: the next one keeps', async () => {
+  const cluster = new Cluster([1, 2, 3]);
+  cluster.node(2).isIn = false;
+  const set = cluster.node(1).setUp(5);
+  await cluster.settle();
+  assert.equal((await set)?.backend, 5);
+  assert.equal(cluster.node(1).tally.setAloneNoPeer, 0);
+  for (const id of [2, 3]) assert.equal(cluster.node(id).store.find()?.backend, 5);
+});
+
+test('a proxy that is fenced between its claim and its publication uses nothing', async () => {
   const cluster = new Cluster([1, 2]);
-  const told = cluster.node(2).replication.told(1);
-  cluster.node(2).peerDied(1);
-  await told;
+  const claim = cluster.node(1).replication.claim(CONNECTION);
+  await cluster.settle();
+  assert.equal((await claim).kind, 'granted');
+  cluster.node(1).isIn = false;
+  cluster.node(1).replication.dropClaims();
+  // Its peer is dead for it: before it knew of fences it went on alone here.
+  cluster.node(1).peerDied(2);
+  const entry = { ...CONNECTION, p0: 7, delta: 5000, backend: 5, owner: 1, createdMs: 1 };
+  assert.equal((await cluster.node(1).replication.publish(entry))?.kind, 'held');
+  assert.equal((await cluster.node(1).replication.claim(CONNECTION)).kind, 'held');
 });
 
 test('a peer that joins again and again is told by one course at a time', async () => {
@@ -284,7 +310,7 @@ test('a peer that joins again and again is told by one course at a time', async 
   const set = cluster.node(1).setUp(5);
   await cluster.settle();
   await set;
-  const courses = Array.from({ length: 20 }, () => cluster.node(1).replication.tell(2, 0));
+  const courses = Array.from({ length: 20 }, () => cluster.node(1).replication.tell(2, 0, 0));
   const asked = cluster.wire.length;
   await cluster.settle();
   await Promise.all(courses);

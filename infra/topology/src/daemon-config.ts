@@ -65,6 +65,11 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
     listeners: listeners.map(listener => ({ ...listener, address: topology.vip.address })),
     pools,
     peers: proxiesOn(topology, 'middle').filter(peer => peer.name !== host.name),
+    router: hostsOf(topology, 'router').map(host => ({
+      name: host.name,
+      id: daemonId(host),
+      address: addressOn(host, 'middle'),
+    }))[0],
     backends: hostsOf(topology, 'backend').map(backend => ({
       name: backend.name,
       id: backend.number,
@@ -90,6 +95,7 @@ function router(topology: Topology, host: Host): DaemonConfig {
     back: device(host, 'back'),
     proxies: proxiesOn(topology, 'middle'),
     steering: topology.steering,
+    controlPort: ports.control,
     probePort: ports.probe,
     probe,
   };

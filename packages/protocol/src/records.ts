@@ -1,4 +1,4 @@
-// What proxies tell each other about connections. Many records share one sealed datagram: a datagram's cost is in its seal
+// What proxies tell each other about connections, and ask the router about each other. Many records share one sealed datagram: a datagram's cost is in its seal
 // and its system call, not in its bytes. All numbers big-endian; every record begins with its type.
 
 /** A client's connection: the 4-tuple and the client's ISN, because ports are used again. Host order. */
@@ -36,14 +36,16 @@ export interface SegmentRecord {
   payload: Uint8Array;
 }
 
-/** What a peer knows of a connection. */
+/** What is answered: what a peer knows of a connection, or how the asker stands. */
 export type Knowledge =
   /** Nothing; if the question was a claim, the asker now holds the gate here. */
   | { kind: 'none' }
   /** A splice: whoever set it up, it is to be used. */
   | { kind: 'entry'; entry: Entry }
   /** Another proxy is setting it up. */
-  | { kind: 'held'; holder: number };
+  | { kind: 'held'; holder: number }
+  /** From the router: whether the asker is fenced, or may not come in yet. `generation` counts its fences. */
+  | { kind: 'standing'; fenced: boolean; generation: number };
 
 export type ControlRecord =
   /** "Do you know this connection?" With `claim`: "if nobody does, I set it up". `isn` counts only with `claim`. */
@@ -53,8 +55,16 @@ export type ControlRecord =
   | { type: 'publish'; id: number; entry: Entry }
   /** Bytes of a client for the proxy that is setting its connection up: another one got them. `connection.isn` says nothing. */
   | { type: 'segment'; connection: ConnectionId; segment: SegmentRecord }
-  /** To a proxy that has joined: that was all that it can have missed. Answered, so that it is not lost. */
-  | { type: 'synced'; id: number }
+  /** "Tell me what I have missed." Answered at once; the telling ends with `synced`, which bears the same generation. */
+  | { type: 'catchUp'; id: number; generation: number }
+  /** That was all that the receiver can have missed. Answered, so that it is not lost. */
+  | { type: 'synced'; id: number; generation: number }
+  /** To the router: "let nothing more through from that proxy; I go on without it". */
+  | { type: 'fence'; id: number; proxy: number; epoch: number }
+  /** To the router: "how do I stand?" */
+  | { type: 'standing'; id: number }
+  /** To the router: "these proxies have told me what I missed since that fence: let me in". */
+  | { type: 'join'; id: number; generation: number; told: readonly number[] }
   /** The set-up came to nothing: the gate is free. */
   | { type: 'release'; connection: ConnectionId }
   /** The client has closed its half: the connection no longer counts as load. */
@@ -72,6 +82,11 @@ const CLOSING = 7;
 const FORGET = 8;
 const SYNCED = 9;
 const SEGMENT = 10;
+const ANSWER_STANDING = 11;
+const CATCH_UP = 12;
+const FENCE = 13;
+const STANDING = 14;
+const JOIN = 15;
 
 const CONNECTION_BYTES = 16;
 const ENTRY_BYTES = CONNECTION_BYTES + 20;
@@ -106,6 +121,12 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
         view.setUint8(offset, ANSWER_NONE);
         return offset + 5;
       }
+      if (knowledge.kind === 'standing') {
+        view.setUint8(offset, ANSWER_STANDING);
+        view.setUint8(offset + 5, knowledge.fenced ? 1 : 0);
+        view.setUint32(offset + 6, knowledge.generation);
+        return offset + 10;
+      }
       view.setUint8(offset, ANSWER_HELD);
       view.setUint16(offset + 5, knowledge.holder);
       return offset + 7;
@@ -114,10 +135,29 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       view.setUint8(offset, PUBLISH);
       view.setUint32(offset + 1, record.id);
       return writeEntry(view, offset + 5, record.entry);
+    case 'catchUp':
     case 'synced':
-      view.setUint8(offset, SYNCED);
+      view.setUint8(offset, record.type === 'synced' ? SYNCED : CATCH_UP);
+      view.setUint32(offset + 1, record.id);
+      view.setUint32(offset + 5, record.generation);
+      return offset + 9;
+    case 'fence':
+      view.setUint8(offset, FENCE);
+      view.setUint32(offset + 1, record.id);
+      view.setUint16(offset + 5, record.proxy);
+      view.setUint32(offset + 7, record.epoch);
+      return offset + 11;
+    case 'standing':
+      view.setUint8(offset, STANDING);
       view.setUint32(offset + 1, record.id);
       return offset + 5;
+    case 'join':
+      view.setUint8(offset, JOIN);
+      view.setUint32(offset + 1, record.id);
+      view.setUint32(offset + 5, record.generation);
+      view.setUint8(offset + 9, record.told.length);
+      for (const [i, proxy] of record.told.entries()) view.setUint16(offset + 10 + 2 * i, proxy);
+      return offset + 10 + 2 * record.told.length;
     case 'segment': {
       const { sequence, acknowledgement, window, fin, payload } = record.segment;
       view.setUint8(offset, SEGMENT);
@@ -196,10 +236,48 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
           });
           offset += 5 + ENTRY_BYTES;
           break;
+        case ANSWER_STANDING: {
+          const fenced = view.getUint8(offset + 5) === 1;
+          const generation = view.getUint32(offset + 6);
+          const knowledge: Knowledge = { kind: 'standing', fenced, generation };
+          records.push({ type: 'answer', id: view.getUint32(offset + 1), knowledge });
+          offset += 10;
+          break;
+        }
+        case CATCH_UP:
         case SYNCED:
-          records.push({ type: 'synced', id: view.getUint32(offset + 1) });
+          records.push({
+            type: type === SYNCED ? 'synced' : 'catchUp',
+            id: view.getUint32(offset + 1),
+            generation: view.getUint32(offset + 5),
+          });
+          offset += 9;
+          break;
+        case FENCE:
+          records.push({
+            type: 'fence',
+            id: view.getUint32(offset + 1),
+            proxy: view.getUint16(offset + 5),
+            epoch: view.getUint32(offset + 7),
+          });
+          offset += 11;
+          break;
+        case STANDING:
+          records.push({ type: 'standing', id: view.getUint32(offset + 1) });
           offset += 5;
           break;
+        case JOIN: {
+          const count = view.getUint8(offset + 9);
+          const told = Array.from({ length: count }, (_, i) => view.getUint16(offset + 10 + 2 * i));
+          records.push({
+            type: 'join',
+            id: view.getUint32(offset + 1),
+            generation: view.getUint32(offset + 5),
+            told,
+          });
+          offset += 10 + 2 * count;
+          break;
+        }
         case SEGMENT: {
           const at = offset + 1 + CONNECTION_BYTES;
           const length = view.getUint16(at + 11);

@@ -35,6 +35,7 @@ const knowledge = fc.oneof(
   fc.constant({ kind: 'none' as const }),
   entry.map(e => ({ kind: 'entry' as const, entry: e })),
   u16.map(holder => ({ kind: 'held' as const, holder })),
+  fc.record({ kind: fc.constant('standing' as const), fenced: fc.boolean(), generation: u32 }, plain),
 );
 const record: fc.Arbitrary<ControlRecord> = fc.oneof(
   fc.record({ type: fc.constant('ask' as const), id: u32, claim: fc.boolean(), connection }, plain),
@@ -55,7 +56,16 @@ const record: fc.Arbitrary<ControlRecord> = fc.oneof(
     },
     plain,
   ),
-  fc.record({ type: fc.constant('synced' as const), id: u32 }, plain),
+  fc.record(
+    { type: fc.constantFrom('synced' as const, 'catchUp' as const), id: u32, generation: u32 },
+    plain,
+  ),
+  fc.record({ type: fc.constant('fence' as const), id: u32, proxy: u16, epoch: u32 }, plain),
+  fc.record({ type: fc.constant('standing' as const), id: u32 }, plain),
+  fc.record(
+    { type: fc.constant('join' as const), id: u32, generation: u32, told: fc.array(u16, { maxLength: 64 }) },
+    plain,
+  ),
   fc.record({ type: fc.constant('answer' as const), id: u32, knowledge }, plain),
   fc.record({ type: fc.constant('publish' as const), id: u32, entry }, plain),
   fc.record(

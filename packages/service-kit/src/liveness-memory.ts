@@ -20,6 +20,8 @@ export const LIVENESS_COUNTERS = [
   'late_rounds',
   /** Times that all live targets went silent at once. */
   'self_suspicions',
+  /** Times that this process stood still, or was silent, for so long that others may have taken it for dead. */
+  'lapses',
 ] as const;
 
 export type LivenessCounter = (typeof LIVENESS_COUNTERS)[number];
@@ -27,7 +29,9 @@ export type LivenessCounter = (typeof LIVENESS_COUNTERS)[number];
 const BEAT = 0;
 const READY = 1;
 const STATUS = 2;
-const FIRST_COUNTER = 3;
+const LAPSES = 3;
+const LAPSES_SETTLED = 4;
+const FIRST_COUNTER = 5;
 
 export class LivenessMemory {
   readonly buffer: SharedArrayBuffer;
@@ -48,8 +52,11 @@ export class LivenessMemory {
     return ((monotonicMs() | 0) - Atomics.load(this.#words, BEAT)) | 0;
   }
 
+  /** Not before the main thread has dealt with the last lapse, whatever it said before. */
   get ready(): boolean {
-    return Atomics.load(this.#words, READY) === 1;
+    return (
+      Atomics.load(this.#words, READY) === 1 && this.lapses === Atomics.load(this.#words, LAPSES_SETTLED)
+    );
   }
 
   set ready(ready: boolean) {
@@ -63,6 +70,19 @@ export class LivenessMemory {
 
   set status(status: number) {
     Atomics.store(this.#words, STATUS, status | 0);
+  }
+
+  get lapses(): number {
+    return Atomics.load(this.#words, LAPSES);
+  }
+
+  lapse(): void {
+    Atomics.add(this.#words, LAPSES, 1);
+  }
+
+  /** @param lapses as many as had been seen when the main thread began to deal with them */
+  settle(lapses: number): void {
+    Atomics.store(this.#words, LAPSES_SETTLED, lapses);
   }
 
   count(counter: LivenessCounter): void {

@@ -15,7 +15,7 @@ import { decode, encodeAnswer, encodeProbe, LIVENESS_PURPOSE } from './probe.ts'
 /** Probes of one target whose answers may still come; a power of two. */
 const OUTSTANDING = 64;
 
-const { port, key, self, stallMs, shared, targets } = workerData as LivenessInit;
+const { port, key, self, stallMs, lapseMs, shared, targets } = workerData as LivenessInit;
 const memory = new LivenessMemory(shared);
 const report = (message: WorkerReport) => parentPort!.postMessage(message);
 
@@ -28,6 +28,23 @@ for (const raise of [() => setPriority(0, -10), () => writeFileSync('/proc/self/
     // Needs CAP_SYS_NICE, and a kernel with autogroups; without, only the margin on a crowded machine is smaller.
   }
 }
+
+/**
+ * When this thread last turned. Whoever was stopped for so long that others may have taken it for dead must not say that it is
+ * ready before it knows what they did meanwhile. To be called before anything is said: after a stop, datagrams come before timers.
+ */
+let turnedMs = monotonicMs();
+function turn(): void {
+  const now = monotonicMs();
+  if (now - turnedMs > lapseMs) lapse();
+  turnedMs = now;
+}
+function lapse(): void {
+  memory.count('lapses');
+  memory.lapse();
+  report({ kind: 'lapsed' });
+}
+let isWithholding = false;
 
 const sealer = new Sealer({ key, purpose: LIVENESS_PURPOSE, sender: self.id, epoch: self.epoch });
 const opener = new Opener({ key, purpose: LIVENESS_PURPOSE });
@@ -104,6 +121,7 @@ class Rounds {
   }
 
   #end(): void {
+    turn();
     const at = monotonicMs();
     const late = at - this.#last > 2 * this.#intervalMs;
     if (late) memory.count('late_rounds');
@@ -141,13 +159,17 @@ function setTargets(list: readonly LivenessTarget[]): void {
 }
 
 socket.on('message', (datagram, from) => {
+  turn();
   const opened = opener.open(datagram);
   if (opened.refused !== undefined) return memory.count('refused');
   const message = decode(opened.payload);
   if (message?.receiver !== self.id) return memory.count('unexpected');
   if (message.kind === 'probe') {
     // Alive is who can act: a process whose main thread hangs must not draw traffic.
-    if (memory.sinceBeat() > stallMs) return memory.count('withheld');
+    const stalls = memory.sinceBeat() > stallMs;
+    if (stalls && !isWithholding && Number.isFinite(lapseMs)) lapse();
+    isWithholding = stalls;
+    if (stalls) return memory.count('withheld');
     memory.count('answers');
     return send(
       encodeAnswer(opened.sender, message.number, memory.ready, memory.status),
@@ -172,6 +194,9 @@ parentPort!.on('message', (request: LivenessRequest) => {
 
 // Anything but a failed bind would be a bug: it ends the worker, and with it the daemon.
 socket.bind(port, '0.0.0.0', () => {
+  turnedMs = monotonicMs();
+  // Rounds may be rarer, or none, and probes of others too.
+  if (Number.isFinite(lapseMs)) setInterval(turn, lapseMs / 4).unref();
   report({ kind: 'listening', port: socket.address().port });
   setTargets(targets);
 });

@@ -24,6 +24,7 @@ export interface LivenessInit {
   key: Uint8Array;
   self: { id: number; epoch: number };
   stallMs: number;
+  lapseMs: number;
   shared: SharedArrayBuffer;
   targets: readonly LivenessTarget[];
 }
@@ -34,6 +35,7 @@ export type WorkerReport =
   | { kind: 'listening'; port: number }
   | { kind: 'changed'; token: number; state: TargetState }
   | { kind: 'suspectSelf' }
+  | { kind: 'lapsed' }
   | { kind: 'settled' };
 
 export interface LivenessOptions {
@@ -45,6 +47,13 @@ export interface LivenessOptions {
   targets?: readonly Target[];
   /** Answers stop when the main event loop has not turned for this long, in ms. */
   stallMs?: number;
+  /**
+   * After this long without a turn of the worker, in ms, others may have taken this process for dead: it says that it is not
+   * ready until `onLapse` has been dealt with. Infinity if absent. Less than what others' verdicts take, more than a probe's interval.
+   */
+  lapseMs?: number;
+  /** Called after such a lapse, or one of the main thread's (`stallMs`); ready again when it resolves. */
+  onLapse?: () => Promise<void>;
   /** Gets what ends the worker unasked; by default it is thrown, and so ends the process. */
   onError?: (error: Error) => void;
 }
@@ -97,6 +106,7 @@ export class Liveness {
     watched: Map<number, Watched>,
     port: number,
     stallMs: number,
+    onLapse: (() => Promise<void>) | undefined,
   ) {
     this.port = port;
     this.#worker = worker;
@@ -111,6 +121,7 @@ export class Liveness {
       worker.on('message', (report: WorkerReport) => {
         if (report.kind === 'changed') this.#changed(report.token, report.state);
         else if (report.kind === 'suspectSelf') for (const listener of this.#suspicionListeners) listener();
+        else if (report.kind === 'lapsed') void this.#lapsed(onLapse);
         else if (report.kind === 'settled') resolve();
       });
     });
@@ -193,6 +204,12 @@ export class Liveness {
     await this.#exited;
   }
 
+  async #lapsed(onLapse: (() => Promise<void>) | undefined): Promise<void> {
+    const lapses = this.#memory.lapses;
+    await onLapse?.();
+    this.#memory.settle(lapses);
+  }
+
   #changed(token: number, state: TargetState): void {
     const watched = [...this.#watched.values()].find(candidate => candidate.token === token);
     // Reported before setTargets() took it away.
@@ -223,7 +240,7 @@ function forWorker(watched: ReadonlyMap<number, Watched>): LivenessTarget[] {
 
 /** Resolves once the port is bound; rejects when it cannot be. */
 export async function startLiveness(options: LivenessOptions): Promise<Liveness> {
-  const { port, key, self, targets = [], stallMs = STALL_MS } = options;
+  const { port, key, self, targets = [], stallMs = STALL_MS, lapseMs = Number.POSITIVE_INFINITY } = options;
   checkTargets(targets);
   const memory = new LivenessMemory();
   memory.beat();
@@ -233,6 +250,7 @@ export async function startLiveness(options: LivenessOptions): Promise<Liveness>
     key,
     self,
     stallMs,
+    lapseMs,
     shared: memory.buffer,
     targets: forWorker(watched),
   };
@@ -247,7 +265,7 @@ export async function startLiveness(options: LivenessOptions): Promise<Liveness>
       if (report.kind !== 'listening') return reject(new Error(`liveness worker began with ${report.kind}`));
       worker.off('error', reject);
       worker.on('error', cause => fail(new Error('the liveness worker has failed', { cause })));
-      resolve(new Liveness(worker, memory, watched, report.port, stallMs));
+      resolve(new Liveness(worker, memory, watched, report.port, stallMs, options.onLapse));
     });
   });
 }

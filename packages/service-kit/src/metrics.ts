@@ -66,6 +66,16 @@ export class Metrics {
     );
   }
 
+  /** Publishes an object's numbers as one counter with the label `event`: `peersSilent` as `peers_silent`. */
+  events(name: string, help: string, source: object): void {
+    this.totals(name, help, ['event'], () =>
+      Object.entries(source).map(([field, value]) => [
+        { event: field.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`) },
+        Number(value),
+      ]),
+    );
+  }
+
   /** Prometheus text, format 0.0.4. */
   text(): Promise<string> {
     return this.registry.metrics();

@@ -1,11 +1,11 @@
 // A daemon that steers packets to the live proxies: the balancer towards them, the router back to the clients. One loads this
 // program at that device, the other another one; the rest is the same.
 
-import { Counters, loadObject } from '@resplice/dataplane';
+import { type BpfObject, Counters, loadObject } from '@resplice/dataplane';
 import { keepAttached } from './attachment.ts';
 import type { Daemon, Deps } from './daemon.ts';
 import { writeListeners } from './listeners.ts';
-import { startLiveness } from './liveness.ts';
+import { type Liveness, startLiveness } from './liveness.ts';
 import { ProxyWatch } from './proxy-watch.ts';
 import type { DaemonConfig, ProbeConfig } from './schema.ts';
 import { Steering, type SteeringLayouts, type SteeringMember, type SteeringMode } from './steering.ts';
@@ -33,15 +33,26 @@ export interface SteererParts {
     listenerKey: Parameters<typeof writeListeners>[1];
     exitNames: readonly string[];
   };
+  /** Maps that outlive every build (see LoadOptions). */
+  state?: readonly string[];
+  /** What else the daemon does; called when the proxies have been probed, before it says that it is ready. */
+  extend?(tools: { object: BpfObject; liveness: Liveness; upkeep: Upkeep }): Promise<Extension>;
+}
+
+export interface Extension {
+  /** Fields of /status. */
+  status(): object;
+  close(): void;
 }
 
 /** Wires such a daemon. */
 export async function buildSteerer(
   config: SteererConfig,
   { log, metrics, key, epoch }: Deps,
-  { objectPath, program, ingress, towards, layouts }: SteererParts,
+  { objectPath, program, ingress, towards, layouts, state = [], extend }: SteererParts,
 ): Promise<Daemon<SteererConfig>> {
-  const object = loadObject(objectPath, { pinDirectory: config.pinDirectory, state: ['listeners'] });
+  const { pinDirectory } = config;
+  const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state] });
   metrics.exits(
     'packets_total',
     `Packets by exit of ${program}.`,
@@ -70,6 +81,7 @@ export async function buildSteerer(
   await watch.begin();
   // Another build begins with an empty table: until it is filled, the former program steers by its own.
   keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
+  const extension = await extend?.({ object, liveness, upkeep });
   liveness.setReady(true);
 
   return {
@@ -77,12 +89,13 @@ export async function buildSteerer(
       const kept = upkeep.ready();
       return kept === true ? watch.ready() : kept;
     },
-    status: () => watch.status(),
+    status: () => ({ ...watch.status(), ...extension?.status() }),
     reload(next) {
       writeListeners(object, layouts.listenerKey, next.vips);
     },
     async close() {
       upkeep.close();
+      extension?.close();
       await liveness.close();
       object.close();
     },

@@ -119,6 +119,25 @@ test('a main thread that hangs beyond stallMs is dead, and live again when it tu
   await until('the child says live', () => seen.at(-1)?.live === true);
 });
 
+test('whoever was silent for so long that it may be dead for others is not ready before it has dealt with that', async t => {
+  const settled = Promise.withResolvers<void>();
+  let lapses = 0;
+  const onLapse = async () => {
+    lapses++;
+    await settled.promise;
+  };
+  const peer = await start(t, 2, { stallMs: 100, lapseMs: 60, onLapse });
+  peer.setReady(true);
+  const { seen } = await startChild(t, 1, [target(2, peer)]);
+  await until('the child sees it ready', () => seen.at(-1)?.ready === true);
+  block(100 + VERDICT_MS);
+  await until('the child hears it again', () => seen.at(-1)?.live === true && lapses > 0);
+  await until('it is live, but not ready', () => seen.at(-1)?.live === true && seen.at(-1)?.ready === false);
+  assert.equal(lapses, peer.counter('lapses'));
+  settled.resolve();
+  await until('it is ready again', () => seen.at(-1)?.ready === true);
+});
+
 test('SIGSTOP of a process makes it dead, SIGCONT live again', async t => {
   const { child, port } = await startChild(t, 2);
   const prober = await start(t, 1, { targets: [target(2, { port })] });

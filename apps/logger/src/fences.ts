@@ -1,0 +1,96 @@
+import {
+  attachTc,
+  BpfMap,
+  type BpfObject,
+  detachTc,
+  isAttachedTc,
+  neighbours,
+  parseIp,
+} from '@resplice/dataplane';
+import type { Log, PeerConfig } from '@resplice/service-kit';
+import type { FenceState, FenceStore } from './arbiter.ts';
+import {
+  type Fence,
+  fence as fenceLayout,
+  type Station,
+  station as stationLayout,
+} from './layout.generated.ts';
+
+/**
+ * The fences in the kernel half: a sender's link-layer address, because what proxies relay bears clients' addresses. The map is
+ * pinned: a daemon that starts over finds the fences in force.
+ */
+export class Fences implements FenceStore {
+  readonly all = new Map<number, FenceState>();
+  readonly #proxies: ReadonlyMap<number, PeerConfig>;
+  readonly #device: string;
+  readonly #object: BpfObject;
+  readonly #map: BpfMap<Station, Fence>;
+  readonly #log: Log;
+  /** As last seen: that of a machine which is gone is soon forgotten by the kernel. */
+  readonly #macs = new Map<number, readonly number[]>();
+  #attachedOnce = false;
+
+  constructor(options: { object: BpfObject; device: string; proxies: readonly PeerConfig[]; log: Log }) {
+    this.#object = options.object;
+    this.#device = options.device;
+    this.#proxies = new Map(options.proxies.map(proxy => [proxy.id, proxy]));
+    this.#map = new BpfMap(options.object.map('fences'), stationLayout, fenceLayout);
+    this.#log = options.log;
+    for (const [{ mac }, { proxy, epoch, generation }] of this.#map.entries()) {
+      this.all.set(proxy, { epoch, generation });
+      this.#macs.set(proxy, mac);
+    }
+  }
+
+  raise(proxy: number, fence: FenceState): void {
+    this.all.set(proxy, fence);
+    this.#log.warn({ proxy: this.#proxies.get(proxy)?.name, ...fence }, 'fenced');
+    this.look();
+  }
+
+  lift(proxy: number): void {
+    this.all.delete(proxy);
+    this.#log.info({ proxy: this.#proxies.get(proxy)?.name }, 'fence lifted');
+    this.look();
+  }
+
+  /**
+   * Makes the kernel half what `all` says; for the upkeep too, since a proxy may show its link-layer address only later, and a
+   * device may be made anew.
+   *
+   * @throws DataplaneError if the program can be neither attached nor detached
+   */
+  look(): void {
+    this.#learn();
+    for (const [station, { proxy }] of [...this.#map.entries()]) {
+      if (!this.all.has(proxy) || !isSame(station.mac, this.#macs.get(proxy))) this.#map.delete(station);
+    }
+    for (const [proxy, { epoch, generation }] of this.all) {
+      const mac = this.#macs.get(proxy);
+      const config = this.#proxies.get(proxy);
+      // Never seen: it has never sent anything through here.
+      if (mac && config)
+        this.#map.set({ mac }, { address: parseIp(config.address), epoch, generation, proxy });
+    }
+    const attached = isAttachedTc(this.#device, 'ingress');
+    // Nobody is fenced: nobody's packets are looked at.
+    if (this.all.size === 0 && attached) detachTc(this.#device, 'ingress');
+    // Once in any case: what stands there may be a former build's.
+    if (this.all.size === 0 || (attached && this.#attachedOnce)) return;
+    attachTc(this.#device, 'ingress', this.#object.program('router_middle'));
+    this.#attachedOnce = true;
+  }
+
+  #learn(): void {
+    const seen = neighbours(this.#device);
+    for (const { id, address } of this.#proxies.values()) {
+      const mac = seen.get(address);
+      if (mac) this.#macs.set(id, mac);
+    }
+  }
+}
+
+function isSame(a: readonly number[], b: readonly number[] | undefined): boolean {
+  return b !== undefined && a.every((byte, i) => byte === b[i]);
+}
