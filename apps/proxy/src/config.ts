@@ -33,6 +33,8 @@ export const proxyConfig = z
     controlPort: port,
     /** UDP port of liveness probes, the same on every host. */
     probePort: port,
+    /** Of the narrowest link between clients and back ends, bytes; the front and middle devices' own are read from them. */
+    mtu: z.int().min(576).max(9000).default(1500),
     /** Spliced connections held at most; the least recently used is forgotten first. */
     maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
     limits: limits.prefault({}),

@@ -51,6 +51,10 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
     splices,
     front: object.program('proxy_front'),
     back: object.program('proxy_back'),
+    /** Announces that largest segment (bytes) to clients from now on. */
+    setSegmentSize(bytes: number): void {
+      memory.setUint16(layout.proxyConfigOffsets.mss, bytes, true);
+    },
     /** Gives back what a packet from that address (host order) took of the allowance for strays: it was none. */
     vindicate(address: number): void {
       strays.delete(networkOrder(address));

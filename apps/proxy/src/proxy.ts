@@ -20,6 +20,7 @@ import type { Connection } from './layout.generated.ts';
 import { Membership } from './membership.ts';
 import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
+import { SegmentSize } from './segment-size.ts';
 import { Site } from './site.ts';
 import { SpliceTable } from './splice-table.ts';
 import { Tally } from './tally.ts';
@@ -30,8 +31,6 @@ const PEER_PROBE = { intervalMs: 20, misses: 3 };
 /** Stopped for so long a proxy may be dead for its peers, whose verdict takes as many ms. */
 const LAPSE_MS = 60;
 const AGENT_PROBE = { intervalMs: 50, misses: 3 };
-/** Largest segment on Ethernet: 1,500 bytes less the IP and TCP headers. */
-const MSS = 1460;
 /** Balancers and routers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
 const TURN_AWAY_MS = 100;
 /** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
@@ -50,9 +49,10 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const backends = new Backends(config.backends);
   const site = new Site(config, backends);
 
-  const datapath = openDatapath(config, key, MSS);
+  const segmentSize = new SegmentSize([config.front.device, config.middle.device], config.mtu);
+  const datapath = openDatapath(config, key, segmentSize.bytes);
   const sender = new RawSender();
-  const wire = new Wire(sender, self, deriveKey(key, 'splice-syn', 16), MSS);
+  const wire = new Wire(sender, self, deriveKey(key, 'splice-syn', 16), segmentSize);
   const dialer = new Dialer(wire, tally, limits);
   const table: SpliceTable = new SpliceTable(datapath.splices, backends, tally, connection =>
     replication.announce({ type: 'forget', connection }),
@@ -160,6 +160,11 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     close: event => relay.closed(event.connection),
   });
   const upkeep = new Upkeep({ log });
+  upkeep.add('segment size', () => {
+    if (!segmentSize.look()) return;
+    datapath.setSegmentSize(segmentSize.bytes);
+    log.info({ bytes: segmentSize.bytes }, 'largest segment changed');
+  });
   keepAttached(upkeep, config.front.device, 'ingress', datapath.front, log);
   keepAttached(upkeep, config.middle.device, 'ingress', datapath.back, log);
   // Ready only when the peers have told what they know: balancers would send their clients' packets here.
@@ -172,6 +177,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   metrics.totals('send_errors_total', 'Packets that could not be sent, by errno.', ['errno'], () =>
     Object.entries(sender.errors).map(([errno, count]) => [{ errno }, count]),
   );
+  metrics.gauge('segment_bytes', 'Largest segment that is announced, bytes.', () => segmentSize.bytes);
   metrics.gauge('splices', 'Connections in the splice table.', () => table.size);
   metrics.gauge('setups', 'Connections being set up.', () => intake.setups);
 

@@ -43,20 +43,25 @@ export class Wire {
   readonly #sender: RawSender;
   readonly #self: { id: number; epoch: number };
   readonly #macKey: Uint8Array;
-  readonly #mss: number;
+  readonly #segmentSize: { readonly bytes: number };
   readonly #into = new Uint8Array(65_535);
   #flushScheduled = false;
   #closed = false;
 
   /**
    * @param macKey 16 bytes, shared with the back ends' agents
-   * @param mss largest segment towards back ends, bytes
+   * @param segmentSize largest segment, bytes; may change
    */
-  constructor(sender: RawSender, self: { id: number; epoch: number }, macKey: Uint8Array, mss: number) {
+  constructor(
+    sender: RawSender,
+    self: { id: number; epoch: number },
+    macKey: Uint8Array,
+    segmentSize: { readonly bytes: number },
+  ) {
     this.#sender = sender;
     this.#self = self;
     this.#macKey = macKey;
-    this.#mss = mss;
+    this.#segmentSize = segmentSize;
   }
 
   /**
@@ -81,7 +86,7 @@ export class Wire {
       vipPort: id.vipPort,
     });
     const options = encodeOptions({
-      mss: Math.min(offer.mss, this.#mss),
+      mss: Math.min(offer.mss, this.#segmentSize.bytes),
       sackPermitted: offer.sackPermitted,
       windowScale: offer.windowScale === NO_WINDOW_SCALE ? undefined : offer.windowScale,
       identity: {
@@ -119,7 +124,7 @@ export class Wire {
     const { payload } = bytes;
     let offset = 0;
     do {
-      const part = payload.subarray(offset, offset + this.#mss);
+      const part = payload.subarray(offset, offset + this.#segmentSize.bytes);
       const last = offset + part.length === payload.length;
       const push = last && payload.length > 0 ? PSH : 0;
       this.#queue(

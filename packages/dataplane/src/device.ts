@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { DataplaneError } from './errors.ts';
-import { ifNameToIndex, lastErrno } from './libc.ts';
+import { close, ifNameToIndex, ioctl, lastErrno, socket } from './libc.ts';
 
 /**
  * The number of a network device in the calling thread's network namespace.
@@ -12,6 +12,32 @@ export function ifindex(device: string): number {
   if (index === 0)
     throw new DataplaneError(`no network device '${device}' in this network namespace`, lastErrno());
   return index;
+}
+
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+/** linux/sockios.h */
+const SIOCGIFMTU = 0x8921;
+/** `struct ifreq { char name[16]; int mtu; … }` of net/if.h. */
+const IFREQ = 40;
+const IFREQ_MTU = 16;
+
+/**
+ * The largest packet that a device of the calling thread's network namespace sends, in bytes from the IP header on. Not from /sys:
+ * what is mounted there may show another namespace.
+ *
+ * @throws DataplaneError if there is no such device
+ */
+export function mtuOf(device: string): number {
+  const request = Buffer.alloc(IFREQ);
+  request.write(device.slice(0, IFREQ_MTU - 1));
+  const fd = socket(AF_INET, SOCK_DGRAM, 0);
+  if (fd < 0) throw new DataplaneError('cannot open a socket to ask for devices', lastErrno());
+  const result = ioctl(fd, SIOCGIFMTU, request);
+  const errno = lastErrno();
+  close(fd);
+  if (result < 0) throw new DataplaneError(`cannot read the MTU of device '${device}'`, errno);
+  return request.readInt32LE(IFREQ_MTU);
 }
 
 /** Of an ARP entry: the answer has come (ATF_COM of net/if_arp.h). */

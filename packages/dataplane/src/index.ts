@@ -1,6 +1,6 @@
 export * from './address.ts';
 export * from './checksum.ts';
-export { ifindex, neighbours } from './device.ts';
+export { ifindex, mtuOf, neighbours } from './device.ts';
 export { DataplaneError } from './errors.ts';
 export * from './flow.ts';
 export * from './frame.ts';

@@ -32,6 +32,13 @@ export const close = libc.func('int close(int fd)') as (fd: number) => number;
 
 export const ifNameToIndex = libc.func('uint if_nametoindex(const char *name)') as (name: string) => number;
 
+// Variadic in C as well; see syscall below.
+export const ioctl = libc.func('int ioctl(int fd, ulong request, void *argument)') as (
+  fd: number,
+  request: number,
+  argument: Pointer,
+) => number;
+
 /** `arguments` is a `va_list`, which a callback receives as a pointer on x86-64 and on arm64. */
 export const vsnprintf = libc.func(
   'int vsnprintf(void *into, size_t size, const char *format, void *arguments)',

@@ -8,6 +8,7 @@ import {
   Counters,
   detachTc,
   ifindex,
+  mtuOf,
   parseIp,
   RawSender,
   RingBuffer,
@@ -32,6 +33,14 @@ const packetsSeen = (object: BpfObject) =>
   new Counters(object.map('counters'), sampleCounterNames).read().packets!;
 const filters = (device: string, direction: string) =>
   execFileSync('tc', ['filter', 'show', 'dev', device, direction], { encoding: 'utf8' });
+
+test("a device's MTU is read where the thread is", t => {
+  enterNamespace(t);
+  assert.equal(mtuOf('left'), 1500);
+  ip('link set left mtu 1300');
+  assert.equal(mtuOf('left'), 1300);
+  assert.throws(() => mtuOf('nowhere'), /cannot read the MTU of device 'nowhere'.*ENODEV/);
+});
 
 test('packets that are sent raw arrive at the other end of the cable, each as it was', async t => {
   enterNamespace(t);
