@@ -1,1 +1,71 @@
-export {};
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LabError, type Watcher } from '@resplice/engines';
+import { Field } from './field.ts';
+import { describeMachine } from './machine.ts';
+import { measurements } from './measurements.ts';
+import { markdownReport } from './report.ts';
+import type { BenchResult } from './result.ts';
+import { runRounds } from './rounds.ts';
+import { randomFrom } from './shuffle.ts';
+import { writeSite } from './site.ts';
+
+export { textReport } from './report.ts';
+export type { BenchResult } from './result.ts';
+export { type Outcome, type Verdict, verdictOf } from './verdict.ts';
+
+export interface BenchOptions {
+  /** 1 or more; ten or more for figures that are to be quoted. */
+  readonly rounds: number;
+  /** How long a measurement by time takes, whole seconds. */
+  readonly seconds: number;
+  /** Bytes of a bulk download; a multiple of 16. */
+  readonly bulkBytes: number;
+  /** Of the order in which arms are measured, 0 to 2^32 - 1. */
+  readonly seed: number;
+  /** How the run was asked for. */
+  readonly command: string;
+}
+
+const PAGE = join(import.meta.dirname, '../../docs/BENCHMARKS.md');
+const NOTES = join(import.meta.dirname, '../notes.md');
+
+/**
+ * Measures all arms side by side and leaves nothing behind.
+ * @throws LabError when an arm does not come up; Error when a measurement fails
+ */
+export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
+  const { rounds, seconds, bulkBytes, seed, command } = options;
+  const machine = describeMachine();
+  const site = writeSite(bulkBytes);
+  try {
+    const { labs } = await Field.up(site, watcher);
+    const samples = await runRounds({
+      labs,
+      measurements,
+      rounds,
+      conditions: { seconds, bulkBytes },
+      random: randomFrom(seed),
+      ...watcher,
+    });
+    const at = new Date().toISOString();
+    return { version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples };
+  } catch (error) {
+    throw watcher.signal?.aborted
+      ? new LabError('interrupted', 'interrupted; every arm is down again')
+      : error;
+  } finally {
+    await Field.down();
+    site.remove();
+  }
+}
+
+/** Renders docs/BENCHMARKS.md from a run. @returns its path */
+export function writePage(result: BenchResult): string {
+  writeFileSync(PAGE, renderPage(result));
+  return PAGE;
+}
+
+export function renderPage(result: BenchResult): string {
+  return markdownReport(result, readFileSync(NOTES, 'utf8'));
+}

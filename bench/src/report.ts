@@ -1,0 +1,151 @@
+import { measurements } from './measurements.ts';
+import { type BenchResult, type Contestant, seriesOf } from './result.ts';
+import { median, type Spread } from './statistics.ts';
+import {
+  addedToForward,
+  CONTROL,
+  type GateVerdict,
+  ratioToForward,
+  type Verdict,
+  verdictOf,
+} from './verdict.ts';
+
+/** Three significant digits, thousands with a comma. */
+export function figure(value: number): string {
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en-US');
+  return String(Number(value.toPrecision(3)));
+}
+
+function withSpread({ median: middle, low, high }: Spread, format: (value: number) => string): string {
+  return `${format(middle)} (${format(low)}–${format(high)})`;
+}
+
+const ratio = (value: number) => value.toFixed(2);
+const rivals = ['resplice', 'haproxy', 'nginx'] as const satisfies readonly Contestant[];
+
+/** A heading and rows: what, plain forwarding in its unit, the others in relation to it. */
+export function figureRows(result: BenchResult): string[][] {
+  const rows = measurements.flatMap(({ name, title, quantities }) =>
+    quantities.map(({ name: quantity, unit }) => {
+      const forward = figure(median(seriesOf(result, name, 'forward', quantity)));
+      const cells = rivals.map(rival =>
+        name === 'latency'
+          ? withSpread(
+              addedToForward(result, name, quantity, rival),
+              value => `${value < 0 ? '' : '+'}${figure(value)}`,
+            )
+          : withSpread(ratioToForward(result, name, quantity, rival), ratio),
+      );
+      const what = name === 'latency' ? `${title}, ${quantity}` : title;
+      return [what, unit, forward, ...cells];
+    }),
+  );
+  return [['what', 'unit', 'kernel forwarding', 'Resplice', 'HAProxy', 'nginx'], ...rows];
+}
+
+function bound({ least, most }: GateVerdict): string {
+  return least === undefined ? `at most ${most}` : `at least ${least}`;
+}
+
+export function gateRows(verdict: Verdict): string[][] {
+  const rows = verdict.gates.map(gate => [
+    `${gate.measurement}, ${gate.quantity}`,
+    gate.rival === 'forward' ? 'kernel forwarding' : 'HAProxy',
+    bound(gate),
+    withSpread(gate.ratio, ratio),
+    gate.passed ? 'reached' : gate.kind === 'gate' ? 'MISSED' : 'not reached (an aim)',
+  ]);
+  return [['Resplice', 'compared with', 'is to be', 'is', ''], ...rows];
+}
+
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)));
+  return rows.map(row =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function outcomeLine({ outcome, controls, failures }: Verdict): string {
+  const aa = controls
+    .map(({ measurement, quantity, ratio: value }) => `${measurement} ${quantity} ${value.toFixed(3)}`)
+    .join(', ');
+  const control = `control (plain forwarding over itself, ${CONTROL.low}–${CONTROL.high}): ${aa}`;
+  if (failures.length > 0) return `void: ${failures.join('; ')}. ${control}`;
+  if (outcome === 'void') return `void: the machine was not quiet. ${control}`;
+  return `${outcome === 'pass' ? 'every gate reached' : 'a gate was missed'}. ${control}`;
+}
+
+/** For a terminal. */
+export function textReport(result: BenchResult): string[] {
+  const verdict = verdictOf(result);
+  return [
+    ...columns(figureRows(result)),
+    '',
+    ...columns(gateRows(verdict)),
+    '',
+    `${result.rounds} rounds, seed ${result.seed}. Medians (lowest–highest) of ratios within a round; latency: what comes on top.`,
+    outcomeLine(verdict),
+  ];
+}
+
+function markdownTable([heading, ...rows]: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(heading!), line(heading!.map(() => '---')), ...rows.map(line)];
+}
+
+/** What stands in docs/BENCHMARKS.md. @param notes what no measurement says, in Markdown */
+export function markdownReport(result: BenchResult, notes: string): string {
+  const { machine, rounds, seconds, seed, at, command, bulkBytes } = result;
+  const verdict = verdictOf(result);
+  const versions = Object.entries(machine.versions).map(([program, version]) => `${program} ${version}`);
+  return `${[
+    '# Benchmarks',
+    '',
+    '<!-- Written by a run of the benchmark with --write: do not edit. A test renders it anew from the values at its end. -->',
+    '',
+    `\`${command}\`, ${at.slice(0, 10)}, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB,`,
+    `Linux ${machine.kernel}, ${machine.system}; ${versions.join(', ')}.`,
+    '',
+    `Same hosts, links and back end (nginx) for all, side by side on one machine; ${rounds} rounds in random order`,
+    `(seed ${seed}), ${seconds} s or ${figure(bulkBytes / 1e9)} GB a measurement. Figures of kernel forwarding are medians in their unit; the`,
+    'others are the medians (lowest–highest) of the rounds’ ratios to it, of latency what comes on top. CPU is that of the whole',
+    'machine, clients and back end included, less what it does without load.',
+    '',
+    '## Figures',
+    '',
+    ...markdownTable(figureRows(result)),
+    '',
+    '## Gates',
+    '',
+    `**${outcomeLine(verdict)}**`,
+    '',
+    ...markdownTable(gateRows(verdict)),
+    '',
+    notes.trim(),
+    '',
+    '## Values',
+    '',
+    'One a round, in its order.',
+    '',
+    '```json',
+    JSON.stringify(result, compact),
+    '```',
+  ].join('\n')}\n`;
+}
+
+/** Four significant digits are more than the spread allows. */
+function compact(key: string, value: unknown): unknown {
+  return typeof value === 'number' && key !== 'seed' && !Number.isInteger(value)
+    ? Number(value.toPrecision(4))
+    : value;
+}
+
+/** The run that a page was rendered from. @throws Error when it holds none */
+export function resultIn(page: string): BenchResult {
+  const json = /```json\n(.*)\n```/.exec(page)?.[1];
+  if (json === undefined) throw new Error('the page holds no values');
+  return JSON.parse(json) as BenchResult;
+}

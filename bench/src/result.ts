@@ -1,0 +1,44 @@
+/** Who is measured: the arms, and plain forwarding a second time, which tells whether the machine was quiet (A/A). */
+export const contestants = ['forward', 'control', 'resplice', 'haproxy', 'nginx'] as const;
+export type Contestant = (typeof contestants)[number];
+
+/** measurement → contestant → quantity → one value a round. */
+export type Samples = Readonly<
+  Record<string, Readonly<Record<Contestant, Readonly<Record<string, readonly number[]>>>>>
+>;
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly system: string;
+  /** Program → version. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** All that a run has found; everything that is said about it derives from this. */
+export interface BenchResult {
+  readonly version: 1;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly command: string;
+  readonly seed: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly bulkBytes: number;
+  readonly machine: Machine;
+  readonly samples: Samples;
+}
+
+/** @throws Error when the run has no such values */
+export function seriesOf(
+  { samples }: Pick<BenchResult, 'samples'>,
+  measurement: string,
+  contestant: Contestant,
+  quantity: string,
+): readonly number[] {
+  const series = samples[measurement]?.[contestant][quantity];
+  if (!series) throw new Error(`no values of ${measurement}.${quantity} for ${contestant}`);
+  return series;
+}

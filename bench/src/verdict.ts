@@ -1,0 +1,126 @@
+import { type BenchResult, type Contestant, seriesOf } from './result.ts';
+import { median, pairwise, type Spread, spread } from './statistics.ts';
+
+/** The control may differ from itself by this much, as a ratio of medians; else the machine was not quiet, and the run is void. */
+export const CONTROL = { low: 0.95, high: 1.05 } as const;
+/** Failed requests in a run that counts, as a fraction. */
+export const MAX_ERRORS = 0.001;
+
+/** Plain forwarding in a round: the mean of its two measurements. */
+function baseline(result: BenchResult, measurement: string, quantity: string): number[] {
+  const series = (contestant: Contestant) => seriesOf(result, measurement, contestant, quantity);
+  return pairwise(series('forward'), series('control'), (a, b) => (a + b) / 2);
+}
+
+/** Round by round, one contestant's value over plain forwarding's. */
+export function ratioToForward(
+  result: BenchResult,
+  measurement: string,
+  quantity: string,
+  contestant: Contestant,
+): Spread {
+  const own = seriesOf(result, measurement, contestant, quantity);
+  return spread(pairwise(own, baseline(result, measurement, quantity), (a, b) => a / b));
+}
+
+/** Round by round, what a contestant takes more than plain forwarding. */
+export function addedToForward(
+  result: BenchResult,
+  measurement: string,
+  quantity: string,
+  contestant: Contestant,
+): Spread {
+  const own = seriesOf(result, measurement, contestant, quantity);
+  return spread(pairwise(own, baseline(result, measurement, quantity), (a, b) => a - b));
+}
+
+export interface Control {
+  readonly measurement: string;
+  readonly quantity: string;
+  /** Median of the rounds' ratios of plain forwarding to itself. */
+  readonly ratio: number;
+  readonly quiet: boolean;
+}
+
+/** Was the machine quiet? One answer for each value that a gate looks at. */
+export function controls(result: BenchResult): Control[] {
+  const seen = new Map(gates.map(gate => [`${gate.measurement} ${gate.quantity}`, gate]));
+  return [...seen.values()].map(({ measurement, quantity }) => {
+    const series = (contestant: Contestant) => seriesOf(result, measurement, contestant, quantity);
+    const ratio = median(pairwise(series('control'), series('forward'), (a, b) => a / b));
+    // Also when it is no number: the machine was then busier without load than with it.
+    return { measurement, quantity, ratio, quiet: ratio >= CONTROL.low && ratio <= CONTROL.high };
+  });
+}
+
+export interface Gate {
+  readonly measurement: string;
+  readonly quantity: string;
+  /** What Resplice is compared with. */
+  readonly rival: 'forward' | 'haproxy';
+  /** Bound of the median of the rounds' ratios, Resplice to the rival. */
+  readonly least?: number;
+  readonly most?: number;
+  /** An aim is reported and decides nothing. */
+  readonly kind: 'gate' | 'aim';
+}
+
+export const gates: readonly Gate[] = [
+  { measurement: 'requests', quantity: 'rate', rival: 'forward', least: 0.9, kind: 'gate' },
+  { measurement: 'requests', quantity: 'cpu', rival: 'forward', most: 1.12, kind: 'gate' },
+  { measurement: 'requests', quantity: 'rate', rival: 'haproxy', least: 1, kind: 'gate' },
+  { measurement: 'bulk', quantity: 'rate', rival: 'forward', least: 0.9, kind: 'gate' },
+  { measurement: 'bulk', quantity: 'cpu', rival: 'forward', most: 1.12, kind: 'gate' },
+  { measurement: 'bulk', quantity: 'rate', rival: 'haproxy', least: 3, kind: 'gate' },
+  { measurement: 'bulk16', quantity: 'rate', rival: 'forward', least: 0.9, kind: 'gate' },
+  { measurement: 'bulk16', quantity: 'rate', rival: 'haproxy', least: 3, kind: 'gate' },
+  { measurement: 'connections', quantity: 'rate', rival: 'forward', least: 0.66, kind: 'aim' },
+];
+
+export interface GateVerdict extends Gate {
+  readonly ratio: Spread;
+  readonly passed: boolean;
+}
+
+export function judge(result: BenchResult, gate: Gate): GateVerdict {
+  const { measurement, quantity, rival, least = 0, most = Number.POSITIVE_INFINITY } = gate;
+  const own = seriesOf(result, measurement, 'resplice', quantity);
+  const theirs =
+    rival === 'forward'
+      ? baseline(result, measurement, quantity)
+      : seriesOf(result, measurement, rival, quantity);
+  const ratio = spread(pairwise(own, theirs, (a, b) => a / b));
+  return { ...gate, ratio, passed: ratio.median >= least && ratio.median <= most };
+}
+
+/** Who had more failed requests in a measurement than a run that counts may have. */
+export function failures({ samples }: BenchResult): string[] {
+  return Object.entries(samples).flatMap(([measurement, columns]) =>
+    Object.entries(columns).flatMap(([contestant, { errors = [] }]) =>
+      errors.length > 0 && median(errors) > MAX_ERRORS
+        ? [`${measurement}, ${contestant}: ${(median(errors) * 100).toFixed(2)} % of the requests failed`]
+        : [],
+    ),
+  );
+}
+
+export type Outcome = 'pass' | 'fail' | 'void';
+
+export interface Verdict {
+  readonly outcome: Outcome;
+  readonly controls: readonly Control[];
+  readonly gates: readonly GateVerdict[];
+  readonly failures: readonly string[];
+}
+
+/** Void: the machine was not quiet, or requests failed. Else the gates decide. */
+export function verdictOf(result: BenchResult): Verdict {
+  const found = {
+    controls: controls(result),
+    gates: gates.map(gate => judge(result, gate)),
+    failures: failures(result),
+  };
+  const isVoid = found.failures.length > 0 || found.controls.some(({ quiet }) => !quiet);
+  const passed = found.gates.every(({ kind, passed }) => passed || kind === 'aim');
+  return { outcome: isVoid ? 'void' : passed ? 'pass' : 'fail', ...found };
+}

@@ -1,0 +1,57 @@
+import { measurements } from '../src/measurements.ts';
+import { type BenchResult, type Contestant, contestants } from '../src/result.ts';
+
+/** Forwarding's value of everything in the made-up run. */
+export const FORWARD = 1000;
+
+/** A contestant's value relative to forwarding's; 1 for what is not named. */
+export type Factors = Readonly<Record<string, number>>;
+
+/** @param factors by `measurement.quantity.contestant` */
+export function madeUpRun(factors: Factors = {}, rounds = 3): BenchResult {
+  const samples = Object.fromEntries(
+    measurements.map(({ name, quantities }) => {
+      const columns = Object.fromEntries(
+        contestants.map(contestant => [
+          contestant,
+          Object.fromEntries(
+            quantities.map(({ name: quantity }) => [
+              quantity,
+              Array.from(
+                { length: rounds },
+                // The machine speeds up from round to round; ratios must not see that.
+                (_, round) => FORWARD * (round + 1) * (factors[`${name}.${quantity}.${contestant}`] ?? 1),
+              ),
+            ]),
+          ),
+        ]),
+      );
+      return [name, columns as Record<Contestant, Record<string, number[]>>];
+    }),
+  );
+  return {
+    version: 1,
+    at: '2026-01-02T03:04:05.000Z',
+    command: './resplice bench',
+    seed: 4_000_000_001,
+    rounds,
+    seconds: 1,
+    bulkBytes: 2 ** 30,
+    machine: {
+      processor: 'a processor',
+      cores: 2,
+      memoryGiB: 24,
+      kernel: '6.1',
+      system: 'Debian',
+      versions: { wrk: '4.1.0' },
+    },
+    samples,
+  };
+}
+
+/** A run in which every gate is reached. */
+export const GOOD: Factors = {
+  'requests.rate.haproxy': 0.7,
+  'bulk.rate.haproxy': 0.25,
+  'bulk16.rate.haproxy': 0.25,
+};

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { addedToForward, gates, ratioToForward, verdictOf } from '../src/verdict.ts';
+import { GOOD, madeUpRun } from './fixture.ts';
+
+function outcome(factors: Record<string, number>) {
+  return verdictOf(madeUpRun({ ...GOOD, ...factors })).outcome;
+}
+
+suite('the verdict', () => {
+  test('passes when every gate is reached', () => {
+    assert.equal(outcome({}), 'pass');
+  });
+
+  for (const [what, factors] of [
+    ['fewer requests than 0.9 of forwarding', { 'requests.rate.resplice': 0.89 }],
+    ['more CPU per request', { 'requests.cpu.resplice': 1.13 }],
+    ['fewer requests than HAProxy', { 'requests.rate.haproxy': 1.01 }],
+    ['a slower download', { 'bulk.rate.resplice': 0.89 }],
+    ['more CPU per GB', { 'bulk.cpu.resplice': 1.2 }],
+    ['less than three times HAProxy in bulk', { 'bulk.rate.haproxy': 0.34 }],
+    ['slower parallel downloads', { 'bulk16.rate.resplice': 0.5 }],
+  ] as const) {
+    test(`fails for ${what}`, () => assert.equal(outcome(factors), 'fail'));
+  }
+
+  test('an aim that is not reached is told and decides nothing', () => {
+    const verdict = verdictOf(madeUpRun({ ...GOOD, 'connections.rate.resplice': 0.5 }));
+    assert.equal(verdict.outcome, 'pass');
+    assert.deepEqual(
+      verdict.gates.filter(each => !each.passed).map(({ kind, measurement }) => [kind, measurement]),
+      [['aim', 'connections']],
+    );
+  });
+
+  test('is void when forwarding differs from itself, even if a gate is missed', () => {
+    for (const ratio of [0.94, 1.06, Number.NaN]) {
+      assert.equal(outcome({ 'requests.rate.control': ratio, 'bulk.rate.resplice': 0.1 }), 'void');
+    }
+    assert.equal(outcome({ 'requests.rate.control': 1.04 }), 'pass');
+    assert.equal(outcome({ 'bulk.cpu.control': 0.9 }), 'void');
+    // Nobody judges latency.
+    assert.equal(outcome({ 'latency.p50.control': 2 }), 'pass');
+  });
+
+  test('is void when requests failed', () => {
+    const run = madeUpRun(GOOD);
+    const columns = run.samples.requests!;
+    const samples = {
+      ...run.samples,
+      requests: { ...columns, nginx: { ...columns.nginx, errors: [0.002, 0.002, 0] } },
+    };
+    const verdict = verdictOf({ ...run, samples });
+    assert.equal(verdict.outcome, 'void');
+    assert.deepEqual(verdict.failures, ['requests, nginx: 0.20 % of the requests failed']);
+  });
+
+  test('compares within a round, with the mean of both runs of forwarding', () => {
+    const run = madeUpRun({ 'bulk.rate.resplice': 0.95, 'bulk.rate.control': 1.1, 'latency.p50.nginx': 3 });
+    const { median, low, high } = ratioToForward(run, 'bulk', 'rate', 'resplice');
+    for (const value of [median, low, high]) assert.ok(Math.abs(value - 0.95 / 1.05) < 1e-9);
+    assert.deepEqual(addedToForward(run, 'latency', 'p50', 'nginx'), { median: 4000, low: 2000, high: 6000 });
+  });
+
+  test('every gate has a bound, and names values that exist', () => {
+    for (const gate of gates) assert.ok(gate.least !== undefined || gate.most !== undefined);
+    assert.equal(verdictOf(madeUpRun()).gates.length, gates.length);
+  });
+});
