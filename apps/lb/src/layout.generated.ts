@@ -91,11 +91,13 @@ export const LbExit = {
   LB_STEERED: 0,
   LB_PATH_MTU: 1,
   LB_NOT_FOR_VIP: 2,
-  LB_CLOSED_PORT: 3,
-  LB_OTHER_PROTOCOL: 4,
-  LB_MALFORMED: 5,
-  LB_NO_PROXY: 6,
-  LB_EXITS: 7,
+  LB_REFUSED: 3,
+  LB_CLOSED_PORT: 4,
+  LB_BOGUS_SOURCE: 5,
+  LB_OTHER_PROTOCOL: 6,
+  LB_MALFORMED: 7,
+  LB_NO_PROXY: 8,
+  LB_EXITS: 9,
 } as const;
 export type LbExit = (typeof LbExit)[keyof typeof LbExit];
 
@@ -103,7 +105,9 @@ export const lbExitNames = [
   'steered',
   'path_mtu',
   'not_for_vip',
+  'refused',
   'closed_port',
+  'bogus_source',
   'other_protocol',
   'malformed',
   'no_proxy',

@@ -6,11 +6,14 @@ import {
   buildFragmentationNeeded,
   buildPacket,
   Counters,
+  encodeOptions,
   flowHash,
   frame,
+  hasValidChecksums,
   loadObject,
   mapMemory,
   parseIp,
+  parsePacket,
   TcpFlags,
   testRun,
   u32,
@@ -22,6 +25,7 @@ import * as layout from '../src/layout.generated.ts';
 
 const OBJECT = new URL('../bpf/lb.bpf.o', import.meta.url).pathname;
 const VIP = parseIp('10.60.0.1');
+const CLIENT = parseIp('10.61.0.2');
 const SEED = 0x5eed;
 const SLOTS = 1024;
 const NO_HOP = 0xffff;
@@ -61,7 +65,7 @@ function segment(src: number, sport: number, dst = VIP, dport = 80): Uint8Array 
 const verdictOf = (bytes: Uint8Array) => testRun(object.program('lb_wan'), bytes).verdict;
 
 test('the kernel half picks the slot that flowHash names, for any client', () => {
-  const address = fc.integer({ min: 1, max: 0xffffffff });
+  const address = fc.integer({ min: 0x01000000, max: 0x7effffff });
   fc.assert(
     fc.property(address, fc.integer({ min: 1, max: 65_535 }), (client, port) => {
       const wanted = flowHash(client, port, VIP, 80, SEED) & (SLOTS - 1);
@@ -87,14 +91,20 @@ test('a steered packet is not changed', () => {
   assert.deepEqual(testRun(object.program('lb_wan'), bytes).packet, bytes);
 });
 
-const udp = unframe(segment(1, 1)).slice();
+const udp = unframe(segment(CLIENT, 1)).slice();
 udp[9] = 17;
 for (const [name, bytes, verdict, exit] of [
   ['ARP', frame(new Uint8Array(46), 0x0806), Verdict.OK, 'not_for_vip'],
-  ['another address', segment(1, 1, parseIp('10.62.0.11')), Verdict.OK, 'not_for_vip'],
-  ['a port that is not served', segment(1, 1, VIP, 22), Verdict.SHOT, 'closed_port'],
+  ['another address', segment(CLIENT, 1, parseIp('10.62.0.11')), Verdict.OK, 'not_for_vip'],
+  ['a port that is not served', segment(CLIENT, 1, VIP, 22), Verdict.SHOT, 'closed_port'],
   ['UDP to the VIP', frame(udp), Verdict.SHOT, 'other_protocol'],
-  ['half a TCP header', frame(unframe(segment(1, 1)).slice(0, 30)), Verdict.SHOT, 'malformed'],
+  ['LAND: from the VIP to the VIP', segment(VIP, 80), Verdict.SHOT, 'bogus_source'],
+  ['from this network', segment(parseIp('0.0.0.1'), 1), Verdict.SHOT, 'bogus_source'],
+  ['from a loopback', segment(parseIp('127.0.0.1'), 1), Verdict.SHOT, 'bogus_source'],
+  ['from a multicast group', segment(parseIp('224.0.0.1'), 1), Verdict.SHOT, 'bogus_source'],
+  ['from the broadcast address', segment(parseIp('255.255.255.255'), 1), Verdict.SHOT, 'bogus_source'],
+  ['from port 0', segment(CLIENT, 0), Verdict.SHOT, 'malformed'],
+  ['half a TCP header', frame(unframe(segment(CLIENT, 1)).slice(0, 30)), Verdict.SHOT, 'malformed'],
 ] as const) {
   test(`${name}: ${exit}`, () => {
     assert.equal(verdictOf(bytes), verdict);
@@ -102,7 +112,43 @@ for (const [name, bytes, verdict, exit] of [
   });
 }
 
-const CLIENT = parseIp('10.61.0.2');
+function knock(fields: { flags?: number; payload?: Uint8Array; options?: Uint8Array } = {}): Uint8Array {
+  const { flags = TcpFlags.SYN, ...rest } = fields;
+  const tcp = { src: CLIENT, dst: VIP, sport: 40_000, dport: 22, seq: 4711, ack: 0, flags, window: 3 };
+  return frame(buildPacket({ ...tcp, ...rest }));
+}
+
+test('a SYN for a port that is not served is refused, as any server does it', () => {
+  const { verdict, packet } = testRun(
+    object.program('lb_wan'),
+    knock({ options: encodeOptions({ mss: 1460, sackPermitted: true, windowScale: 7 }) }),
+  );
+  assert.equal(verdict, Verdict.REDIRECT);
+  assert.ok(hasValidChecksums(unframe(packet)));
+  const { src, dst, sport, dport, flags, seq, ack, optionsLength } = parsePacket(unframe(packet))!;
+  assert.deepEqual([src, dst, sport, dport], [VIP, CLIENT, 22, 40_000]);
+  assert.deepEqual([flags, seq, ack, optionsLength], [TcpFlags.RST | TcpFlags.ACK, 0, 4712, 0]);
+  assert.equal(counters.read().refused, 1);
+});
+
+test('what is no plain SYN is not refused: connections outlive their listener', () => {
+  const { ACK, FIN, RST, SYN } = TcpFlags;
+  for (const flags of [ACK, FIN | ACK, RST, SYN | ACK, SYN | FIN, 0]) {
+    assert.equal(verdictOf(knock({ flags })), Verdict.SHOT);
+  }
+  assert.equal(verdictOf(knock({ payload: new Uint8Array(3) })), Verdict.SHOT);
+  assert.equal(counters.read().closed_port, 7);
+});
+
+test('refusals are bounded', () => {
+  const started = performance.now();
+  for (let i = 0; i < 1000; i++) verdictOf(knock());
+  const earned = Math.ceil(performance.now() - started);
+  const { refused, closed_port } = counters.read();
+  assert.equal(refused! + closed_port!, 1000);
+  assert.ok(refused! >= 200 && refused! <= 200 + earned, `${refused} refused`);
+});
+
 const ROUTER = parseIp('192.0.2.1');
 
 /** What a router says about an answer from the VIP, whose bytes may be changed. */

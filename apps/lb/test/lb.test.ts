@@ -138,11 +138,11 @@ test('connections go where the table says, with all of the proxies in it', { ski
   assert.deepEqual(new Set(Object.values(answers)), new Set(['proxy-1', 'proxy-2']));
 });
 
-test('a port that is not served goes nowhere', { skip }, async () => {
+test('a port that is not served refuses', { skip }, async () => {
   const before = (await status()).metrics;
-  assert.deepEqual(await served([101], 81), { 101: 'silence' });
+  assert.deepEqual(await served([101], 81), { 101: 'ECONNREFUSED' });
   const { metrics } = await status();
-  assert.ok(metrics['packets_total.closed_port']! > before['packets_total.closed_port']!);
+  assert.equal(metrics['packets_total.refused'], before['packets_total.refused']! + 1);
 });
 
 test('a killed proxy is out of the table within 100 ms, and in again when it is back', { skip }, async t => {

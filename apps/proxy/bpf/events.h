@@ -1,11 +1,12 @@
 #pragma once
 #include "cookie.h"
 #include "packet.h"
+#include "rewrite.h"
 
 // What the kernel half tells user space, over one ring.
 enum event_type {
 	EVENT_SEGMENT, // from a client that is not spliced here
-	EVENT_CLOSE, // a spliced client's FIN or RST has passed
+	EVENT_CLOSE, // a spliced client's FIN or RST has arrived; only `connection` is filled in
 	EVENT_REPLY, // from a back end, to a SYN of ours
 };
 
@@ -23,7 +24,9 @@ struct segment_event {
 	__u8 sack_permitted;
 	__u8 flags;
 	__u8 cookie; // enum cookie_kind: what acknowledgement - 1 is for sequence - 1
-	__u32 pad;
+	__u16 sum; // of pseudo header and TCP header, checksum included: with the payload's it comes to 0xffff
+	__u8 checked; // 0: the checksum is not complete yet, since the packet has met no wire that needs one
+	__u8 pad;
 };
 
 struct reply_event {
@@ -66,6 +69,29 @@ struct reply_event reply_layout __attribute__((used));
 		bpf_ringbuf_submit(record, 0);                                                                 \
 	} while (0)
 
+// What user space sends on it gives a checksum of its own, so it must know whether the packet's was right. Every kernel helper
+// that rewrites a packet keeps a wrong one wrong; this is for the packets that are copied.
+static __always_inline int sum_header(struct __sk_buff *skb, const struct packet *packet, struct segment_event *event)
+{
+	struct {
+		__be32 source, destination;
+		__u8 zero, protocol;
+		__be16 length;
+		struct tcphdr tcp;
+		__u8 options[MAX_OPTIONS];
+	} sum = { .source = packet->source, .destination = packet->destination, .protocol = IPPROTO_TCP };
+	__u32 length = sizeof(struct tcphdr) + packet->options;
+	if (length > sizeof(struct tcphdr) + MAX_OPTIONS || length < sizeof(struct tcphdr))
+		return -1;
+	sum.length = bpf_htons(length + packet->payload);
+	__u16 pseudo = fold_sum((__u32)bpf_csum_diff(0, 0, &sum.source, 12, 0));
+	if (bpf_skb_load_bytes(skb, TCP_OFFSET, &sum.tcp, length))
+		return -1;
+	event->checked = sum.tcp.check != pseudo;
+	event->sum = bpf_ntohs(fold_sum((__u32)bpf_csum_diff(0, 0, &sum.source, sizeof(sum), 0)));
+	return 0;
+}
+
 static __attribute__((noinline)) int emit(struct __sk_buff *skb, struct segment_event *event, __u32 options)
 {
 	if (!event || options > MAX_OPTIONS)
@@ -87,4 +113,18 @@ static __attribute__((noinline)) int emit(struct __sk_buff *skb, struct segment_
 		return -1;
 	}
 	return 0;
+}
+
+// Says that a spliced connection's client has closed, or that nothing is left of it. Lost when the ring is full: the sweep finds
+// the entry's mark.
+static __always_inline void emit_close(const struct connection *connection)
+{
+	struct segment_event *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record)
+		return;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->type = EVENT_CLOSE;
+	record->time_ns = bpf_ktime_get_ns();
+	record->connection = *connection;
+	bpf_ringbuf_submit(record, 0);
 }

@@ -12,7 +12,8 @@ enum proxy_exit {
 	PROXY_FRONT_TO_USER, // a request's first packets, or a connection that another proxy knows
 	PROXY_FRONT_STRAY_LIMITED, // neither splice nor cookie, and more of them than peers are asked for
 	PROXY_FRONT_STRAY_RST, // nothing it could reset
-	PROXY_FRONT_CLOSED_PORT,
+	PROXY_FRONT_CLOSED_PORT, // the balancer refuses such; this one had no listener yet, or no longer
+	PROXY_FRONT_BOGUS_SOURCE, // a source that nobody answers to
 	PROXY_FRONT_OTHER_PROTOCOL,
 	PROXY_FRONT_MALFORMED,
 	PROXY_FRONT_SYN_WITH_DATA, // Fast Open without a cookie of ours (RFC 7413): the client sends the data again

@@ -34,6 +34,8 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 	enum packet_kind kind = read_packet(skb, &packet);
 	if (kind == PACKET_NOT_OURS || !is_vip(packet.destination))
 		return leave(PROXY_FRONT_NOT_FOR_VIP, TC_ACT_OK);
+	if (is_bogus_source(packet.source) || is_vip(packet.source))
+		return leave(PROXY_FRONT_BOGUS_SOURCE, TC_ACT_SHOT);
 	if (kind == PACKET_OTHER_PROTOCOL)
 		return path_mtu_to_backend(skb, &packet);
 	if (kind == PACKET_MALFORMED)
@@ -72,7 +74,7 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 				       .flags = packet.flags };
 	struct offer offer = {};
 	if (judge(config, splice, &packet, &event, &offer) == THIS_CONNECTION && splice)
-		return pass_on(skb, &packet, splice, &event);
+		return pass_on(skb, &packet, splice, &connection);
 
 	if (flags & FLAG_RST)
 		return leave(PROXY_FRONT_STRAY_RST, TC_ACT_SHOT);
@@ -86,6 +88,8 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 	event.mss = cookie_mss(offer.mss_index);
 	event.window_scale = offer.window_scale;
 	event.sack_permitted = offer.sack_permitted;
+	if (sum_header(skb, &packet, &event))
+		return leave(PROXY_FRONT_NEVER_FAILED, TC_ACT_SHOT);
 	if (emit(skb, &event, packet.options))
 		return leave(PROXY_FRONT_RING_FULL, TC_ACT_SHOT);
 	return leave(PROXY_FRONT_TO_USER, TC_ACT_SHOT);
@@ -101,14 +105,14 @@ SEC("tc") int proxy_back(struct __sk_buff *skb)
 		return leave(PROXY_BACK_PASSED, TC_ACT_OK);
 	if (is_vip(packet.destination))
 		return leave(PROXY_BACK_TO_VIP, TC_ACT_SHOT);
-	if (kind == PACKET_TCP && (packet.flags & (FLAG_FIN | FLAG_RST)) && is_vip(packet.source)) {
+	if (kind == PACKET_TCP && is_vip(packet.source)) {
 		struct connection connection = { .client = packet.destination,
 						 .vip = packet.source,
 						 .client_port = packet.destination_port,
 						 .vip_port = packet.source_port };
 		struct splice *splice = bpf_map_lookup_elem(&splices, &connection);
 		if (splice)
-			splice->flags |= SPLICE_SERVER_CLOSED;
+			learn_from_server(&packet, splice, &connection);
 	}
 	if (!bpf_map_lookup_elem(&backends, &packet.source))
 		return leave(PROXY_BACK_PASSED, TC_ACT_OK);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { add, sub, TcpFlags } from '@resplice/dataplane';
+import { add, sub, sumWords, TcpFlags } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import { Allowance } from './allowance.ts';
 import { CookieKind, type SegmentEvent } from './layout.generated.ts';
@@ -78,6 +78,10 @@ export class Intake {
     }
     if (isStale(event.timeNs)) {
       tally.staleEvents++;
+      return;
+    }
+    if (event.checked && sumWords(payload, 0, payload.length, event.sum) !== 0xffff) {
+      tally.damaged++;
       return;
     }
     const { client, vip, clientPort, vipPort } = event.connection;
@@ -229,7 +233,7 @@ export class Intake {
   #relay(entry: Entry, segment: ClientSegment): void {
     this.#deps.tally.relayed++;
     this.#deps.relay.forward(entry, segment);
-    this.#deps.table.resume(entry, add(segment.sequence, segment.payload.length));
+    this.#deps.table.resume(entry, add(segment.sequence, segment.payload.length), segment.fin);
   }
 
   #expire(now: number): void {

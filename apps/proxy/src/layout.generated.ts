@@ -115,6 +115,10 @@ export interface Splice {
   p0: number;
   clientNext: number;
   challengeIsn: number;
+  acked: number;
+  windowEnd: number;
+  finEnd: number;
+  spare: number;
   owner: number;
   flags: number;
   createdMs: bigint;
@@ -122,7 +126,7 @@ export interface Splice {
 }
 
 export const splice: Layout<Splice> = {
-  size: 48,
+  size: 64,
   read: (view, offset) => ({
     backend: view.getUint32(offset, false),
     backendPort: view.getUint16(offset + 4, false),
@@ -132,10 +136,14 @@ export const splice: Layout<Splice> = {
     p0: view.getUint32(offset + 16, true),
     clientNext: view.getUint32(offset + 20, true),
     challengeIsn: view.getUint32(offset + 24, true),
-    owner: view.getUint16(offset + 28, true),
-    flags: view.getUint8(offset + 30),
-    createdMs: view.getBigUint64(offset + 32, true),
-    seenNs: view.getBigUint64(offset + 40, true),
+    acked: view.getUint32(offset + 28, true),
+    windowEnd: view.getUint32(offset + 32, true),
+    finEnd: view.getUint32(offset + 36, true),
+    spare: view.getUint32(offset + 40, true),
+    owner: view.getUint16(offset + 44, true),
+    flags: view.getUint8(offset + 46),
+    createdMs: view.getBigUint64(offset + 48, true),
+    seenNs: view.getBigUint64(offset + 56, true),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.backend, false);
@@ -146,11 +154,15 @@ export const splice: Layout<Splice> = {
     view.setUint32(offset + 16, value.p0, true);
     view.setUint32(offset + 20, value.clientNext, true);
     view.setUint32(offset + 24, value.challengeIsn, true);
-    view.setUint16(offset + 28, value.owner, true);
-    view.setUint8(offset + 30, value.flags);
-    view.setBigUint64(offset + 32, value.createdMs, true);
-    view.setBigUint64(offset + 40, value.seenNs, true);
-    view.setUint8(offset + 31, 0);
+    view.setUint32(offset + 28, value.acked, true);
+    view.setUint32(offset + 32, value.windowEnd, true);
+    view.setUint32(offset + 36, value.finEnd, true);
+    view.setUint32(offset + 40, value.spare, true);
+    view.setUint16(offset + 44, value.owner, true);
+    view.setUint8(offset + 46, value.flags);
+    view.setBigUint64(offset + 48, value.createdMs, true);
+    view.setBigUint64(offset + 56, value.seenNs, true);
+    view.setUint8(offset + 47, 0);
   },
 };
 
@@ -163,10 +175,14 @@ export const spliceOffsets = {
   p0: 16,
   clientNext: 20,
   challengeIsn: 24,
-  owner: 28,
-  flags: 30,
-  createdMs: 32,
-  seenNs: 40,
+  acked: 28,
+  windowEnd: 32,
+  finEnd: 36,
+  spare: 40,
+  owner: 44,
+  flags: 46,
+  createdMs: 48,
+  seenNs: 56,
 } as const;
 
 export interface ListenerKey {
@@ -206,6 +222,8 @@ export interface SegmentEvent {
   sackPermitted: number;
   flags: number;
   cookie: number;
+  sum: number;
+  checked: number;
 }
 
 export const segmentEvent: Layout<SegmentEvent> = {
@@ -224,6 +242,8 @@ export const segmentEvent: Layout<SegmentEvent> = {
     sackPermitted: view.getUint8(offset + 45),
     flags: view.getUint8(offset + 46),
     cookie: view.getUint8(offset + 47),
+    sum: view.getUint16(offset + 48, true),
+    checked: view.getUint8(offset + 50),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.type, true);
@@ -239,7 +259,9 @@ export const segmentEvent: Layout<SegmentEvent> = {
     view.setUint8(offset + 45, value.sackPermitted);
     view.setUint8(offset + 46, value.flags);
     view.setUint8(offset + 47, value.cookie);
-    view.setUint32(offset + 48, 0, true);
+    view.setUint16(offset + 48, value.sum, true);
+    view.setUint8(offset + 50, value.checked);
+    view.setUint8(offset + 51, 0);
   },
 };
 
@@ -257,6 +279,8 @@ export const segmentEventOffsets = {
   sackPermitted: 45,
   flags: 46,
   cookie: 47,
+  sum: 48,
+  checked: 50,
 } as const;
 
 export interface ReplyEvent {
@@ -336,19 +360,20 @@ export const ProxyExit = {
   PROXY_FRONT_STRAY_LIMITED: 8,
   PROXY_FRONT_STRAY_RST: 9,
   PROXY_FRONT_CLOSED_PORT: 10,
-  PROXY_FRONT_OTHER_PROTOCOL: 11,
-  PROXY_FRONT_MALFORMED: 12,
-  PROXY_FRONT_SYN_WITH_DATA: 13,
-  PROXY_FRONT_RING_FULL: 14,
-  PROXY_FRONT_NEVER_UNCONFIGURED: 15,
-  PROXY_FRONT_NEVER_FAILED: 16,
-  PROXY_BACK_PASSED: 17,
-  PROXY_BACK_REPLY: 18,
-  PROXY_BACK_UNTRANSLATED: 19,
-  PROXY_BACK_TO_VIP: 20,
-  PROXY_BACK_RING_FULL: 21,
-  PROXY_BACK_MALFORMED: 22,
-  PROXY_EXITS: 23,
+  PROXY_FRONT_BOGUS_SOURCE: 11,
+  PROXY_FRONT_OTHER_PROTOCOL: 12,
+  PROXY_FRONT_MALFORMED: 13,
+  PROXY_FRONT_SYN_WITH_DATA: 14,
+  PROXY_FRONT_RING_FULL: 15,
+  PROXY_FRONT_NEVER_UNCONFIGURED: 16,
+  PROXY_FRONT_NEVER_FAILED: 17,
+  PROXY_BACK_PASSED: 18,
+  PROXY_BACK_REPLY: 19,
+  PROXY_BACK_UNTRANSLATED: 20,
+  PROXY_BACK_TO_VIP: 21,
+  PROXY_BACK_RING_FULL: 22,
+  PROXY_BACK_MALFORMED: 23,
+  PROXY_EXITS: 24,
 } as const;
 export type ProxyExit = (typeof ProxyExit)[keyof typeof ProxyExit];
 
@@ -364,6 +389,7 @@ export const proxyExitNames = [
   'front_stray_limited',
   'front_stray_rst',
   'front_closed_port',
+  'front_bogus_source',
   'front_other_protocol',
   'front_malformed',
   'front_syn_with_data',
@@ -408,5 +434,8 @@ export const SpliceFlag = {
   SPLICE_CHALLENGED: 1,
   SPLICE_CLOSED: 2,
   SPLICE_SERVER_CLOSED: 4,
+  SPLICE_ANCHORED: 8,
+  SPLICE_FIN_SEEN: 16,
+  SPLICE_RST_SEEN: 32,
 } as const;
 export type SpliceFlag = (typeof SpliceFlag)[keyof typeof SpliceFlag];

@@ -34,10 +34,9 @@ export class Relay {
       return;
     }
     this.#wire.deliver(backend, entry, bytes);
-    if (bytes.fin) this.closed(entry);
   }
 
-  /** A client's FIN or RST has passed, here or in the kernel half. */
+  /** A client has closed its half. */
   closed(tuple: Parameters<SpliceTable['closed']>[0]): void {
     const connection = this.#table.closed(tuple);
     if (connection) this.#replication.announce({ type: 'closing', connection });

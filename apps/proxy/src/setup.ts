@@ -216,6 +216,7 @@ export class Setup {
       payload: this.#held.contiguous,
       fin: this.#held.finished,
     });
+    if (this.#held.finished) this.#deps.relay.closed(entry);
     this.#onEnd(this);
   }
 

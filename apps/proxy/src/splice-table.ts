@@ -1,4 +1,4 @@
-import type { BpfMap } from '@resplice/dataplane';
+import { add, type BpfMap } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import type { Backend, Backends } from './backends.ts';
 import { type Connection, type Splice, SpliceFlag } from './layout.generated.ts';
@@ -11,6 +11,8 @@ const LINGER_MS = 60_000;
 const HALF_CLOSED_MS = 600_000;
 /** A replica of a closed connection whose own proxy has died before it said 'forget'. */
 const REPLICA_LINGER_MS = 600_000;
+/** A server that took a client's RST says nothing for so long: one that did not asks at once whether it was meant. */
+const RST_SILENCE_MS = 5000;
 /** Every entry is looked at within about ten seconds, in many short turns. */
 const SWEEP_MS = 250;
 const SWEEP_TURNS = 40;
@@ -96,6 +98,10 @@ export class SpliceTable implements EntryStore {
       p0: entry.p0,
       clientNext: clientNext ?? 0,
       challengeIsn: 0,
+      acked: 0,
+      windowEnd: 0,
+      finEnd: 0,
+      spare: 0,
       owner: entry.owner,
       flags: 0,
       createdMs: BigInt(Math.round(entry.createdMs)),
@@ -122,17 +128,27 @@ export class SpliceTable implements EntryStore {
   closed(tuple: Omit<ConnectionId, 'isn'>): ConnectionId | undefined {
     const record = this.#records.get(tupleKey(tuple));
     if (!record || record.closedMs) return undefined;
-    const { client, vip, clientPort, vipPort } = record.connection;
-    const id = { client, vip, clientPort, vipPort, isn: record.isn };
+    const id = idOf(record);
     this.closing(id);
     return id;
   }
 
-  /** The client's packets pass here again after they have passed elsewhere: `clientNext` is where they are now. */
-  resume(id: ConnectionId, clientNext: number): void {
+  /**
+   * The client's packets pass here again after they have passed elsewhere.
+   *
+   * @param clientNext where they are now
+   * @param fin a FIN was among them; whether it is the client's, the server's acknowledgement tells
+   */
+  resume(id: ConnectionId, clientNext: number, fin = false): void {
     const record = this.#records.get(tupleKey(id));
     if (record?.isn !== id.isn || record.closedMs) return;
-    this.#change(record, splice => ({ ...splice, clientNext, seenNs: process.hrtime.bigint() }));
+    const { SPLICE_FIN_SEEN } = SpliceFlag;
+    this.#change(record, splice => ({
+      ...splice,
+      clientNext,
+      seenNs: process.hrtime.bigint(),
+      ...(fin && { finEnd: add(clientNext, 1), flags: splice.flags | SPLICE_FIN_SEEN }),
+    }));
   }
 
   /**
@@ -205,8 +221,7 @@ export class SpliceTable implements EntryStore {
 
   #idleMs(connection: Connection): number | undefined {
     const splice = this.#map.get(connection);
-    if (!splice || splice.seenNs === 0n) return undefined;
-    return Number(process.hrtime.bigint() - splice.seenNs) / 1e6;
+    return splice && idleMs(splice);
   }
 
   #change(record: Record, change: (splice: Splice) => Splice): void {
@@ -231,16 +246,29 @@ export class SpliceTable implements EntryStore {
         continue;
       }
       if (splice.flags & SpliceFlag.SPLICE_CLOSED) close(record);
+      // The server would have asked whether it was meant.
+      else if (splice.flags & SpliceFlag.SPLICE_RST_SEEN && idleMs(splice)! > RST_SILENCE_MS)
+        this.closing(idOf(record));
       if (!record.closedMs || now - record.closedMs < LINGER_MS) continue;
-      const idle = splice.seenNs === 0n ? undefined : this.#idleMs(record.connection);
+      const idle = idleMs(splice);
       // Half-closed connections may go on for long: the packets tell. A replica hears of them from the proxy that sees them.
       const linger = splice.flags & SpliceFlag.SPLICE_SERVER_CLOSED ? LINGER_MS : HALF_CLOSED_MS;
       if (idle === undefined ? now - record.closedMs < REPLICA_LINGER_MS : idle < linger) continue;
       this.#map.delete(record.connection);
       this.#forgetRecord(key);
-      if (idle !== undefined) this.#announceForget({ ...record.connection, isn: record.isn });
+      if (idle !== undefined) this.#announceForget(idOf(record));
     }
   }
+}
+
+function idOf({ connection, isn }: Record): ConnectionId {
+  const { client, vip, clientPort, vipPort } = connection;
+  return { client, vip, clientPort, vipPort, isn };
+}
+
+/** ms since the client's last packet through this proxy; undefined if there was none. */
+function idleMs({ seenNs }: Splice): number | undefined {
+  return seenNs === 0n ? undefined : Number(process.hrtime.bigint() - seenNs) / 1e6;
 }
 
 /** Takes a connection out of the count. False if it was out already. */

@@ -1,6 +1,7 @@
 /** What user space counts; published as one metric with a label for each. `never…` stays zero in a healthy deployment. */
 export class Tally {
   staleEvents = 0;
+  damaged = 0;
   setups = 0;
   spliced = 0;
   adopted = 0;

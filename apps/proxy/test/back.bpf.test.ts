@@ -83,12 +83,13 @@ test('translated answers pass untouched (P3.2)', () => {
 test("a server's FIN is noted in the splice", () => {
   half.splices.set(CONNECTION, SPLICE);
   run(buildPacket({ ...TCP, src: VIP, dst: CLIENT, sport: 80, flags: ACK }));
-  assert.equal(half.splices.get(CONNECTION)!.flags, 0);
+  assert.equal(half.splices.get(CONNECTION)!.flags, layout.SpliceFlag.SPLICE_ANCHORED);
   assert.equal(
     run(buildPacket({ ...TCP, src: VIP, dst: CLIENT, sport: 80, flags: ACK | FIN })).verdict,
     Verdict.OK,
   );
-  assert.equal(half.splices.get(CONNECTION)!.flags, layout.SpliceFlag.SPLICE_SERVER_CLOSED);
+  const { SPLICE_ANCHORED, SPLICE_SERVER_CLOSED } = layout.SpliceFlag;
+  assert.equal(half.splices.get(CONNECTION)!.flags, SPLICE_ANCHORED | SPLICE_SERVER_CLOSED);
 });
 
 test('untranslated answers do not pass', () => {

@@ -6,12 +6,13 @@ import {
   hasValidChecksums,
   parseOptions,
   parsePacket,
+  sumWords,
   TcpFlags,
   Verdict,
 } from '@resplice/dataplane';
 import fc from 'fast-check';
 import * as layout from '../src/layout.generated.ts';
-import { CLIENT, CONNECTION, KernelHalf, segment, VIP } from './fixtures/kernel-half.ts';
+import { CLIENT, CONNECTION, KernelHalf, OFFER, segment, VIP } from './fixtures/kernel-half.ts';
 
 const { ACK, FIN, PSH, SYN } = TcpFlags;
 const SLOT_MS = 64_000;
@@ -93,7 +94,7 @@ test('the first data goes to user space with what the cookie says', () => {
   const [{ event, payload } = assert.fail('no event')] = half.events();
   assert.equal(new TextDecoder().decode(payload), 'GET / HTTP/1.1\r\n\r\n');
   assert.deepEqual(
-    { ...event, timeNs: 0n },
+    { ...event, timeNs: 0n, sum: 0 },
     {
       type: layout.EventType.EVENT_SEGMENT,
       captured: 18,
@@ -108,8 +109,28 @@ test('the first data goes to user space with what the cookie says', () => {
       sackPermitted: 1,
       flags: ACK | PSH,
       cookie: 1,
+      sum: 0,
+      checked: 1,
     },
   );
+});
+
+test('with the sum of its headers goes what tells whether the payload is right', () => {
+  const p0 = half.shake(1000);
+  const bytes = segment({ flags: ACK, seq: 1001, ack: add(p0, 1), payload: 'odd', options: OFFER });
+  half.run(bytes);
+  const [{ event, payload } = assert.fail('no event')] = half.events();
+  assert.equal(sumWords(payload, 0, payload.length, event.sum), 0xffff);
+  bytes[bytes.length - 1]! ^= 1;
+  half.run(bytes);
+  const [damaged = assert.fail('no event')] = half.events();
+  assert.notEqual(sumWords(damaged.payload, 0, 3, damaged.event.sum), 0xffff);
+  // As a sender leaves it to hardware: only the pseudo header is summed up.
+  const length = bytes.length - 34;
+  const pseudo = sumWords(bytes, 26, 8, 6 + length);
+  new DataView(bytes.buffer).setUint16(34 + 16, pseudo);
+  half.run(bytes);
+  assert.equal(half.events()[0]?.event.checked, 0);
 });
 
 test('a payload of any size arrives whole', () => {

@@ -92,6 +92,8 @@ async function arrive(fields: Partial<SegmentEvent> = {}): Promise<void> {
     sackPermitted: 1,
     flags: TcpFlags.ACK,
     cookie: 0,
+    sum: 0,
+    checked: 0,
     ...fields,
   };
   intake.receive(event, Uint8Array.of(1));
@@ -173,4 +175,12 @@ test('a proxy that is out takes nothing up, and what it waited for is over', asy
   isIn = false;
   await arrive();
   assert.deepEqual([asked, relayed, tally.droppedWhileOut], [1, [], 1]);
+});
+
+test('a segment whose checksum is wrong is dropped: what is sent on would bear a right one', async () => {
+  own = { ...NEW, createdMs: Date.now() };
+  await arrive({ checked: 1, sum: 0x1234 });
+  assert.deepEqual([tally.damaged, relayed], [1, []]);
+  await arrive({ checked: 1, sum: 0xffff - 0x0100 }); // the payload is one byte, 1
+  assert.deepEqual([tally.damaged, relayed], [1, [500]]);
 });

@@ -107,6 +107,7 @@ function startDaemons(): TestDaemon[] {
     middle: { device: 'middle0', address: '10.63.0.1' },
     back: { device: 'back0' },
     proxies: [{ name: 'proxy-1', id: 1, address: '10.63.0.11' }],
+    controlPort: 7000,
   });
   proxy = start('proxy', 'proxy', {
     id: 1,

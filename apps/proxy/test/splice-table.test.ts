@@ -155,6 +155,26 @@ test('resumed: the kernel half knows again where the client is', () => {
   assert.notEqual(map.get(ENTRY)!.seenNs, 0n);
 });
 
+test('resumed with a FIN: the kernel half waits for the server to acknowledge it', () => {
+  table.install(ENTRY);
+  table.resume(ENTRY, 4711, true);
+  const { finEnd, flags } = map.get(ENTRY)!;
+  assert.deepEqual([finEnd, flags, active()], [4712, SpliceFlag.SPLICE_FIN_SEEN, [1, 0]]);
+});
+
+test('an RST that the server has not asked about ends the connection; a recent one does not yet', () => {
+  table.install(ENTRY);
+  packet(1000);
+  const splice = map.get(ENTRY)!;
+  map.set(ENTRY, { ...splice, flags: SpliceFlag.SPLICE_ANCHORED | SpliceFlag.SPLICE_RST_SEEN });
+  mock.timers.tick(12_000);
+  assert.deepEqual(active(), [1, 0]);
+  packet(6000);
+  mock.timers.tick(12_000);
+  assert.deepEqual(active(), [0, 0]);
+  assert.ok(map.get(ENTRY)!.flags & SpliceFlag.SPLICE_CLOSED);
+});
+
 test('a peer that joins is told of everything, in batches, closed ones with their mark', () => {
   for (let i = 0; i < 5; i++) table.install({ ...ENTRY, clientPort: 40_000 + i });
   table.closing({ ...ENTRY, clientPort: 40_003 });

@@ -74,6 +74,8 @@ static __always_inline enum packet_kind read_packet(struct __sk_buff *skb, struc
 	// Ethernet pads short frames, so the frame may be longer than the packet, never shorter.
 	if (header < sizeof(*tcp) || total < sizeof(*ip) + header || IP_OFFSET + total > skb->len)
 		return PACKET_MALFORMED;
+	if (!tcp->source)
+		return PACKET_MALFORMED; // reserved: nobody can be answered there
 	packet->source_port = tcp->source;
 	packet->destination_port = tcp->dest;
 	packet->sequence = bpf_ntohl(tcp->seq);
@@ -83,6 +85,13 @@ static __always_inline enum packet_kind read_packet(struct __sk_buff *skb, struc
 	packet->options = header - sizeof(*tcp);
 	packet->payload = total - sizeof(*ip) - header;
 	return PACKET_TCP;
+}
+
+// Sources that nobody answers to: "this network", loopback, multicast, reserved and broadcast addresses (RFC 1122 §3.2.1.3).
+static __always_inline int is_bogus_source(__be32 address)
+{
+	__u8 first = bpf_ntohl(address) >> 24;
+	return first == 0 || first == 127 || first >= 224;
 }
 
 // The TCP options as bytes. `length` is packet->options, at most MAX_OPTIONS. Negative when they cannot be read.
