@@ -44,6 +44,8 @@ const packaged = [
   'python3',
   'chromium',
   'tcpdump',
+  'linux.uml',
+  'modprobe',
   'node',
   'npm',
 ];
@@ -149,11 +151,11 @@ suite('the launcher', () => {
   });
 
   test('asks for the tools of the tests only to test', () => {
-    for (const name of ['clang', 'chromium', 'tcpdump']) rmSync(path('bin', name));
+    for (const name of ['clang', 'chromium', 'tcpdump', 'linux.uml']) rmSync(path('bin', name));
     assert.equal(launch(['up']).status, 0);
     assert.deepEqual(calls(), []);
     assert.equal(launch(['test']).status, 0);
-    assert.match(calls().at(-1)!, /--no-install-recommends clang chromium tcpdump$/);
+    assert.match(calls().at(-1)!, /--no-install-recommends clang chromium tcpdump user-mode-linux$/);
   });
 
   test('asks for what the tier is compared with only when that is to run', () => {

@@ -1,0 +1,3 @@
+import { promises } from './fixtures/promises.ts';
+
+promises('tap', { late: 1 });
