@@ -1,4 +1,5 @@
 import { LabError } from '@resplice/engines';
+import { type ClientLink, parseLink } from '@resplice/topology';
 
 /** @throws LabError usage unless there are `least` to `most` positional arguments */
 export function requirePositionals(
@@ -26,4 +27,13 @@ export function oneOf<T extends string>(option: string, text: string, known: rea
     throw new LabError('usage', `${option}: "${text}" does not exist yet; there is: ${known.join(', ')}`);
   }
   return value;
+}
+
+/** @throws LabError usage, saying what is allowed */
+export function clientLink(option: string, text: string): ClientLink {
+  try {
+    return parseLink(text);
+  } catch (error) {
+    throw new LabError('usage', `${option}: ${(error as Error).message}`, { cause: error });
+  }
 }

@@ -19,7 +19,7 @@ function row(component: ComponentStatus, connections: LabStatus['connections']):
   return [
     name,
     state,
-    addresses.join(' '),
+    addresses.join(' ') || '-',
     Object.entries(processes)
       .map(([process, pid]) => `${process}:${pid}`)
       .join(' ') || '-',

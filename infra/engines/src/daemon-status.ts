@@ -10,6 +10,8 @@ export interface DaemonStatus {
   readonly config: ConfigStatus | undefined;
   /** Proxies: the pools, and their members as the proxy sees them. */
   readonly pools: readonly PoolStatus[];
+  /** Links: what emulates them. */
+  readonly emulator: string | undefined;
   /** Agents: does the back end's application accept connections? */
   readonly accepting: boolean | undefined;
 }
@@ -68,6 +70,7 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
     table: Array.isArray(table.slots) && Array.isArray(table.live) ? (status.table as SlotTable) : undefined,
     config: typeof config.sha256 === 'string' ? (status.config as ConfigStatus) : undefined,
     pools: list(status.pools),
+    emulator: typeof status.emulator === 'string' ? status.emulator : undefined,
     accepting: typeof accepting === 'boolean' ? accepting : undefined,
   };
 }

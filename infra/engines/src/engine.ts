@@ -1,4 +1,4 @@
-import type { Arm, SteeringMode } from '@resplice/topology';
+import type { Arm, ClientLink, SteeringMode } from '@resplice/topology';
 import type { BackendCommand, SiteFile } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 
@@ -9,6 +9,8 @@ export interface UpOptions {
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
+  /** The client's; `lan` if absent. */
+  readonly link?: ClientLink;
   /** Null: the built-in demo site. */
   readonly backendCommand: BackendCommand | null;
   /** Listeners, pools and limits; one listener and a pool of all back ends if absent. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { carriersOf, type Role, urlOf } from '@resplice/topology';
+import { type ClientLink, carriersOf, type Role, urlOf } from '@resplice/topology';
 import { command } from './command.ts';
 import { LabError, notUp } from './errors.ts';
 import { type HostInspection, inspect } from './inspection.ts';
@@ -76,10 +76,22 @@ export async function problemsOf(lab: Lab): Promise<Problem[]> {
   return blind.length > 0 ? blind : frontDoorProblem(lab);
 }
 
+const patienceMs = 3000;
+/** Room for a small page, its connection's set-up and what is lost of it. */
+const pageBytes = 50_000;
+const pageRoundTrips = 6;
+
+/** How long a sound lab may take to serve a page over this link, s. */
+function patience({ rttMs, rateMbit, lossPercent }: ClientLink): number {
+  const transferMs = rateMbit === null ? 0 : (pageBytes * 8) / (rateMbit * 1000);
+  const lossMs = lossPercent > 0 ? patienceMs : 0;
+  return (patienceMs + lossMs + pageRoundTrips * rttMs + transferMs) / 1000;
+}
+
 /** Is `GET /` through each listener of the VIP answered in the client's place? Only asked when somebody could answer. */
 async function frontDoorProblem(lab: Lab): Promise<Problem[]> {
-  const needed: Role[] = ['client', 'lb', 'proxy', 'router', 'backend'];
-  if (needed.some(role => sound(lab, role).length === 0)) return [];
+  const needed = new Set(lab.topology.hosts.map(host => host.role));
+  if ([...needed].some(role => sound(lab, role).length === 0)) return [];
   const found = await Promise.all(
     lab.topology.rules.listeners.map(({ port }) => listenerProblem(lab, urlOf(port))),
   );
@@ -87,13 +99,14 @@ async function frontDoorProblem(lab: Lab): Promise<Problem[]> {
 }
 
 async function listenerProblem(lab: Lab, url: string): Promise<Problem[]> {
+  const seconds = patience(lab.topology.link).toFixed(1);
   const { code, stdout, stderr } = await command(
     'nsenter',
     [
       `--net=${netnsPathOf(lab.place, 'client-1')}`,
       '--',
       'curl',
-      ...['-sS', '--noproxy', '*', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '3', url],
+      ...['-sS', '--noproxy', '*', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', seconds, url],
     ],
     { anyExit: true },
   );

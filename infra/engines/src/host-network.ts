@@ -51,7 +51,7 @@ function linkLines(
 ): string[] {
   return [
     `link add ${device} address ${mac} type veth peer name ${port} netns ${netnsOf(place, fabric)} group ${group}`,
-    `addr add ${address}/${prefixLength} dev ${device}`,
+    ...(address === undefined ? [] : [`addr add ${address}/${prefixLength} dev ${device}`]),
     `link set ${device} up`,
   ];
 }
@@ -62,7 +62,7 @@ function routeLine({ destination, via, congestionControl }: Route): string {
 }
 
 export function configureFabric(place: Place, topology: Topology): Promise<string[]> {
-  const bridges = topology.networks.flatMap(({ bridge }) => [
+  const bridges = [...new Set(topology.links.map(({ bridge }) => bridge))].flatMap(bridge => [
     `link add ${bridge} type bridge stp_state 0 mcast_snooping 0`,
     `link set ${bridge} up`,
   ]);

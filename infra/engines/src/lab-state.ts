@@ -1,6 +1,13 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Site } from '@resplice/site-config';
-import { type Arm, buildTopology, type SteeringMode, type Topology } from '@resplice/topology';
+import {
+  type Arm,
+  buildTopology,
+  lan,
+  parseLink,
+  type SteeringMode,
+  type Topology,
+} from '@resplice/topology';
 import type { Place } from './place.ts';
 import type { ProcessIdentity } from './process-table.ts';
 
@@ -40,6 +47,8 @@ export interface LabState {
   readonly backends: number;
   readonly steering?: SteeringMode;
   readonly arm?: Arm;
+  /** As `up --link` takes it; `lan` if absent. */
+  readonly link?: string;
   readonly backendCommand: BackendCommand | null;
   /** Absent: the plain site. */
   siteFile?: SiteFile | undefined;
@@ -53,11 +62,13 @@ export function topologyOf({
   backends,
   steering = 'hash',
   arm = 'resplice',
+  link = lan.name,
   backendCommand,
   siteFile,
 }: LabState): Topology {
   const site = backendCommand ? 'command' : 'demo';
-  return buildTopology({ proxies, backends, steering, arm, site, rules: siteFile?.rules });
+  const rules = siteFile?.rules;
+  return buildTopology({ proxies, backends, steering, arm, link: parseLink(link), site, rules });
 }
 
 /** Undefined when there is no lab, or none that this version can read. */

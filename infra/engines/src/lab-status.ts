@@ -27,6 +27,7 @@ export interface LabStatus extends SiteStatus {
   readonly arm: Arm;
   readonly link: {
     readonly name: string;
+    /** `none`, `tc-netem`, `tap`; `unknown` while its process does not answer. */
     readonly emulator: string;
     readonly rttMs: number;
     readonly rateMbit: number | null;
@@ -54,11 +55,18 @@ function componentStatus(lab: Lab, inspection: HostInspection): ComponentStatus 
     role: host.role,
     state: stateOf(lab, inspection),
     netns: netnsOf(lab.place, host.name),
-    addresses: [...host.interfaces.map(each => each.address), ...host.held],
+    addresses: [...host.interfaces.flatMap(each => each.address ?? []), ...host.held],
     processes: Object.fromEntries(pids),
     metrics: Object.assign({}, ...processes.map(each => each.status?.metrics ?? {})),
     faults: lab.state.faults.filter(fault => isWithin(fault, host.name)).map(({ at: _, ...fault }) => fault),
   };
+}
+
+function linkStatus({ topology }: Lab, inspections: readonly HostInspection[]): LabStatus['link'] {
+  const { name, rttMs, rateMbit, lossPercent } = topology.link;
+  const line = inspections.find(({ host }) => host.role === 'link');
+  const emulator = line ? (line.processes[0]?.status?.emulator ?? 'unknown') : 'none';
+  return { name, emulator, rttMs, rateMbit, lossPercent };
 }
 
 /** The lab as `status --json` shows it (CLI.md). */
@@ -69,7 +77,7 @@ export async function statusOf(lab: Lab): Promise<LabStatus> {
     state: 'up',
     engine: 'netns',
     arm: lab.topology.arm,
-    link: { name: 'lan', emulator: 'none', rttMs: 0, rateMbit: null, lossPercent: 0 },
+    link: linkStatus(lab, inspections),
     vip,
     client: { netns: netnsOf(lab.place, 'client-1') },
     components: inspections.map(inspection => componentStatus(lab, inspection)),

@@ -82,7 +82,7 @@ export class NetnsEngine implements Engine {
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
   async #claim(
-    { proxies, backends, steering = 'hash', arm = 'resplice', backendCommand, siteFile }: UpOptions,
+    { proxies, backends, steering = 'hash', arm = 'resplice', link, backendCommand, siteFile }: UpOptions,
     { progress }: Watcher,
   ): Promise<void> {
     const known = readLabState(this.#place);
@@ -111,6 +111,7 @@ export class NetnsEngine implements Engine {
       proxies,
       steering,
       arm,
+      ...(link ? { link: link.name } : {}),
       backends,
       backendCommand,
       siteFile,

@@ -5,4 +5,9 @@ import type { AppName } from '@resplice/topology';
 export type Programs = (app: AppName) => string;
 
 export const ownPrograms: Programs = app =>
-  fileURLToPath(new URL(`../../../apps/${app}/src/main.ts`, import.meta.url));
+  fileURLToPath(
+    new URL(
+      app === 'link' ? '../../tc-netem-wrapper/src/main.ts' : `../../../apps/${app}/src/main.ts`,
+      import.meta.url,
+    ),
+  );

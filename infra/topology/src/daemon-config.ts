@@ -19,7 +19,7 @@ export const probe = { intervalMs: 20, misses: 3 } as const;
 
 /** One number a daemon, unique over all roles: it is the sender's id in sealed datagrams. */
 export function daemonId(host: Host): number {
-  const base = { client: undefined, proxy: 0, lb: 100, router: 200, backend: 300 }[host.role];
+  const base = { client: undefined, link: 400, proxy: 0, lb: 100, router: 200, backend: 300 }[host.role];
   if (base === undefined) throw new Error(`${host.name} runs no daemon`);
   return base + host.number;
 }
@@ -37,8 +37,7 @@ function vips({ vip, rules }: Topology) {
 }
 
 function deviceAndAddress(host: Host, network: NetworkName) {
-  const { device, address } = interfaceOn(host, network);
-  return { device, address };
+  return { device: interfaceOn(host, network).device, address: addressOn(host, network) };
 }
 
 function device(host: Host, network: NetworkName) {
@@ -115,7 +114,22 @@ function responder(): DaemonConfig {
   return { server: serverCheck, probePort: ports.probe };
 }
 
-const own = { lb, proxy, router, agent, responder };
+/** Half of the round trip in each direction; both have the rate, the queue and the loss. */
+function link({ link: { rttMs, rateMbit, lossPercent, queuePackets } }: Topology, host: Host): DaemonConfig {
+  const [near, far] = host.interfaces;
+  return {
+    near: near!.device,
+    far: far!.device,
+    shape: {
+      delay: rttMs / 2,
+      rate: rateMbit === null ? null : rateMbit * 1e6,
+      loss: lossPercent,
+      queue: { packets: queuePackets },
+    },
+  };
+}
+
+const own = { link, lb, proxy, router, agent, responder };
 
 /** The JSON that a daemon reads with `--config`; its schema lives in the daemon's own app. */
 export function daemonConfig(

@@ -1,20 +1,26 @@
 import type { ServerName } from './arm.ts';
 import type { NetworkName } from './network.ts';
 
-/** What a host is in the picture of ARCHITECTURE §1; `router` stands where the front-end logger will. */
-export type Role = 'client' | 'lb' | 'proxy' | 'router' | 'backend';
+/**
+ * What a host is in the picture of ARCHITECTURE §1; `router` stands where the front-end logger will. A `link` is the
+ * emulated line between client and balancer: a host that carries frames and has no address.
+ */
+export type Role = 'client' | 'link' | 'lb' | 'proxy' | 'router' | 'backend';
 
-/** Our programs, by their folder under `apps/`. */
-export type AppName = 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'demo';
+/** Our programs, by their folder under `apps/`; `link` is infra/tc-netem-wrapper's. */
+export type AppName = 'link' | 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'demo';
 
 export interface Interface {
-  /** As the host sees it: `<network>0`. */
+  /** As the host sees it: `<network>0`; a link's are `near0` and `far0`. */
   readonly device: string;
   readonly network: NetworkName;
-  readonly address: string;
+  /** Undefined: it only carries frames. */
+  readonly address: string | undefined;
   readonly prefixLength: number;
   readonly mac: string;
-  /** The other end of the veth pair, a port of the network's bridge: `<component>-<n>`, at most 15 characters. */
+  /** What its other end is plugged into; a network that a link divides has two. */
+  readonly bridge: string;
+  /** The other end of the veth pair, a port of the bridge: `<component>-<n>`, at most 15 characters. */
   readonly port: string;
 }
 
@@ -37,7 +43,7 @@ export interface Sysctl {
 /** A daemon of ours: reads `--config FILE`, serves /healthz and /status on its Unix socket. */
 export interface DaemonProcess {
   readonly kind: 'daemon';
-  readonly name: 'lb' | 'proxy' | 'router' | 'agent' | 'responder';
+  readonly name: 'link' | 'lb' | 'proxy' | 'router' | 'agent' | 'responder';
   readonly app: Exclude<AppName, 'demo'>;
 }
 
@@ -71,14 +77,17 @@ export interface Host {
 }
 
 export function addressOn(host: Host, network: NetworkName): string {
-  return interfaceOn(host, network).address;
+  const { address } = interfaceOn(host, network);
+  if (address === undefined) throw new Error(`${host.name} has no address on ${network}`);
+  return address;
 }
 
-/** The networks on which both stand, in the order of the first one's interfaces. */
+/** The networks on which both can be spoken to, in the order of the first one's interfaces. */
 export function commonNetworks(a: Host, b: Host): NetworkName[] {
-  return a.interfaces
-    .map(each => each.network)
-    .filter(network => b.interfaces.some(each => each.network === network));
+  const networksOf = ({ interfaces }: Host) =>
+    interfaces.filter(each => each.address !== undefined).map(each => each.network);
+  const theirs = networksOf(b);
+  return networksOf(a).filter(network => theirs.includes(network));
 }
 
 export function interfaceOn(host: Host, network: NetworkName): Interface {

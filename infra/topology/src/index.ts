@@ -1,4 +1,5 @@
 export * from './arm.ts';
+export * from './client-link.ts';
 export * from './daemon-config.ts';
 export * from './host.ts';
 export * from './network.ts';

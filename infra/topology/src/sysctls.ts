@@ -31,6 +31,7 @@ const holder: readonly Sysctl[] = everyInterface('ipv4', 'arp_announce', 2);
 
 const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
   client: [],
+  link: [],
   lb: forwarding,
   proxy: forwarding,
   router: forwarding,

@@ -1,5 +1,6 @@
 import type { Site } from '@resplice/site-config';
 import { type Arm, serverOf } from './arm.ts';
+import { type ClientLink, lan } from './client-link.ts';
 import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
 import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
 import { plainSite } from './site.ts';
@@ -18,6 +19,8 @@ export interface TopologyOptions {
   readonly arm?: Arm;
   /** Listeners, pools and limits; `plainSite` if absent. */
   readonly rules?: Site | undefined;
+  /** The client's; `lan` if absent. */
+  readonly link?: ClientLink;
 }
 
 export const steeringModes = ['hash', 'spray'] as const;
@@ -36,6 +39,7 @@ export interface Topology {
   readonly links: readonly Link[];
   readonly steering: SteeringMode;
   readonly arm: Arm;
+  readonly link: ClientLink;
   readonly rules: Site;
   /** With the first listener's port. */
   readonly vip: { readonly address: string; readonly port: number; readonly url: string };
@@ -63,6 +67,7 @@ function hostWith(
       address,
       prefixLength,
       mac: macOf(address),
+      bridge: networks[network].bridge,
       port: `${name}-${index}`,
     };
   });
@@ -81,8 +86,42 @@ function hostWith(
 /** Nothing to the VIP is ever routed on: it would loop between balancer and proxy (ARCHITECTURE §2). */
 const noWayToTheVip: Route = { destination: vip.subnet, via: 'blackhole' };
 
-function client(): Host {
-  return hostWith('client', 1, [['wan', 2]], [{ destination: 'default', via: addressIn('wan', 1) }], []);
+/** Where the client is plugged in when a link divides it from the rest of its network. */
+const nearBridge = 'access';
+
+function client(link: ClientLink): Host {
+  const way = { destination: 'default', via: addressIn('wan', 1) };
+  const host = hostWith('client', 1, [['wan', 2]], [way], []);
+  if (link === lan) return host;
+  return { ...host, interfaces: host.interfaces.map(each => ({ ...each, bridge: nearBridge })) };
+}
+
+/** The line between client and balancer, if it is to be emulated; its two ends are on one network. */
+function lineOf(link: ClientLink): Host[] {
+  if (link === lan) return [];
+  const host = hostWith(
+    'link',
+    1,
+    [
+      ['wan', 253],
+      ['wan', 254],
+    ],
+    [],
+    [{ kind: 'daemon', name: 'link', app: 'link' }],
+  );
+  const [near, far] = host.interfaces.map(each => ({ ...each, address: undefined })) as [
+    Interface,
+    Interface,
+  ];
+  return [
+    {
+      ...host,
+      interfaces: [
+        { ...near, device: 'near0', bridge: nearBridge },
+        { ...far, device: 'far0' },
+      ],
+    },
+  ];
 }
 
 /** In the arm `forward` the kernel routes to the VIP instead, by the first proxy to the first back end. */
@@ -192,13 +231,15 @@ export function buildTopology(options: TopologyOptions): Topology {
     site = 'demo',
     steering = 'hash',
     arm = 'resplice',
+    link = lan,
     rules = plainSite,
   } = options;
   const { port } = rules.listeners[0]!;
   requireCount('proxies', proxies);
   requireCount('backends', backends);
   const hosts = [
-    client(),
+    client(link),
+    ...lineOf(link),
     balancer(arm),
     ...upTo(proxies).map(number => proxy(number, arm)),
     router(arm),
@@ -210,13 +251,9 @@ export function buildTopology(options: TopologyOptions): Topology {
     steering,
     arm,
     rules,
+    link,
     links: hosts.flatMap(host =>
-      host.interfaces.map(({ device, network, port }) => ({
-        host: host.name,
-        device,
-        bridge: networks[network].bridge,
-        port,
-      })),
+      host.interfaces.map(({ device, bridge, port }) => ({ host: host.name, device, bridge, port })),
     ),
     vip: { address: vip.address, port, url: urlOf(port) },
   };

@@ -36,7 +36,7 @@ suite('topology', () => {
     const interfaces = hosts.flatMap(host => host.interfaces);
     assert.equal(interfaces.length, 1 + 2 + 2 * 16 + 2 + 16);
     assert.equal(links.length, interfaces.length);
-    unique(interfaces.map(each => each.address));
+    unique(interfaces.map(each => String(each.address)));
     unique(interfaces.map(each => each.mac));
     unique(interfaces.map(each => each.port));
     for (const each of interfaces) {

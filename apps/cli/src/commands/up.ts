@@ -1,6 +1,6 @@
 import { type BackendCommand, LabError, NetnsEngine, requireMachine, type SiteFile } from '@resplice/engines';
 import { type Arm, arms, most, steeringModes } from '@resplice/topology';
-import { oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
+import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { watchLab } from '../live-view.ts';
@@ -36,7 +36,12 @@ export const command = defineCommand({
       default: 'resplice',
       help: `what stands in the middle: ${arms.join(', ')}`,
     },
-    link: { type: 'string', value: 'LINK', default: 'lan', help: "the client's link" },
+    link: {
+      type: 'string',
+      value: 'LINK',
+      default: 'lan',
+      help: "the client's: lan[-paper], wan-mit, wan-sg, wan-in, RTTms[,RATEmbit[,LOSS%]]",
+    },
     proxies: { type: 'string', value: 'N', default: '2', help: `1 to ${most.proxies}` },
     backends: { type: 'string', value: 'N', default: '2', help: `1 to ${most.backends}` },
     steering: {
@@ -59,13 +64,13 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice up [OPTIONS]');
     oneOf('--engine', values.engine, ['netns']);
-    oneOf('--link', values.link, ['lan']);
     const arm = oneOf('--arm', values.arm, arms);
     const backends = wholeNumber('--backends', values.backends, 1, most.backends);
     const options = {
       arm,
       proxies: wholeNumber('--proxies', values.proxies, 1, most.proxies),
       backends,
+      link: clientLink('--link', values.link),
       steering: oneOf('--steering', values.steering, steeringModes),
       backendCommand: values['backend-cmd'] === undefined ? null : callersCommand(values['backend-cmd']),
       siteFile: values.config === undefined ? undefined : followedFile(values.config, backends, arm),
