@@ -48,7 +48,7 @@ async function arbitrate(
   );
   const counters = { peersSilent: 0, recordsRefused: 0, recordsMalformed: 0, recordsUnexpected: 0 };
   const address = middle.address;
-  const channel: ControlChannel = await ControlChannel.open({
+  const channel: ControlChannel = new ControlChannel({
     ...{ key, id, epoch, address, port: controlPort, peers: proxies, counters, log },
     onRecord(from, record, fromEpoch) {
       const knowledge = arbiter.answer(from, fromEpoch, record);

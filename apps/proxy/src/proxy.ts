@@ -57,7 +57,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const table: SpliceTable = new SpliceTable(datapath.splices, backends, tally, connection =>
     replication.announce({ type: 'forget', connection }),
   );
-  const channel = await ControlChannel.open({
+  const channel = new ControlChannel({
     key,
     ...self,
     address: config.middle.address,

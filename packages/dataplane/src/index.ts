@@ -1,5 +1,6 @@
 export * from './address.ts';
 export * from './checksum.ts';
+export * from './datagrams.ts';
 export { ifindex, mtuOf, neighbours } from './device.ts';
 export { DataplaneError } from './errors.ts';
 export * from './flow.ts';

@@ -27,6 +27,33 @@ export const sendmmsg = libc.func('int sendmmsg(int fd, void *messages, uint cou
   flags: number,
 ) => number;
 
+export const recvmmsg = libc.func(
+  'int recvmmsg(int fd, void *messages, uint count, int flags, void *timeout)',
+) as (fd: number, messages: Pointer, count: number, flags: number, timeout: Pointer) => number;
+
+export const sendto = libc.func(
+  'long sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint addressLength)',
+) as (
+  fd: number,
+  bytes: Pointer,
+  length: number,
+  flags: number,
+  address: Pointer,
+  addressLength: number,
+) => number;
+
+export const bind = libc.func('int bind(int fd, const void *address, uint length)') as (
+  fd: number,
+  address: Pointer,
+  length: number,
+) => number;
+
+export const getsockname = libc.func('int getsockname(int fd, void *address, void *length)') as (
+  fd: number,
+  address: Pointer,
+  length: Pointer,
+) => number;
+
 /** For descriptors that Node has not opened: its own `closeSync` warns of them in worker threads. */
 export const close = libc.func('int close(int fd)') as (fd: number) => number;
 

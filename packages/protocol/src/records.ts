@@ -290,7 +290,8 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
               acknowledgement: view.getUint32(at + 4),
               window: view.getUint16(at + 8),
               fin: view.getUint8(at + 10) === 1,
-              payload: payload.slice(at + 13, at + 13 + length),
+              // A copy, whatever the view is of: the datagram's bytes are used again.
+              payload: new Uint8Array(payload.subarray(at + 13, at + 13 + length)),
             },
           });
           offset = at + 13 + length;

@@ -1,5 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
+import { DatagramSocket, parseIp } from '@resplice/dataplane';
 import {
   type ControlRecord,
   type Knowledge,
@@ -53,12 +52,13 @@ export interface ChannelCounters {
 
 /** Sealed records between daemons over UDP: batched, repeated until answered (ARCHITECTURE §8). */
 export class ControlChannel {
-  readonly #socket: Socket;
+  readonly #socket: DatagramSocket;
   readonly #sealer: Sealer;
   readonly #opener: Opener;
   readonly #port: number;
   readonly #self: number;
-  readonly #peers: ReadonlyMap<number, PeerConfig>;
+  /** Peers' addresses in host order, by their ids. */
+  readonly #peers: ReadonlyMap<number, number>;
   readonly #counters: ChannelCounters;
   readonly #log: Log;
   readonly #batches = new Map<number, Batch>();
@@ -69,11 +69,16 @@ export class ControlChannel {
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(options: ControlChannelOptions, socket: Socket) {
-    this.#socket = socket;
+  /**
+   * Binds to `address`:`port`.
+   * @throws DataplaneError, e.g. EADDRINUSE
+   */
+  constructor(options: ControlChannelOptions) {
+    const { address, port } = options;
+    this.#socket = new DatagramSocket({ address: parseIp(address), port, receiveBuffer: 4 << 20 });
     this.#port = options.port;
     this.#self = options.id;
-    this.#peers = new Map(options.peers.map(peer => [peer.id, peer]));
+    this.#peers = new Map(options.peers.map(peer => [peer.id, parseIp(peer.address)]));
     this.#sealer = new Sealer({
       key: options.key,
       purpose: 'control',
@@ -84,17 +89,7 @@ export class ControlChannel {
     this.#counters = options.counters;
     this.#log = options.log;
     this.#onRecord = options.onRecord;
-    socket.on('message', datagram => this.#receive(datagram));
-    // ICMP errors of peers that are gone come up here; liveness knows that already.
-    socket.on('error', error => this.#log.warn({ err: error }, 'control socket'));
-  }
-
-  /** Binds to `address`:`port`. */
-  static async open(options: ControlChannelOptions): Promise<ControlChannel> {
-    const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
-    socket.bind(options.port, options.address);
-    await once(socket, 'listening');
-    return new ControlChannel(options, socket);
+    this.#socket.onDatagram(datagram => this.#receive(datagram));
   }
 
   /** Sends a record that needs no answer. */
@@ -147,7 +142,7 @@ export class ControlChannel {
     this.#socket.close();
   }
 
-  #receive(datagram: Buffer): void {
+  #receive(datagram: Uint8Array): void {
     const opened = this.#opener.open(datagram);
     if (opened.refused !== undefined || !this.#peers.has(opened.sender) || !this.#isForUs(opened.payload)) {
       this.#counters.recordsRefused++;
@@ -210,7 +205,7 @@ export class ControlChannel {
     const datagram = this.#sealer.seal(batch.bytes.subarray(0, batch.length));
     batch.length = RECEIVER_BYTES;
     // A datagram that is lost, here or on the way, is repeated or pulled: there is nothing to do about an error.
-    this.#socket.send(datagram, this.#port, this.#peers.get(peer)!.address, () => {});
+    this.#socket.send(datagram, this.#peers.get(peer)!, this.#port);
   }
 }
 

@@ -1,10 +1,10 @@
 // The thread that answers probes and sends them. It has an event loop of its own, so that a busy main thread does not
 // look dead (271 ms of silence were measured without it), yet it stops with the process.
 
-import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { DatagramSocket, parseIp } from '@resplice/dataplane';
 import { Opener, Sealer } from '@resplice/protocol';
 import { monotonicMs } from './clock.ts';
 import { Detector, type Target } from './detector.ts';
@@ -48,17 +48,13 @@ let isWithholding = false;
 
 const sealer = new Sealer({ key, purpose: LIVENESS_PURPOSE, sender: self.id, epoch: self.epoch });
 const opener = new Opener({ key, purpose: LIVENESS_PURPOSE });
-const socket = createSocket({
-  type: 'udp4',
-  // Addresses are literal: no resolver, not even for a turn of the event loop.
-  lookup: (host, _options, callback) => callback(null, host, 4),
-});
+// Anything but a failed bind would be a bug: it ends the worker, and with it the daemon.
+const socket = new DatagramSocket({ address: 0, port });
 
-function send(payload: Uint8Array, toPort: number, address: string): void {
+/** @param address host order */
+function send(payload: Uint8Array, address: number, toPort: number): void {
   // ENETUNREACH and the like: our link is cut. The missing answer tells the same.
-  socket.send(sealer.seal(payload), toPort, address, error => {
-    if (error) memory.count('unsendable');
-  });
+  if (socket.send(sealer.seal(payload), address, toPort) !== undefined) memory.count('unsendable');
 }
 
 /** One target's probes in flight. */
@@ -81,7 +77,7 @@ class Course {
     this.#numbers[slot] = this.#next;
     this.#sentAt[slot] = monotonicMs();
     memory.count('probes');
-    send(encodeProbe(target.id, this.#next), target.port, target.address);
+    send(encodeProbe(target.id, this.#next), parseIp(target.address), target.port);
   }
 
   /** False when no such probe was sent, or too long ago. */
@@ -131,6 +127,7 @@ class Rounds {
     // Timers run before input: look at the answers that wait in the socket first, then judge.
     setImmediate(() => {
       if (this.#timer === undefined) return;
+      socket.drain();
       for (const target of detector.endRound(this.#intervalMs, at, late))
         courses.get(target.id)?.probe(target);
     });
@@ -158,7 +155,7 @@ function setTargets(list: readonly LivenessTarget[]): void {
   }
 }
 
-socket.on('message', (datagram, from) => {
+socket.onDatagram((datagram, address, fromPort) => {
   turn();
   const opened = opener.open(datagram);
   if (opened.refused !== undefined) return memory.count('refused');
@@ -171,11 +168,7 @@ socket.on('message', (datagram, from) => {
     isWithholding = stalls;
     if (stalls) return memory.count('withheld');
     memory.count('answers');
-    return send(
-      encodeAnswer(opened.sender, message.number, memory.ready, memory.status),
-      from.port,
-      from.address,
-    );
+    return send(encodeAnswer(opened.sender, message.number, memory.ready, memory.status), address, fromPort);
   }
   if (!courses.get(opened.sender)?.answered(message.number)) return memory.count('unexpected');
   detector.heard(opened.sender, monotonicMs(), {
@@ -192,11 +185,8 @@ parentPort!.on('message', (request: LivenessRequest) => {
   parentPort!.close();
 });
 
-// Anything but a failed bind would be a bug: it ends the worker, and with it the daemon.
-socket.bind(port, '0.0.0.0', () => {
-  turnedMs = monotonicMs();
-  // Rounds may be rarer, or none, and probes of others too.
-  if (Number.isFinite(lapseMs)) setInterval(turn, lapseMs / 4).unref();
-  report({ kind: 'listening', port: socket.address().port });
-  setTargets(targets);
-});
+turnedMs = monotonicMs();
+// Rounds may be rarer, or none, and probes of others too.
+if (Number.isFinite(lapseMs)) setInterval(turn, lapseMs / 4).unref();
+report({ kind: 'listening', port: socket.port });
+setTargets(targets);

@@ -25,7 +25,7 @@ let stranger: Socket;
 async function open(self: typeof ONE, peer: typeof ONE): Promise<End> {
   const counters = { peersSilent: 0, recordsRefused: 0, recordsMalformed: 0 };
   const received: ControlRecord[] = [];
-  const channel: ControlChannel = await ControlChannel.open({
+  const channel: ControlChannel = new ControlChannel({
     key: KEY,
     id: self.id,
     epoch: Math.floor(Date.now() / 1000),
