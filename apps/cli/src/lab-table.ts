@@ -24,7 +24,12 @@ function row(component: ComponentStatus, connections: LabStatus['connections']):
       .map(([process, pid]) => `${process}:${pid}`)
       .join(' ') || '-',
     role === 'proxy' || role === 'backend' ? String(carried) : '-',
-    faults.map(({ kind, target, from }) => `${kind} ${target}${from ? ` from ${from}` : ''}`).join(', '),
+    faults
+      .map(
+        ({ kind, target, from, point }) =>
+          `${kind} ${target}${from ? ` from ${from}` : ''}${point ? ` at ${point}` : ''}`,
+      )
+      .join(', '),
   ];
 }
 

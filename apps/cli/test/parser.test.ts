@@ -99,7 +99,7 @@ suite('the faults', () => {
         (...given: unknown[]) =>
           calls.push([method, ...given.filter(each => typeof each === 'string')].join(' ')),
     });
-    await faultFrom(positionals, values.from as string | undefined)(engine, {});
+    await faultFrom(positionals, values as { from?: string; at?: string })(engine, {});
     return calls;
   }
 
@@ -110,6 +110,7 @@ suite('the faults', () => {
     ['restart backend-1/demo', 'restart backend-1/demo'],
     ['isolate proxy-1 --from lb-1', 'isolate proxy-1 lb-1'],
     ['isolate --from=lb-1 proxy-1', 'isolate proxy-1 lb-1'],
+    ['freeze proxy-1 --at before-publish', 'freezeAt proxy-1 before-publish'],
     ['heal', 'heal'],
     ['heal proxy-1', 'heal proxy-1'],
   ] as const) {
@@ -128,6 +129,8 @@ suite('the faults', () => {
     ['isolate proxy-1 --from', /--from/],
     ['cut proxy-1 --from lb-1', /--from belongs to isolate/],
     ['heal --from lb-1', /--from belongs to isolate/],
+    ['cut proxy-1 --at before-publish', /--at belongs to freeze/],
+    ['freeze --at before-publish', /freeze PROXY --at POINT/],
     ['melt proxy-1', /"melt" does not exist yet; there is: crash, cut, freeze, restart, isolate, heal/],
   ] as const) {
     test(`"${line}" is refused in a sentence`, () =>

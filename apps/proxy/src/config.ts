@@ -1,4 +1,5 @@
 import {
+  absolutePath,
   addressedDevice,
   componentName,
   daemonFields,
@@ -38,6 +39,8 @@ export const proxyConfig = z
     /** Spliced connections held at most; the least recently used is forgotten first. */
     maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
     limits: limits.prefault({}),
+    /** Where tests put files that stop this process at a point of a set-up; nowhere if absent. */
+    breakpoints: absolutePath.optional(),
   })
   .superRefine(({ listeners, pools, backends }, context) => {
     const add = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message });

@@ -12,6 +12,7 @@ import {
   withDeadline,
 } from '@resplice/service-kit';
 import { Backends } from './backends.ts';
+import { Breakpoints } from './breakpoints.ts';
 import type { ProxyConfig } from './config.ts';
 import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
@@ -113,6 +114,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     relay,
     vindicate: datapath.vindicate,
     missesPeer: () => membership.missesPeer(PEER_DOUBT_MS),
+    breakpoints: new Breakpoints(config.breakpoints),
     tally,
     limits,
   });

@@ -2,6 +2,7 @@ import { add, distance } from '@resplice/dataplane';
 import type { ConnectionId, Entry } from '@resplice/protocol';
 import { type AnswerStatus, renderAnswer } from './answers.ts';
 import type { Backend } from './backends.ts';
+import type { Breakpoints } from './breakpoints.ts';
 import type { Dialer } from './dialer.ts';
 import { readHead } from './head.ts';
 import { HeldBytes } from './held-bytes.ts';
@@ -48,6 +49,7 @@ export interface SetupDeps {
   vindicate(client: number): void;
   /** Whether a peer died so lately that it may be alive elsewhere. */
   missesPeer(): boolean;
+  breakpoints: Breakpoints;
   tally: Tally;
   limits: Limits;
 }
@@ -186,9 +188,11 @@ export class Setup {
       if (result.kind === 'silent' && backend.up && performance.now() < deadline) tried.delete(backend);
       if (result.kind !== 'connected') continue;
       const entry = entryFrom(this.id, this.#p0, result.s0, backend, self);
-      // Not one request byte goes out before a peer knows whereto: else it would choose again, and a POST would run twice.
+      this.#deps.breakpoints.pass('before-publish');
+      // Not one request byte goes out before the peers know whereto: else one would choose again, and a POST would run twice.
       const obstacle = this.#abandoned ? { kind: 'none' as const } : await replication.publish(entry);
       if (!obstacle) {
+        this.#deps.breakpoints.pass('before-delivery');
         this.#deps.tally.spliced++;
         this.#deliver(entry);
         return;

@@ -30,6 +30,8 @@ export interface FaultReport {
   readonly target: string | null;
   /** Of `isolate`: the other one. */
   readonly from?: string;
+  /** Of `freeze`: the point at which the proxy will stop itself; `at` is when that was settled. */
+  readonly point?: string;
   /** Epoch milliseconds when the fault had taken effect; of a restart its crash, of a heal the last thing undone. */
   readonly at: number;
   /** Epoch milliseconds when everything was found healthy again, of a restart or heal. */
@@ -79,6 +81,11 @@ export interface Engine {
   cut(target: string): Promise<FaultReport>;
   /** SIGSTOP; the kernel goes on. @throws LabError usage when nothing runs that could be stopped */
   freeze(target: string): Promise<FaultReport>;
+  /**
+   * Has a proxy stop itself (SIGSTOP) when the next set-up reaches that point; returns at once.
+   * @throws LabError usage unless it is a proxy, and a point of its set-ups
+   */
+  freezeAt(target: string, point: string): Promise<FaultReport>;
   /** The two components hear each other no more. @throws LabError usage unless they share a network */
   isolate(target: string, from: string): Promise<FaultReport>;
   /** Returns when healthy. @throws LabError unhealthy after 30 s */

@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { commonNetworks, type Host, type HostProcess } from '@resplice/topology';
 import { removePins } from './bpf-filesystem.ts';
 import { LabError } from './errors.ts';
@@ -7,7 +9,7 @@ import { type Lab, requireHost, type Target } from './lab.ts';
 import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
 import { alreadyGone, inodesOf } from './namespaces.ts';
-import { netnsOf } from './place.ts';
+import { componentDirectoryOf, netnsOf } from './place.ts';
 import {
   isAlive,
   killFamily,
@@ -19,6 +21,9 @@ import {
   stopUntilStill,
   thaw,
 } from './process-table.ts';
+
+/** Of a proxy's set-ups (apps/proxy/src/breakpoints.ts). */
+const points: readonly string[] = ['before-publish', 'before-delivery'];
 
 /** A back end's crash leaves its kernel running; any other component goes as a whole machine (CLI.md). */
 function dropsAsMachine(host: Host): boolean {
@@ -101,6 +106,25 @@ export async function freeze(lab: Lab, target: Target): Promise<number> {
   return Date.now();
 }
 
+/** Stops itself there at its next set-up (SIGSTOP). The lab's lock must be held. */
+export function freezeAt(lab: Lab, { host, process }: Target, point: string): number {
+  if (host.role !== 'proxy' || process)
+    throw new LabError(
+      'usage',
+      `only a proxy as a whole has points to freeze at, not ${nameOf({ host, process })}`,
+    );
+  if (!points.includes(point))
+    throw new LabError('usage', `there is no point "${point}"; there is: ${points.join(', ')}`);
+  note(lab, { kind: 'freeze', target: host.name, point });
+  writeFileSync(join(componentDirectoryOf(lab.place, host.name), point), '');
+  return Date.now();
+}
+
+/** Points that no set-up has reached stop nobody any more. */
+function disarm({ place }: Lab, host: Host): void {
+  for (const point of points) rmSync(join(componentDirectoryOf(place, host.name), point), { force: true });
+}
+
 function requireNeighbours({ topology }: Lab, host: Host, from: Host): void {
   if (host === from) throw new LabError('usage', `${host.name} cannot be isolated from itself`);
   if (commonNetworks(host, from).length > 0) return;
@@ -170,6 +194,7 @@ async function reviveHost(lab: Lab, context: LaunchContext, host: Host): Promise
   for (const other of isolatedFrom(lab, host, own)) {
     if (!stillApart.includes(other)) await reuniteHosts(place, topology, host, other);
   }
+  disarm(lab, host);
   if (own.some(each => each.kind === 'freeze')) thaw(livingIn(lab, { host, process: undefined }));
   await startMissing(lab, context, host);
   state.faults = standing;

@@ -31,6 +31,8 @@ export interface Fault {
   readonly target: string;
   /** Of `isolate`: the component that the target and it hear no more of each other. */
   readonly from?: string;
+  /** Of `freeze`: the point of a set-up at which the process stops itself, when one gets there. */
+  readonly point?: string;
   /** Epoch milliseconds. */
   readonly at: number;
 }

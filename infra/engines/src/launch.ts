@@ -80,6 +80,7 @@ export function writeConfig(
     keyFile: place.keyFile,
     pinDirectory: pinDirectoryOf(place, host.name),
     adminSocket: socket,
+    breakpoints: componentDirectoryOf(place, host.name),
   });
   writeFileSync(`${config}.next`, `${JSON.stringify(content, null, 2)}\n`);
   renameSync(`${config}.next`, config);

@@ -5,7 +5,7 @@ import { mountBpf, removePins } from './bpf-filesystem.ts';
 import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
 import type { Deployment, Engine, FaultReport, LogFile, ReloadReport, UpOptions, Watcher } from './engine.ts';
 import { LabError, notUp } from './errors.ts';
-import { crash, cut, freeze, isolate, revive, startMissing } from './faults.ts';
+import { crash, cut, freeze, freezeAt, isolate, revive, startMissing } from './faults.ts';
 import { configureFabric, connectHost, fabric } from './host-network.ts';
 import {
   findLab,
@@ -199,6 +199,11 @@ export class NetnsEngine implements Engine {
   async freeze(target: string): Promise<FaultReport> {
     const at = await this.#change(lab => freeze(lab, requireTarget(lab, target)));
     return { kind: 'freeze', target, at };
+  }
+
+  async freezeAt(target: string, point: string): Promise<FaultReport> {
+    const at = await this.#change(async lab => freezeAt(lab, requireTarget(lab, target), point));
+    return { kind: 'freeze', target, at, point };
   }
 
   async isolate(target: string, from: string): Promise<FaultReport> {

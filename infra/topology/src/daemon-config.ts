@@ -8,6 +8,8 @@ export interface DaemonPaths {
   readonly keyFile: string;
   readonly pinDirectory: string;
   readonly adminSocket: string;
+  /** Where files stop a proxy at a point of a set-up. */
+  readonly breakpoints: string;
 }
 
 export type DaemonConfig = Readonly<Record<string, unknown>>;
@@ -146,5 +148,6 @@ export function daemonConfig(
     admin: { socket: paths.adminSocket },
     logLevel: 'info',
     ...own[name](topology, host),
+    ...(name === 'proxy' ? { breakpoints: paths.breakpoints } : {}),
   };
 }

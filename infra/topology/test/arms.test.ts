@@ -92,7 +92,12 @@ suite('arms', () => {
     const host = hostNamed(topology, 'proxy-2')!;
     const process = host.processes.find(each => each.kind === 'daemon')!;
     assert.deepEqual(
-      daemonConfig(topology, host, process, { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s' }),
+      daemonConfig(topology, host, process, {
+        keyFile: '/k',
+        pinDirectory: '/p',
+        adminSocket: '/s',
+        breakpoints: '/b',
+      }),
       {
         name: 'proxy-2',
         id: 2,

@@ -4,7 +4,7 @@ import { checkSite } from '@resplice/site-config';
 import { buildTopology, daemonConfig, daemonId, hostNamed, plainSite, type Topology } from '../src/index.ts';
 
 const topology = buildTopology({ proxies: 2, backends: 2 });
-const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s' };
+const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s', breakpoints: '/b' };
 const common = { keyFile: '/k', pinDirectory: '/p', admin: { socket: '/s' }, logLevel: 'info' };
 const vips = [{ address: '10.60.0.1', port: 80 }];
 const probing = { probePort: 7001, probe: { intervalMs: 20, misses: 3 } };
@@ -57,6 +57,7 @@ suite('daemon configuration', () => {
       probePort: 7001,
       maxConnections: 262144,
       limits: { headBytes: 65536, headTimeoutMs: 30000, connectTimeoutMs: 400 },
+      breakpoints: '/b',
     });
   });
 

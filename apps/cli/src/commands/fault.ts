@@ -13,6 +13,7 @@ import { withStopSignal } from '../stop-signal.ts';
 
 const usage = './resplice fault crash|cut|freeze|restart TARGET, isolate A --from B, or heal [TARGET]';
 const isolateUsage = './resplice fault isolate A --from B';
+const freezeUsage = './resplice fault freeze PROXY --at POINT';
 
 type Fault = (engine: Engine, target: string, watcher: Watcher) => Promise<FaultReport>;
 
@@ -26,7 +27,7 @@ const withTarget: Readonly<Record<string, Fault>> = {
 /** @throws LabError usage */
 export function faultFrom(
   [kind, target, ...more]: readonly string[],
-  from: string | undefined,
+  { from, at }: { from?: string | undefined; at?: string | undefined },
 ): (engine: Engine, watcher: Watcher) => Promise<FaultReport> {
   if (!kind || more.length > 0) throw new LabError('usage', `usage: ${usage}`);
   if (kind === 'isolate') {
@@ -34,6 +35,11 @@ export function faultFrom(
     return engine => engine.isolate(target, from);
   }
   if (from !== undefined) throw new LabError('usage', `--from belongs to isolate; usage: ${isolateUsage}`);
+  if (at !== undefined) {
+    if (kind !== 'freeze') throw new LabError('usage', `--at belongs to freeze; usage: ${freezeUsage}`);
+    if (!target) throw new LabError('usage', `usage: ${freezeUsage}`);
+    return engine => engine.freezeAt(target, at);
+  }
   if (kind === 'heal') return (engine, watcher) => engine.heal(target, watcher);
   const fault = Object.hasOwn(withTarget, kind) ? withTarget[kind] : undefined;
   if (!fault) {
@@ -46,7 +52,7 @@ export function faultFrom(
 
 export const command = defineCommand({
   name: 'fault',
-  synopsis: 'crash|cut|freeze|restart TARGET | isolate A --from B | heal [TARGET]',
+  synopsis: 'crash|cut|freeze|restart TARGET | isolate A --from B | freeze PROXY --at POINT | heal [TARGET]',
   summary: 'Break COMPONENT or COMPONENT/PROCESS, or undo it; prints when it had taken effect.',
   options: {
     from: {
@@ -54,9 +60,14 @@ export const command = defineCommand({
       value: 'B',
       help: 'of isolate: A and B hear each other no more, everybody else hears both',
     },
+    at: {
+      type: 'string',
+      value: 'POINT',
+      help: 'of freeze: when a set-up next gets to before-publish or before-delivery',
+    },
   },
   async run({ values, positionals }) {
-    const fault = faultFrom(positionals, values.from);
+    const fault = faultFrom(positionals, values);
     requireRoot();
     const report = await withStopSignal(signal =>
       fault(new NetnsEngine(), { signal, progress: showProgress }),

@@ -1,0 +1,36 @@
+import { unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const breakpoints = [
+  /** A back end has answered the SYN, and no peer knows. */
+  'before-publish',
+  /** Every peer knows, and no request byte has left. */
+  'before-delivery',
+] as const;
+export type Breakpoint = (typeof breakpoints)[number];
+
+/** Until every thread has stopped: SIGSTOP need not stop the caller before its system call returns. */
+const STOPPED_MS = 20;
+
+/**
+ * Points of a set-up at which a test can have this process stop itself (SIGSTOP). Off unless the configuration names a directory:
+ * then a file in it, named after a point, stops the next set-up that gets there, once.
+ */
+export class Breakpoints {
+  readonly #directory: string | undefined;
+
+  constructor(directory: string | undefined) {
+    this.#directory = directory;
+  }
+
+  pass(point: Breakpoint): void {
+    if (this.#directory === undefined) return;
+    try {
+      unlinkSync(join(this.#directory, point));
+    } catch {
+      return; // not armed
+    }
+    process.kill(process.pid, 'SIGSTOP');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STOPPED_MS);
+  }
+}
