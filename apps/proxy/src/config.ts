@@ -27,6 +27,8 @@ export const proxyConfig = z
     listeners: distinct(listener, 'name').min(1).max(100),
     pools: z.record(z.string(), poolSchema),
     peers: distinct(peer, 'name', 'id', 'address'),
+    /** Whose packets come in by `front`; probed, to know whether the answers would reach them. */
+    balancers: distinct(peer, 'name', 'id', 'address').default([]),
     /** Who decides which proxies go on when they no longer hear each other. Without one, each side goes on by itself. */
     router: peer.optional(),
     backends: distinct(backend, 'name', 'id', 'address').min(1),

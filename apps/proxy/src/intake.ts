@@ -62,7 +62,7 @@ export class Intake {
     while (this.#setups.size > 0) await delay(FINISHED_POLL_MS, undefined, { ref: false });
   }
 
-  /** This proxy is out: its peers set up what it was setting up, from the clients' retransmissions. */
+  /** This proxy no longer serves: its peers set up what it was setting up, from the clients' retransmissions. */
   drop(): void {
     for (const setup of this.#setups.values()) setup.abandon();
     this.#pulls.clear();
@@ -70,10 +70,10 @@ export class Intake {
 
   /** @param payload the captured bytes; valid only during the call */
   receive(event: SegmentEvent, payload: Uint8Array): void {
-    const { membership, table, tally } = this.#deps;
+    const { serves, table, tally } = this.#deps;
     const now = performance.now();
-    if (!membership.isIn) {
-      tally.droppedWhileOut++;
+    if (!serves()) {
+      tally.leftToPeers++;
       return;
     }
     if (isStale(event.timeNs)) {

@@ -19,6 +19,7 @@ import { Dialer } from './dialer.ts';
 import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
 import { Membership } from './membership.ts';
+import { Outlook } from './outlook.ts';
 import { Relay } from './relay.ts';
 import { Replication } from './replication.ts';
 import { SegmentSize } from './segment-size.ts';
@@ -27,11 +28,12 @@ import { SpliceTable } from './splice-table.ts';
 import { Tally } from './tally.ts';
 import { Wire } from './wire.ts';
 
-/** Probing of peers and the router, and of the back ends' agents (ARCHITECTURE §5, §6). */
-const PEER_PROBE = { intervalMs: 20, misses: 3 };
+/** Probing of peers, balancers, the router and the back ends' agents (ARCHITECTURE §5, §6). */
+const PROBE = { intervalMs: 20, misses: 3 };
 /** Stopped for so long a proxy may be dead for its peers, whose verdict takes as many ms. */
 const LAPSE_MS = 60;
-const AGENT_PROBE = { intervalMs: 50, misses: 3 };
+/** Between two looks whether peers are better off, besides those at each news, in ms. */
+const ASSESS_MS = 100;
 /** Balancers and routers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
 const TURN_AWAY_MS = 100;
 /** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
@@ -81,17 +83,31 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     onSegment: (tuple, segment) => intake.receiveFromPeer(tuple, segment),
     tally,
   });
+  const outlook = new Outlook();
+  const serves = () => membership.isIn && !outlook.isWorse;
+  let served = false;
+  /** Takes connections up, or leaves them to the peers: balancers and router hear it with the next probe. */
+  const assess = () => {
+    liveness.setStatus(outlook.reach);
+    if (serves() === served) return;
+    served = serves();
+    if (!served) intake.drop();
+    if (membership.isIn)
+      log.info(
+        { reach: outlook.reach, served },
+        served ? 'as well off as its peers' : 'worse off than a peer',
+      );
+    liveness.setReady(served && !stopping);
+  };
+  let stopping = false;
   const membership: Membership = new Membership({
     peers: config.peers.map(peer => peer.id),
     router: config.router?.id,
     channel,
     events: {
       standing(isIn) {
-        if (!isIn) {
-          replication.dropClaims();
-          intake.drop();
-        }
-        liveness.setReady(isIn);
+        if (!isIn) replication.dropClaims();
+        assess();
       },
       gone(peer) {
         channel.forgetPeer(peer);
@@ -105,7 +121,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const relay = new Relay({ wire, backends, table, replication, tally });
   const intake: Intake = new Intake({
     self: config.id,
-    membership,
+    serves,
     wire,
     dialer,
     site,
@@ -120,23 +136,18 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   });
 
   const probePort = config.probePort;
-  const peers = config.peers.map((peer): Target => ({ ...peer, port: probePort, ...PEER_PROBE }));
-  const router = config.router ? [{ ...config.router, port: probePort, ...PEER_PROBE }] : [];
-  const agents = config.backends.map(
-    // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
-    ({ name, address, id }): Target => ({
-      name,
-      address,
-      id: AGENT_ID + id,
-      port: probePort,
-      ...AGENT_PROBE,
-    }),
+  // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
+  const agents = config.backends.map(({ name, address, id }) => ({ name, address, id: AGENT_ID + id }));
+  const routers = config.router ? [config.router] : [];
+  const targets = [...config.peers, ...config.balancers, ...routers, ...agents].map(
+    (host): Target => ({ ...host, port: probePort, ...PROBE }),
   );
+  const peerIds = new Set(config.peers.map(peer => peer.id));
   const liveness = await startLiveness({
     port: probePort,
     key,
     self,
-    targets: [...peers, ...router, ...agents],
+    targets,
     lapseMs: LAPSE_MS,
     onLapse: () => membership.check(),
     onError: fail,
@@ -145,13 +156,22 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     log.info({ target: target.name, live: state.live, ready: state.ready, epoch: state.epoch }, 'liveness');
     const backend = backends.byName(target.name);
     if (backend) backend.up = state.live && state.ready;
-    else if (target.id === config.router?.id) {
-      if (!state.live) channel.forgetPeer(target.id);
-      membership.routerChanged(state.live);
-    } else membership.peerChanged(target.id, state.live, state.epoch);
+    if (peerIds.has(target.id)) {
+      outlook.peerChanged(target.id, state);
+      membership.peerChanged(target.id, state.live, state.epoch);
+    } else {
+      outlook.hostChanged(target.name, state.live);
+      if (target.id === config.router?.id) {
+        if (!state.live) channel.forgetPeer(target.id);
+        membership.routerChanged(state.live);
+      }
+    }
+    assess();
   });
   // Before the first packet: a proxy that does not know its peers yet would take itself for the only one.
   await liveness.settled;
+  // That a peer was ready until just now counts for a while only.
+  const assessing = setInterval(assess, ASSESS_MS);
 
   datapath.listen({
     segment: (event, payload) => intake.receive(event, payload),
@@ -175,7 +195,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   liveness.publish(metrics);
   metrics.exits('packets_total', 'Packets by the exit they took in the kernel half.', datapath.counters);
   metrics.events('events_total', 'What user space did, by kind.', tally);
-  metrics.gauge('in', '1 while this proxy may set connections up.', () => Number(membership.isIn));
+  metrics.gauge('in', '1 while this proxy is not fenced and knows all.', () => Number(membership.isIn));
+  metrics.gauge('reach', 'Balancers, routers and agents that this proxy hears.', () => outlook.reach);
   metrics.totals('send_errors_total', 'Packets that could not be sent, by errno.', ['errno'], () =>
     Object.entries(sender.errors).map(([errno, count]) => [{ errno }, count]),
   );
@@ -185,7 +206,12 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
 
   const names = new Map([[config.id, config.name], ...config.peers.map(p => [p.id, p.name] as const)]);
   return {
-    ready: () => (membership.isIn ? upkeep.ready() : membership.obstacle),
+    ready() {
+      if (!membership.isIn) return membership.obstacle;
+      return outlook.isWorse
+        ? `hears only ${outlook.reach} of the hosts around it, a peer more`
+        : upkeep.ready();
+    },
     status: () => ({
       connections: [...table.views(MAX_VIEWS)].map(view => ({
         ...describe(view.connection),
@@ -205,7 +231,9 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     },
     async close() {
       membership.close();
+      clearInterval(assessing);
       // On purpose it costs nobody a retransmission: others carry the connections before this one stops to listen.
+      stopping = true;
       liveness.setReady(false);
       await delay(TURN_AWAY_MS);
       await withDeadline(intake.finished(), FINISH_MS);

@@ -37,8 +37,8 @@ export interface ClientSegment {
 
 export interface SetupDeps {
   self: number;
-  /** Whether this proxy may set connections up. */
-  membership: { readonly isIn: boolean };
+  /** Whether this proxy takes connections up: it is in, and as well off as its peers. */
+  serves: () => boolean;
   wire: Wire;
   dialer: Dialer;
   site: Site;
@@ -134,8 +134,10 @@ export class Setup {
     void this.#bind(choice);
   }
 
-  /** The client began anew from the same port, or fell silent. */
+  /** The client began anew from the same port, or fell silent; or this proxy leaves it to its peers. */
   abandon(): void {
+    // Not only when the dial has ended: a peer may be waiting to begin.
+    if (this.#phase === 'binding') this.#deps.replication.release(this.id);
     this.#phase = 'abandoned';
     this.#onEnd(this);
   }

@@ -16,7 +16,7 @@ export class Tally {
   fencedByNobody = 0;
   foundFenced = 0;
   joinedUnasked = 0;
-  droppedWhileOut = 0;
+  leftToPeers = 0;
   backendRefused = 0;
   backendSilent = 0;
   backendOldSocket = 0;

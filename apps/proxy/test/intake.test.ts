@@ -28,7 +28,7 @@ let handedOver: number[];
 let refused: number[];
 let vindicated: number[];
 let missesPeer: boolean;
-let isIn: boolean;
+let serves: boolean;
 let tally: Tally;
 let intake: Intake;
 
@@ -42,14 +42,10 @@ beforeEach(() => {
   refused = [];
   vindicated = [];
   missesPeer = false;
-  isIn = true;
+  serves = true;
   tally = new Tally();
   const deps = {
-    membership: {
-      get isIn() {
-        return isIn;
-      },
-    },
+    serves: () => serves,
     tally,
     table: {
       find: () => own,
@@ -165,16 +161,16 @@ test('what waited in the ring of a frozen proxy is of a time that is over', asyn
   assert.deepEqual([tally.staleEvents, asked, relayed], [1, 0, []]);
 });
 
-test('a proxy that is out takes nothing up, and what it waited for is over', async () => {
+test('a proxy that no longer serves takes nothing up, and what it waited for is over', async () => {
   own = OLD;
   peers = { kind: 'entry', entry: NEW };
   const arrival = arrive();
   intake.drop();
   await arrival;
   assert.deepEqual([asked, relayed, adopted], [1, [], []]);
-  isIn = false;
+  serves = false;
   await arrive();
-  assert.deepEqual([asked, relayed, tally.droppedWhileOut], [1, [], 1]);
+  assert.deepEqual([asked, relayed, tally.leftToPeers], [1, [], 1]);
 });
 
 test('a segment whose checksum is wrong is dropped: what is sent on would bear a right one', async () => {

@@ -1,10 +1,10 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commonNetworks, type Host, type HostProcess } from '@resplice/topology';
+import type { Host, HostProcess } from '@resplice/topology';
 import { removePins } from './bpf-filesystem.ts';
 import { LabError } from './errors.ts';
 import { makeLinks, plugIn, removeLinks, setPorts } from './host-network.ts';
-import { isolateHosts, reuniteHosts } from './isolation.ts';
+import { canBeIsolated, isolateHosts, reuniteHosts } from './isolation.ts';
 import { type Lab, requireHost, type Target } from './lab.ts';
 import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
@@ -127,11 +127,11 @@ function disarm({ place }: Lab, host: Host): void {
 
 function requireNeighbours({ topology }: Lab, host: Host, from: Host): void {
   if (host === from) throw new LabError('usage', `${host.name} cannot be isolated from itself`);
-  if (commonNetworks(host, from).length > 0) return;
-  const neighbours = topology.hosts.filter(each => each !== host && commonNetworks(host, each).length > 0);
+  if (canBeIsolated(host, from)) return;
+  const neighbours = topology.hosts.filter(each => canBeIsolated(host, each));
   throw new LabError(
     'usage',
-    `${host.name} and ${from.name} share no network; ${host.name} can be isolated from ${neighbours.map(each => each.name).join(', ')}`,
+    `${host.name} and ${from.name} do not talk to each other; ${host.name} can be isolated from ${neighbours.map(each => each.name).join(', ')}`,
   );
 }
 

@@ -3,25 +3,58 @@ import { fabric } from './host-network.ts';
 import { alreadyGone, batch } from './namespaces.ts';
 import { netnsOf, type Place } from './place.ts';
 
-/** A port of the fabric that lets nothing through that this neighbour has sent. */
+/** A port of the fabric that lets some frames through no more. */
 interface DeafPort {
   readonly port: string;
+  /** `egress`: what is on its way to the port's host. `ingress`: what the host sends. */
+  readonly direction: 'egress' | 'ingress';
   readonly neighbour: Host;
-  readonly mac: string;
+  readonly bytecode: string;
 }
 
 /**
- * Where two hosts hear each other: what leaves a port towards its host still bears the MAC of the host that sent it.
- * Looking there, at both ends, catches broadcasts as well, the questions of ARP among them, which go to everybody.
+ * Where two hosts of one network hear each other: what leaves a port towards its host still bears the MAC of the host that sent
+ * it. Looking there, at both ends, catches broadcasts as well, the questions of ARP among them, which go to everybody.
  */
-function portsBetween(a: Host, b: Host): DeafPort[] {
+function portsOfNeighbours(a: Host, b: Host): DeafPort[] {
   return commonNetworks(a, b).flatMap(network => {
     const [ours, theirs] = [interfaceOn(a, network), interfaceOn(b, network)];
+    const direction = 'egress' as const;
     return [
-      { port: ours.port, neighbour: b, mac: theirs.mac },
-      { port: theirs.port, neighbour: a, mac: ours.mac },
+      { port: ours.port, direction, neighbour: b, bytecode: sourceFilter(theirs.mac) },
+      { port: theirs.port, direction, neighbour: a, bytecode: sourceFilter(ours.mac) },
     ];
   });
+}
+
+/**
+ * Between a proxy and a back end lies the router, and there only addresses tell: what bears the other one's is dropped at both
+ * ends, whichever name the sender used. A back end's answers in the VIP's name are not among it: they may take any proxy.
+ */
+function portsOfPath(a: Host, b: Host): DeafPort[] {
+  const at = (host: Host, other: Host): DeafPort[] => {
+    const addresses = other.interfaces.flatMap(each => each.address ?? []);
+    return host.interfaces.flatMap(({ port }) => [
+      { port, direction: 'egress' as const, neighbour: other, bytecode: addressFilter('source', addresses) },
+      {
+        port,
+        direction: 'ingress' as const,
+        neighbour: other,
+        bytecode: addressFilter('destination', addresses),
+      },
+    ]);
+  };
+  return [...at(a, b), ...at(b, a)];
+}
+
+function portsBetween(a: Host, b: Host): DeafPort[] {
+  return commonNetworks(a, b).length > 0 ? portsOfNeighbours(a, b) : portsOfPath(a, b);
+}
+
+/** Whether two hosts talk to each other, directly or by way of the router. */
+export function canBeIsolated(a: Host, b: Host): boolean {
+  const path = [a.role, b.role].sort().join() === 'backend,proxy';
+  return a !== b && (path || commonNetworks(a, b).length > 0);
 }
 
 /** One preference per neighbour, so that each filter is replaced and removed by itself. 0 is not one. */
@@ -52,11 +85,28 @@ export function sourceFilter(mac: string): string {
   return [instructions.length, ...instructions].join(',');
 }
 
+/** Classic BPF: drop IPv4 from, or to, one of these addresses. */
+export function addressFilter(field: 'source' | 'destination', addresses: readonly string[]): string {
+  const values = addresses.map(address =>
+    address.split('.').reduce((value, part) => value * 256 + Number(part), 0),
+  );
+  const n = values.length;
+  const instructions = [
+    '40 0 0 12', // A = the frame's type
+    `21 0 ${n + 1} ${0x0800}`,
+    `32 0 0 ${field === 'source' ? 26 : 30}`,
+    ...values.map((value, i) => `21 ${n - i} 0 ${value}`),
+    `6 0 0 ${goOn}`,
+    `6 0 0 ${drop}`,
+  ];
+  return [instructions.length, ...instructions].join(',');
+}
+
 /** A and B hear each other no more; everybody else hears both. Repeating it is harmless. */
 export async function isolateHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
   const lines = portsBetween(a, b).flatMap(each => [
     `qdisc replace dev ${each.port} clsact`,
-    `filter replace dev ${each.port} egress pref ${preferenceOf(topology, each)} handle 1 protocol all bpf bytecode '${sourceFilter(each.mac)}' direct-action`,
+    `filter replace dev ${each.port} ${each.direction} pref ${preferenceOf(topology, each)} handle 1 protocol all bpf bytecode '${each.bytecode}' direct-action`,
   ]);
   // A machine that is gone has no ports: it gets its filters when it comes back.
   await batch('tc', lines, { netns: netnsOf(place, fabric), tolerate: alreadyGone });
@@ -70,7 +120,9 @@ const noFilter =
 export async function reuniteHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
   await batch(
     'tc',
-    portsBetween(a, b).map(each => `filter del dev ${each.port} egress pref ${preferenceOf(topology, each)}`),
+    portsBetween(a, b).map(
+      each => `filter del dev ${each.port} ${each.direction} pref ${preferenceOf(topology, each)}`,
+    ),
     { netns: netnsOf(place, fabric), tolerate: noFilter },
   );
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { command } from '../src/command.ts';
-import { sourceFilter } from '../src/isolation.ts';
+import { addressFilter, sourceFilter } from '../src/isolation.ts';
 import { netnsPathOf } from '../src/place.ts';
 import { componentOf, remains, testEngine, testPlace } from './fixtures/test-lab.ts';
 
@@ -74,6 +74,13 @@ test('a filter matches a source address in two words and drops', () => {
   assert.equal(
     sourceFilter('02:00:0a:3e:ff:0b'),
     `6,32 0 0 6,21 0 3 ${0x02_00_0a_3e},40 0 0 10,21 0 1 ${0xff_0b},6 0 0 2,6 0 0 4294967295`,
+  );
+});
+
+test('a filter matches the sender or the addressee among addresses, in IPv4 only', () => {
+  assert.equal(
+    addressFilter('destination', ['10.63.0.11', '10.62.0.11']),
+    `7,40 0 0 12,21 0 3 2048,32 0 0 30,21 2 0 ${0x0a_3f_00_0b},21 1 0 ${0x0a_3e_00_0b},6 0 0 4294967295,6 0 0 2`,
   );
 });
 
@@ -211,13 +218,37 @@ suite('isolation', { timeout: 120_000 }, () => {
     assert.deepEqual((await componentOf(engine, 'proxy-1')).state, 'up');
   });
 
+  test('a proxy and a back end, which meet only through the router', async () => {
+    const [backend1, backend2] = ['10.64.0.11', '10.64.0.12'];
+    const all = async () => [
+      await hears('proxy-1', backend1, backend2, address.router),
+      await hears('proxy-2', backend1, backend2),
+      await hears('backend-1', address.proxy1.middle, address.proxy2.middle),
+    ];
+    const whole = await all();
+    assert.deepEqual(whole, [
+      [backend1, backend2, address.router],
+      [backend1, backend2],
+      [address.proxy1.middle, address.proxy2.middle],
+    ]);
+    await engine.isolate('proxy-1', 'backend-1');
+    assert.deepEqual(await all(), [
+      [backend2, address.router],
+      [backend1, backend2],
+      [address.proxy2.middle],
+    ]);
+    await engine.heal('backend-1');
+    assert.deepEqual(await all(), whole);
+    assert.deepEqual(await filters(), []);
+  });
+
   test('what cannot be isolated is refused in a sentence, and nothing is changed', async () => {
     const refused = (target: string, from: string, message: RegExp) =>
       assert.rejects(engine.isolate(target, from), { code: 'usage', message });
     await refused(
       'backend-1',
-      'proxy-1',
-      /^backend-1 and proxy-1 share no network; backend-1 can be isolated from router-1, backend-2$/,
+      'lb-1',
+      /^backend-1 and lb-1 do not talk to each other; backend-1 can be isolated from proxy-1, proxy-2, router-1, backend-2$/,
     );
     await refused('proxy-1', 'proxy-1', /cannot be isolated from itself/);
     await refused('proxy-1/proxy', 'proxy-2', /no links to cut; try: isolate proxy-1/);

@@ -66,6 +66,11 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
     listeners: listeners.map(listener => ({ ...listener, address: topology.vip.address })),
     pools,
     peers: proxiesOn(topology, 'middle').filter(peer => peer.name !== host.name),
+    balancers: hostsOf(topology, 'lb').map(host => ({
+      name: host.name,
+      id: daemonId(host),
+      address: addressOn(host, 'front'),
+    })),
     router: hostsOf(topology, 'router').map(host => ({
       name: host.name,
       id: daemonId(host),

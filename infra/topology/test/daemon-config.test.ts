@@ -48,6 +48,7 @@ suite('daemon configuration', () => {
       listeners: [{ name: 'web', address: '10.60.0.1', port: 80, pool: 'web' }],
       pools: { web: { backends: 'all', balance: 'least-connections' } },
       peers: [middleProxies[1]],
+      balancers: [{ name: 'lb-1', id: 101, address: '10.62.0.1' }],
       router: { name: 'router-1', id: 201, address: '10.63.0.1' },
       backends: [
         { name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 },

@@ -52,11 +52,14 @@ export class LivenessMemory {
     return ((monotonicMs() | 0) - Atomics.load(this.#words, BEAT)) | 0;
   }
 
+  /** Whether the main thread has not dealt with the last lapse yet. */
+  get isLapsed(): boolean {
+    return this.lapses !== Atomics.load(this.#words, LAPSES_SETTLED);
+  }
+
   /** Not before the main thread has dealt with the last lapse, whatever it said before. */
   get ready(): boolean {
-    return (
-      Atomics.load(this.#words, READY) === 1 && this.lapses === Atomics.load(this.#words, LAPSES_SETTLED)
-    );
+    return Atomics.load(this.#words, READY) === 1 && !this.isLapsed;
   }
 
   set ready(ready: boolean) {

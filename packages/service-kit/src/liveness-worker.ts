@@ -14,6 +14,8 @@ import { decode, encodeAnswer, encodeProbe, LIVENESS_PURPOSE } from './probe.ts'
 
 /** Probes of one target whose answers may still come; a power of two. */
 const OUTSTANDING = 64;
+/** After a lapse, answers wait so long for the main thread, in ms: most lapses come to nothing, and need not be told. */
+const HOLD_MS = 15;
 
 const { port, key, self, stallMs, lapseMs, shared, targets } = workerData as LivenessInit;
 const memory = new LivenessMemory(shared);
@@ -39,10 +41,19 @@ function turn(): void {
   if (now - turnedMs > lapseMs) lapse();
   turnedMs = now;
 }
+/** Answers that wait for the main thread. */
+let held: (() => void)[] = [];
+let lapsedMs = Number.NEGATIVE_INFINITY;
 function lapse(): void {
+  lapsedMs = monotonicMs();
+  setTimeout(answerHeld, HOLD_MS).unref();
   memory.count('lapses');
   memory.lapse();
   report({ kind: 'lapsed' });
+}
+function answerHeld(): void {
+  for (const answer of held) answer();
+  held = [];
 }
 let isWithholding = false;
 
@@ -168,7 +179,11 @@ socket.onDatagram((datagram, address, fromPort) => {
     isWithholding = stalls;
     if (stalls) return memory.count('withheld');
     memory.count('answers');
-    return send(encodeAnswer(opened.sender, message.number, memory.ready, memory.status), address, fromPort);
+    const answer = () =>
+      send(encodeAnswer(opened.sender, message.number, memory.ready, memory.status), address, fromPort);
+    if (!memory.isLapsed || monotonicMs() - lapsedMs > HOLD_MS) return answer();
+    held.push(answer);
+    return;
   }
   if (!courses.get(opened.sender)?.answered(message.number)) return memory.count('unexpected');
   detector.heard(opened.sender, monotonicMs(), {
@@ -180,6 +195,7 @@ socket.onDatagram((datagram, address, fromPort) => {
 
 parentPort!.on('message', (request: LivenessRequest) => {
   if (request.kind === 'targets') return setTargets(request.targets);
+  if (request.kind === 'settled') return answerHeld();
   setTargets([]);
   socket.close();
   parentPort!.close();

@@ -29,7 +29,10 @@ export interface LivenessInit {
   targets: readonly LivenessTarget[];
 }
 
-export type LivenessRequest = { kind: 'targets'; targets: readonly LivenessTarget[] } | { kind: 'close' };
+export type LivenessRequest =
+  | { kind: 'targets'; targets: readonly LivenessTarget[] }
+  | { kind: 'settled' }
+  | { kind: 'close' };
 
 export type WorkerReport =
   | { kind: 'listening'; port: number }
@@ -208,6 +211,7 @@ export class Liveness {
     const lapses = this.#memory.lapses;
     await onLapse?.();
     this.#memory.settle(lapses);
+    this.#worker.postMessage({ kind: 'settled' } satisfies LivenessRequest);
   }
 
   #changed(token: number, state: TargetState): void {
