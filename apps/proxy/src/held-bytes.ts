@@ -20,7 +20,9 @@ export class HeldBytes {
   constructor(start: number, limit: number) {
     this.#start = start;
     this.#limit = limit;
-    this.#bytes = new Uint8Array(Math.min(limit, 2048));
+    // From a pool: most heads are short, and what has not arrived is never read. As a plain array, whose `slice` copies.
+    const { buffer, byteOffset, length } = Buffer.allocUnsafe(Math.min(limit, 1024));
+    this.#bytes = new Uint8Array(buffer, byteOffset, length);
   }
 
   /** Adds a segment's payload; parts before the start, beyond the limit or already there are passed over. */

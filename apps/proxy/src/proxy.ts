@@ -179,7 +179,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       if (isStale(event.timeNs)) tally.staleEvents++;
       else dialer.receive(event);
     },
-    close: event => relay.closed(event.connection),
+    close: event => relay.closed(event.connection, 'kernel'),
   });
   const upkeep = new Upkeep({ log });
   upkeep.add('segment size', () => {

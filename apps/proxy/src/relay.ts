@@ -37,8 +37,8 @@ export class Relay {
   }
 
   /** A client has closed its half. */
-  closed(tuple: Parameters<SpliceTable['closed']>[0]): void {
-    const connection = this.#table.closed(tuple);
+  closed(...args: Parameters<SpliceTable['closed']>): void {
+    const connection = this.#table.closed(...args);
     if (connection) this.#replication.announce({ type: 'closing', connection });
   }
 }

@@ -222,7 +222,7 @@ export class Setup {
       payload: this.#held.contiguous,
       fin: this.#held.finished,
     });
-    if (this.#held.finished) this.#deps.relay.closed(entry);
+    if (this.#held.finished) this.#deps.relay.closed(entry, 'us');
     this.#onEnd(this);
   }
 

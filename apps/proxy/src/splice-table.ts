@@ -124,12 +124,17 @@ export class SpliceTable implements EntryStore {
     this.#change(record, splice => ({ ...splice, flags: splice.flags | SpliceFlag.SPLICE_CLOSED }));
   }
 
-  /** The client's FIN or RST has passed here. Returns the connection, the first time. */
-  closed(tuple: Omit<ConnectionId, 'isn'>): ConnectionId | undefined {
+  /**
+   * The client's FIN or RST has passed here. Returns the connection, the first time.
+   *
+   * @param by who has seen it: the kernel half has marked its entry already
+   */
+  closed(tuple: Omit<ConnectionId, 'isn'>, by: 'kernel' | 'us'): ConnectionId | undefined {
     const record = this.#records.get(tupleKey(tuple));
     if (!record || record.closedMs) return undefined;
     const id = idOf(record);
-    this.closing(id);
+    if (by === 'kernel') close(record);
+    else this.closing(id);
     return id;
   }
 
@@ -240,6 +245,8 @@ export class SpliceTable implements EntryStore {
         return;
       }
       const [key, record] = next.value;
+      // Most of them: a closed entry is met several times before its time has come.
+      if (record.closedMs && now - record.closedMs < LINGER_MS) continue;
       const splice = this.#map.get(record.connection);
       if (!splice || splice.isn !== record.isn) {
         this.#forgetRecord(key); // the kernel has evicted or replaced it

@@ -81,12 +81,31 @@ test('a splice to a back end that is not configured is not installed', () => {
 
 test('closing takes it out of the count once, and out of the list; packets still find it', () => {
   table.install(ENTRY);
-  assert.deepEqual(table.closed(TUPLE), { ...TUPLE, isn: 10 });
-  assert.equal(table.closed(TUPLE), undefined);
+  assert.deepEqual(table.closed(TUPLE, 'us'), { ...TUPLE, isn: 10 });
+  assert.equal(table.closed(TUPLE, 'us'), undefined);
   table.closing(ENTRY);
   assert.deepEqual(active(), [0, 0]);
   assert.deepEqual([...table.views(10)], []);
   assert.ok(table.find(ENTRY));
+});
+
+test('what the kernel half has marked as closed itself is not written to it again', () => {
+  table.install(ENTRY);
+  const set = mock.method(map, 'set');
+  assert.deepEqual(table.closed(TUPLE, 'kernel'), { ...TUPLE, isn: 10 });
+  assert.equal(table.closed(TUPLE, 'kernel'), undefined);
+  assert.deepEqual(active(), [0, 0]);
+  assert.equal(set.mock.callCount(), 0);
+});
+
+test('a closed entry is not read from the kernel before its time', () => {
+  table.install(ENTRY);
+  table.closed(ENTRY, 'us');
+  const get = mock.method(map, 'get');
+  mock.timers.tick(55_000);
+  assert.equal(get.mock.callCount(), 0);
+  mock.timers.tick(20_000);
+  assert.ok(get.mock.callCount() > 0);
 });
 
 test('a port that is used again counts for its new back end only', () => {
@@ -115,7 +134,7 @@ test('a restarted daemon finds its splices in the kernel, closed ones as closed'
 test('closed by both sides and silent for a minute: forgotten, and the peers are told', () => {
   table.install(ENTRY);
   packet(0);
-  table.closed(ENTRY);
+  table.closed(ENTRY, 'us');
   mock.timers.tick(59_000);
   assert.equal(map.stored.size, 1);
   packet(61_000);
@@ -208,7 +227,7 @@ test('a peer that was away is told what was made or closed meanwhile', () => {
 
 test('half-closed, but the other half goes on: kept', () => {
   table.install(ENTRY);
-  table.closed(ENTRY);
+  table.closed(ENTRY, 'us');
   packet(1_000);
   mock.timers.tick(90_000);
   assert.equal(map.stored.size, 1);
