@@ -58,7 +58,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const wire = new Wire(sender, self, deriveKey(key, 'splice-syn', 16), segmentSize);
   const dialer = new Dialer(wire, tally, limits);
   const table: SpliceTable = new SpliceTable(datapath.splices, backends, tally, connection =>
-    replication.announce({ type: 'forget', connection }),
+    replication.mention({ type: 'forget', connection }),
   );
   const channel = new ControlChannel({
     key,

@@ -39,6 +39,6 @@ export class Relay {
   /** A client has closed its half. */
   closed(...args: Parameters<SpliceTable['closed']>): void {
     const connection = this.#table.closed(...args);
-    if (connection) this.#replication.announce({ type: 'closing', connection });
+    if (connection) this.#replication.mention({ type: 'closing', connection });
   }
 }

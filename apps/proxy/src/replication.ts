@@ -42,6 +42,8 @@ export interface EntryStore {
 /** How a record reaches a peer. */
 export interface PeerChannel {
   send(peer: number, record: ControlRecord): void;
+  /** With what goes to that peer next, soon at the latest. */
+  sendLater(peer: number, record: ControlRecord): void;
   ask(peer: number, makeRecord: (id: number) => ControlRecord): Promise<Knowledge | undefined>;
 }
 
@@ -247,6 +249,11 @@ export class Replication {
   /** Tells every live peer. */
   announce(record: ControlRecord): void {
     for (const peer of this.#livePeers()) this.#channel.send(peer, record);
+  }
+
+  /** The same where nobody waits for it: a datagram for each connection that ends would cost more than its entry. */
+  mention(record: ControlRecord): void {
+    for (const peer of this.#livePeers()) this.#channel.sendLater(peer, record);
   }
 
   /** A record from a peer. */

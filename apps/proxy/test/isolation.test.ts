@@ -140,6 +140,7 @@ class Node {
     const tally = new Tally();
     const channel = {
       send: (to: number, record: ControlRecord) => this.#send(to, record),
+      sendLater: (to: number, record: ControlRecord) => this.#send(to, record),
       ask: (peer: number, makeRecord: (id: number) => ControlRecord) => {
         const question = ++this.#next;
         this.#send(peer, makeRecord(question));

@@ -106,6 +106,9 @@ class Node implements PeerChannel {
     return this.sentTypes.filter(each => each === type).length;
   }
 
+  sendLater(peer: number, record: ControlRecord): void {
+    this.send(peer, record);
+  }
   send(peer: number, record: ControlRecord): void {
     this.sentTypes.push(record.type);
     this.#cluster.wire.push({ from: this.id, to: peer, record });

@@ -16,6 +16,8 @@ const BATCH_BYTES = 1300;
 /** Every batch begins with the id of the daemon that it is for. */
 const RECEIVER_BYTES = 2;
 const RETRY_MS = 10;
+/** What is not urgent waits so long for something to travel with. */
+const LATER_MS = 5;
 /** A question that was repeated so often was heard or the peer is not well: liveness decides, not we. */
 const ATTEMPTS = 12;
 
@@ -66,6 +68,7 @@ export class ControlChannel {
   readonly #onRecord: ControlChannelOptions['onRecord'];
   #nextId = 0;
   #flushScheduled = false;
+  #flushLater: NodeJS.Timeout | undefined;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -94,6 +97,19 @@ export class ControlChannel {
 
   /** Sends a record that needs no answer. */
   send(peer: number, record: ControlRecord): void {
+    this.#enter(peer, record);
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  /** The same for one that is not urgent: it goes with the next that is, 5 ms from now at the latest. */
+  sendLater(peer: number, record: ControlRecord): void {
+    this.#enter(peer, record);
+    this.#flushLater ??= setTimeout(() => this.#flush(), LATER_MS);
+  }
+
+  #enter(peer: number, record: ControlRecord): void {
     let batch = this.#batches.get(peer);
     if (!batch) {
       batch = new Batch(peer);
@@ -108,10 +124,6 @@ export class ControlChannel {
       this.#sendBatch(peer, batch);
       batch.bytes.set(last, RECEIVER_BYTES);
       batch.length = RECEIVER_BYTES + last.length;
-    }
-    if (!this.#flushScheduled) {
-      this.#flushScheduled = true;
-      setImmediate(() => this.#flush());
     }
   }
 
@@ -139,6 +151,7 @@ export class ControlChannel {
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#flushLater);
     this.#socket.close();
   }
 
@@ -197,6 +210,8 @@ export class ControlChannel {
 
   #flush(): void {
     this.#flushScheduled = false;
+    clearTimeout(this.#flushLater);
+    this.#flushLater = undefined;
     for (const [peer, batch] of this.#batches) this.#sendBatch(peer, batch);
   }
 

@@ -88,6 +88,18 @@ test('many records of one turn travel together, all of them arrive, in order', a
   );
 });
 
+test('what can wait goes with the next record, in order, or alone a little later', async () => {
+  const later = { type: 'forget', connection: CONNECTION } as const;
+  const now = { type: 'release', connection: CONNECTION } as const;
+  one.channel.sendLater(2, later);
+  one.channel.send(2, now);
+  await until('both to arrive', () => two.received.length === 2);
+  assert.deepEqual(two.received, [later, now]);
+  one.channel.sendLater(2, later);
+  one.channel.sendLater(2, later);
+  await until('the others to arrive', () => two.received.length === 4);
+});
+
 test('a peer that is not there: the question ends without an answer, and is counted', async () => {
   two.channel.close();
   assert.equal(await one.channel.ask(2, question), undefined);
