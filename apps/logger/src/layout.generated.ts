@@ -94,7 +94,7 @@ export interface Station {
 export const station: Layout<Station> = {
   size: 8,
   read: (view, offset) => ({
-    mac: Array.from({ length: 6 }, (_, i) => view.getUint8(offset + i * 1)),
+    mac: [view.getUint8(offset + 0), view.getUint8(offset + 1), view.getUint8(offset + 2), view.getUint8(offset + 3), view.getUint8(offset + 4), view.getUint8(offset + 5)],
   }),
   write(view, offset, value) {
     if (value.mac.length !== 6) throw new RangeError(`mac has ${value.mac.length} elements, not 6`);

@@ -152,7 +152,7 @@ function key(backend: Backend, client: number, clientPort: number): string {
 }
 
 function lacksOptions(reply: ReplyEvent, offer: ClientOffer): boolean {
-  const options = parseOptions(Uint8Array.from(reply.optionBytes), 0, reply.options);
+  const options = parseOptions(new Uint8Array(reply.optionBytes), 0, reply.options);
   return (
     (offer.windowScale !== NO_WINDOW_SCALE && options.windowScale === undefined) ||
     (offer.sackPermitted && !options.sackPermitted)

@@ -312,7 +312,7 @@ export const replyEvent: Layout<ReplyEvent> = {
     acknowledgement: view.getUint32(offset + 32, true),
     window: view.getUint16(offset + 36, true),
     flags: view.getUint16(offset + 38, true),
-    optionBytes: Array.from({ length: 40 }, (_, i) => view.getUint8(offset + 40 + i * 1)),
+    optionBytes: [view.getUint8(offset + 40 + 0), view.getUint8(offset + 40 + 1), view.getUint8(offset + 40 + 2), view.getUint8(offset + 40 + 3), view.getUint8(offset + 40 + 4), view.getUint8(offset + 40 + 5), view.getUint8(offset + 40 + 6), view.getUint8(offset + 40 + 7), view.getUint8(offset + 40 + 8), view.getUint8(offset + 40 + 9), view.getUint8(offset + 40 + 10), view.getUint8(offset + 40 + 11), view.getUint8(offset + 40 + 12), view.getUint8(offset + 40 + 13), view.getUint8(offset + 40 + 14), view.getUint8(offset + 40 + 15), view.getUint8(offset + 40 + 16), view.getUint8(offset + 40 + 17), view.getUint8(offset + 40 + 18), view.getUint8(offset + 40 + 19), view.getUint8(offset + 40 + 20), view.getUint8(offset + 40 + 21), view.getUint8(offset + 40 + 22), view.getUint8(offset + 40 + 23), view.getUint8(offset + 40 + 24), view.getUint8(offset + 40 + 25), view.getUint8(offset + 40 + 26), view.getUint8(offset + 40 + 27), view.getUint8(offset + 40 + 28), view.getUint8(offset + 40 + 29), view.getUint8(offset + 40 + 30), view.getUint8(offset + 40 + 31), view.getUint8(offset + 40 + 32), view.getUint8(offset + 40 + 33), view.getUint8(offset + 40 + 34), view.getUint8(offset + 40 + 35), view.getUint8(offset + 40 + 36), view.getUint8(offset + 40 + 37), view.getUint8(offset + 40 + 38), view.getUint8(offset + 40 + 39)],
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.type, true);

@@ -153,12 +153,19 @@ function accessor(type: CType & { kind: 'integer' }): { name: string; order: str
   return { name, order: type.bytes === 1 ? '' : `, ${!type.networkOrder}` };
 }
 
+/** Elements that are read one by one: a callback for each byte of a packet's options costs more than all else of reading it. */
+const UNROLLED = 64;
+
 function readOf(type: CType, offset: string, depth = 0): string {
   if (type.kind === 'boolean') return `view.getUint8(${offset}) !== 0`;
   if (type.kind === 'struct') return `${camelCase(type.name)}.read(view, ${offset})`;
   if (type.kind === 'integer') {
     const { name, order } = accessor(type);
     return `view.get${name}(${offset}${order})`;
+  }
+  if (type.element.kind === 'integer' && type.length <= UNROLLED) {
+    const { element, length, stride } = type;
+    return `[${Array.from({ length }, (_, i) => readOf(element, `${offset} + ${i * stride}`)).join(', ')}]`;
   }
   const index = `i${depth || ''}`;
   const element = readOf(type.element, `${offset} + ${index} * ${type.stride}`, depth + 1);

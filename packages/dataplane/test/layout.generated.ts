@@ -73,7 +73,7 @@ export const flowEntry: Layout<FlowEntry> = {
     balance: view.getInt32(offset + 24, true),
     skew: view.getBigInt64(offset + 32, true),
     kind: view.getUint32(offset + 40, true),
-    mac: Array.from({ length: 6 }, (_, i) => view.getUint8(offset + 44 + i * 1)),
+    mac: [view.getUint8(offset + 44 + 0), view.getUint8(offset + 44 + 1), view.getUint8(offset + 44 + 2), view.getUint8(offset + 44 + 3), view.getUint8(offset + 44 + 4), view.getUint8(offset + 44 + 5)],
     live: view.getUint8(offset + 50) !== 0,
   }),
   write(view, offset, value) {
