@@ -21,6 +21,7 @@ enum agent_exit {
 	AGENT_OUT_PLAIN, // not spliced
 	AGENT_OUT_TRANSLATED,
 	AGENT_OUT_TO_PROXY, // what answers a SYN: SYN-ACK, RST or bare ACK, in an envelope
+	AGENT_OUT_OWED, // how far the bytes that a proxy owes have got: to that proxy, in an envelope
 	AGENT_OUT_NEVER_UNROUTABLE, // the asking proxy is no longer configured
 	AGENT_OUT_NEVER_FAILED, // a kernel helper refused
 	AGENT_EXITS,
@@ -52,7 +53,8 @@ struct binding {
 	__u8 known; // the back end's own SYN-ACK was seen
 	__u8 local_scale; // its window scale
 	__u8 client_scale; // the one the client was told; 0 when it offered none
-	__u8 pad[5];
+	__u8 owing; // the proxy has not heard yet that all it owes has arrived
+	__u32 owed_end; // sequence number behind the bytes that the client was told have arrived; meaningless unless `owing`
 	__u64 created_ns; // CLOCK_MONOTONIC
 };
 
@@ -150,6 +152,9 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 	if (!config || option.version != IDENTITY_VERSION || !bpf_map_lookup_elem(&proxies, &proxy))
 		return leave(AGENT_IN_UNKNOWN_PROXY, TC_ACT_SHOT);
 	__be32 p0 = bpf_htonl(packet.acknowledgement);
+	__be16 owed;
+	if (bpf_skb_load_bytes(skb, TCP_OFFSET + offsetof(struct tcphdr, urg_ptr), &owed, sizeof(owed)))
+		return leave(AGENT_IN_MALFORMED, TC_ACT_SHOT);
 	struct identity_message message = {
 		.client = packet.source,
 		.backend = packet.destination,
@@ -162,6 +167,7 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 		.original_isn = option.original_isn,
 		.vip = option.vip,
 		.vip_port = option.vip_port,
+		.owed = owed,
 	};
 	// Without this, any host on the network could have a server speak in the VIP's name.
 	if (identity_mac(&config->identity_key, &message) != option.mac)
@@ -171,11 +177,14 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 		.client = packet.source, .client_port = packet.source_port, .local_port = packet.destination_port
 	};
 	enum agent_exit exit = AGENT_IN_BOUND;
+	__u32 owed_end = packet.sequence + 1 + bpf_ntohs(owed);
 	struct binding *known = bpf_map_lookup_elem(&bindings, &key);
 	if (known && known->syn_isn == packet.sequence && known->p0 == packet.acknowledgement) {
 		// The doubled SYN, or a peer that takes the set-up over: `delta` stays, only the answer goes to the one who asks now.
 		known->proxy = proxy;
 		known->epoch = bpf_ntohl(option.epoch);
+		known->owed_end = owed_end;
+		known->owing = owed != 0;
 		exit = AGENT_IN_REPEATED;
 	} else if (known && is_port_taken(skb, &packet, known, &option)) {
 		return refuse(skb, &packet, proxy);
@@ -189,12 +198,30 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 			.vip_port = option.vip_port,
 			.proxy = proxy,
 			.client_scale = syn.window_scale == NO_WINDOW_SCALE ? 0 : CLIENT_WINDOW_SCALE,
+			.owing = owed != 0,
+			.owed_end = owed_end,
 			.created_ns = bpf_ktime_get_ns(),
 		};
 		bpf_map_update_elem(&bindings, &key, &binding, BPF_ANY);
 	}
 	replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq), p0, 0);
+	if (owed)
+		replace_tcp16(skb, TCP_OFFSET + offsetof(struct tcphdr, urg_ptr), owed, 0);
 	return leave(exit, TC_ACT_OK);
+}
+
+// The client was told that the bytes up to `owed_end` have arrived, and has discarded them. Until they have, only the proxy can
+// send them again, so it is the proxy that must hear how far they got.
+static __always_inline int concerns_proxy(struct __sk_buff *skb, const struct packet *packet, struct binding *binding)
+{
+	if (packet->payload || (packet->flags & (FLAG_ACK | FLAG_FIN | FLAG_RST)) != FLAG_ACK)
+		return 0;
+	if ((__s32)(packet->acknowledgement - binding->owed_end) < 0)
+		return 1;
+	// All is there: the proxy hears it once, and the client too. The copy for the client passes this program again.
+	binding->owing = 0;
+	bpf_clone_redirect(skb, skb->ifindex, 0);
+	return 1;
 }
 
 SEC("tc") int agent_out(struct __sk_buff *skb)
@@ -221,6 +248,8 @@ SEC("tc") int agent_out(struct __sk_buff *skb)
 	// An RST with sequence number 0 refuses a SYN (RFC 9293 §3.5.2): the proxy's to hear, not the client's.
 	if (!binding->known || ((packet.flags & FLAG_RST) && packet.sequence == 0))
 		return send_to_proxy(skb, binding->proxy, AGENT_OUT_TO_PROXY);
+	if (binding->owing && concerns_proxy(skb, &packet, binding))
+		return send_to_proxy(skb, binding->proxy, AGENT_OUT_OWED);
 
 	__u32 delta = binding->delta, scale = binding->local_scale, client_scale = binding->client_scale;
 	__be32 vip = binding->vip;

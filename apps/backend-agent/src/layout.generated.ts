@@ -85,6 +85,8 @@ export interface Binding {
   known: number;
   localScale: number;
   clientScale: number;
+  owing: number;
+  owedEnd: number;
   createdNs: bigint;
 }
 
@@ -102,6 +104,8 @@ export const binding: Layout<Binding> = {
     known: view.getUint8(offset + 28),
     localScale: view.getUint8(offset + 29),
     clientScale: view.getUint8(offset + 30),
+    owing: view.getUint8(offset + 31),
+    owedEnd: view.getUint32(offset + 32, true),
     createdNs: view.getBigUint64(offset + 40, true),
   }),
   write(view, offset, value) {
@@ -116,12 +120,9 @@ export const binding: Layout<Binding> = {
     view.setUint8(offset + 28, value.known);
     view.setUint8(offset + 29, value.localScale);
     view.setUint8(offset + 30, value.clientScale);
+    view.setUint8(offset + 31, value.owing);
+    view.setUint32(offset + 32, value.owedEnd, true);
     view.setBigUint64(offset + 40, value.createdNs, true);
-    view.setUint8(offset + 31, 0);
-    view.setUint8(offset + 32, 0);
-    view.setUint8(offset + 33, 0);
-    view.setUint8(offset + 34, 0);
-    view.setUint8(offset + 35, 0);
   },
 };
 
@@ -137,6 +138,8 @@ export const bindingOffsets = {
   known: 28,
   localScale: 29,
   clientScale: 30,
+  owing: 31,
+  owedEnd: 32,
   createdNs: 40,
 } as const;
 
@@ -151,9 +154,10 @@ export const AgentExit = {
   AGENT_OUT_PLAIN: 7,
   AGENT_OUT_TRANSLATED: 8,
   AGENT_OUT_TO_PROXY: 9,
-  AGENT_OUT_NEVER_UNROUTABLE: 10,
-  AGENT_OUT_NEVER_FAILED: 11,
-  AGENT_EXITS: 12,
+  AGENT_OUT_OWED: 10,
+  AGENT_OUT_NEVER_UNROUTABLE: 11,
+  AGENT_OUT_NEVER_FAILED: 12,
+  AGENT_EXITS: 13,
 } as const;
 export type AgentExit = (typeof AgentExit)[keyof typeof AgentExit];
 
@@ -168,6 +172,7 @@ export const agentExitNames = [
   'out_plain',
   'out_translated',
   'out_to_proxy',
+  'out_owed',
   'out_never_unroutable',
   'out_never_failed',
 ] as const;

@@ -75,14 +75,15 @@ interface Forgery {
   windowScale?: number | undefined;
   key?: Uint8Array;
   vipPort?: number;
+  owed?: number;
   /** Both ends of the connection to the back end, in place of CLIENT and SELF. */
   ends?: { src: number; dst: number; sport: number; dport: number };
   /** Changes the packet after the MAC was made. */
-  change?: (packet: { seq: number; ack: number; src: number }) => void;
+  change?: (packet: { seq: number; ack: number; src: number; urgent: number }) => void;
 }
 
 function syn(forgery: Forgery = {}): Uint8Array {
-  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, vipPort = 80, change } = forgery;
+  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, vipPort = 80, owed = 0, change } = forgery;
   const ends = forgery.ends ?? { src: CLIENT, dst: SELF, ...PORTS };
   const windowScale = 'windowScale' in forgery ? forgery.windowScale : 9;
   const mac = identityMac(key, {
@@ -97,10 +98,11 @@ function syn(forgery: Forgery = {}): Uint8Array {
     originalIsn: isn,
     vip: VIP,
     vipPort,
+    owed,
   });
   const identity = { proxyId, epoch, originalIsn: isn, vip: VIP, vipPort, mac };
   const options = encodeOptions({ mss: 1460, sackPermitted: true, windowScale, identity });
-  const packet = { ...ends, seq: isn, ack: p0, flags: SYN, window: 65_535, options };
+  const packet = { ...ends, seq: isn, ack: p0, flags: SYN, window: 65_535, urgent: owed, options };
   change?.(packet);
   return frame(buildPacket(packet));
 }
@@ -178,6 +180,8 @@ test("a proxy's SYN is recorded, and reaches the kernel as an ordinary one", () 
     known: 0,
     localScale: 0,
     clientScale: 7,
+    owing: 0,
+    owedEnd: ISN + 1,
   });
 });
 
@@ -286,6 +290,38 @@ test('the doubled SYN resets nothing; a peer that asks gets the answer', () => {
   assert.equal(counters.read().in_repeated, 1);
 });
 
+test('how far owed bytes have got is told to the proxy that owes them, not to the client', () => {
+  bind({ owed: 100 });
+  for (const ahead of [1, 50, 100]) {
+    const sent = answer({ flags: ACK, seq: add(S0, 1), ack: add(ISN, ahead) });
+    assert.deepEqual(opened(leave(sent)), unframe(sent));
+  }
+  // What carries bytes is the client's, whatever it acknowledges.
+  const early = answer({ flags: ACK | PSH, seq: add(S0, 1), ack: add(ISN, 50), payload: new Uint8Array(3) });
+  assert.equal(parsePacket(leave(early).ip)!.src, VIP);
+  assert.deepEqual([counters.read().out_owed, counters.read().out_translated], [3, 1]);
+});
+
+test('when all that is owed has arrived, the proxy hears it once, and again after it has asked again', () => {
+  bind({ owed: 100 });
+  const all = answer({ flags: ACK, seq: add(S0, 1), ack: add(ISN, 101) });
+  const client = () => parsePacket(leave(all).ip)!.src;
+  assert.deepEqual(opened(leave(all)), unframe(all));
+  assert.equal(client(), VIP);
+  assert.equal(arrive(syn({ owed: 100 })).verdict, Verdict.OK);
+  assert.deepEqual(opened(leave(all)), unframe(all));
+  assert.equal(client(), VIP);
+});
+
+test('a SYN of a proxy that owes nothing leaves nothing owing, and the field is zero for the kernel', () => {
+  const { ip } = arrive(syn({ owed: 0xffff }));
+  assert.ok(hasValidChecksums(ip));
+  assert.equal(new DataView(ip.buffer, ip.byteOffset).getUint16(38), 0);
+  assert.equal(bindings.get(BINDING)!.owedEnd, ISN + 1 + 0xffff);
+  arrive(syn());
+  assert.equal(bindings.get(BINDING)!.owing, 0);
+});
+
 test('a new connection from the same port replaces the old binding', () => {
   bind();
   arrive(syn({ isn: 9_000_000, p0: 5 }));
@@ -297,6 +333,7 @@ for (const [name, forgery, counter] of [
   ['a wrong key', { key: new Uint8Array(16) }, 'in_forged'],
   ['another ISN', { change: packet => packet.seq++ }, 'in_forged'],
   ['another p0', { change: packet => packet.ack-- }, 'in_forged'],
+  ['another number of owed bytes', { owed: 9, change: packet => packet.urgent++ }, 'in_forged'],
   ['another client', { change: packet => packet.src++ }, 'in_forged'],
   ['a proxy that is not configured', { proxyId: 7 }, 'in_unknown_proxy'],
 ] as [string, Forgery, 'in_forged' | 'in_unknown_proxy'][]) {

@@ -80,6 +80,7 @@ async function askFor(change: object = {}): Promise<void> {
     epoch: 5,
     vip: parseIp('10.60.0.1'),
     vipPort: 80,
+    owed: 0,
     ...change,
   };
   const asker = new TestProcess(network, 'proxy', ASKER, [JSON.stringify(fields)]);

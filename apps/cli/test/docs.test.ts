@@ -115,6 +115,8 @@ suite('the records of ARCHITECTURE.md', () => {
   const connection = { client: 1, vip: 2, clientPort: 3, vipPort: 4, isn: 5 };
   const entry = { ...connection, p0: 6, delta: 7, backend: 8, owner: 9, createdMs: 10 };
   const segment = { sequence: 1, acknowledgement: 2, window: 3, fin: false, payload: new Uint8Array(0) };
+  const offer = { mss: 1460, windowScale: 7, sackPermitted: true };
+  const part = { p0: 6, offer, offset: 0, payload: new Uint8Array(0) };
   const records: Record<string, ControlRecord> = {
     '`ask`': { type: 'ask', id: 1, claim: true, connection },
     '`answer` (none)': { type: 'answer', id: 1, knowledge: { kind: 'none' } },
@@ -135,6 +137,8 @@ suite('the records of ARCHITECTURE.md', () => {
       id: 1,
       knowledge: { kind: 'standing', fenced: true, generation: 2 },
     },
+    '`store`': { type: 'store', id: 1, connection, part },
+    '`drop`': { type: 'drop', connection },
   };
 
   test('are those of the protocol, with their sizes', () => {

@@ -14,13 +14,16 @@ export interface DemoOptions {
 /** How long an idle connection stays: longer than any pause in a demonstration. */
 const KEEP_ALIVE_MS = 600_000;
 
+/** As long a request head as the proxies take, bytes. */
+const MAX_HEAD = 65_536;
+
 export function buildDemo({ backend, logger = false }: DemoOptions): FastifyInstance {
   const app = Fastify({
     logger,
     logController: new LogController({ disableRequestLogging: true }),
     keepAliveTimeout: KEEP_ALIVE_MS,
     // Requests may take as long as they like: faults are injected into them, and tests pause them.
-    http: { headersTimeout: 0 },
+    http: { headersTimeout: 0, maxHeaderSize: MAX_HEAD },
     requestTimeout: 0,
     connectionTimeout: 0,
     forceCloseConnections: true,

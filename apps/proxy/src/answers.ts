@@ -3,6 +3,7 @@ const ANSWERS = {
   400: 'Bad Request',
   403: 'Forbidden',
   404: 'Not Found',
+  408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
   503: 'Service Unavailable',
   505: 'HTTP Version Not Supported',

@@ -1,10 +1,10 @@
 import { parseOptions, TcpFlags } from '@resplice/dataplane';
-import type { ConnectionId } from '@resplice/protocol';
+import type { ClientOffer, ConnectionId } from '@resplice/protocol';
 import type { Backend } from './backends.ts';
 import type { ReplyEvent } from './layout.generated.ts';
 import type { Limits } from './limits.ts';
 import type { Tally } from './tally.ts';
-import { type ClientOffer, NO_WINDOW_SCALE, type Wire } from './wire.ts';
+import { NO_WINDOW_SCALE, type Wire } from './wire.ts';
 
 /**
  * A SYN without an answer is repeated after so many ms, the last of them for as long as the limit allows: a burst overflows listen
@@ -26,6 +26,7 @@ interface Dial {
   id: ConnectionId;
   p0: number;
   offer: ClientOffer;
+  owed: number;
   patient: boolean;
   attempt: number;
   /** ms that the back end has had once the timer is over. */
@@ -51,13 +52,17 @@ export class Dialer {
     this.#limits = limits;
   }
 
-  /** @param patient go on although liveness calls the back end dead: there is no other */
+  /**
+   * @param patient go on although liveness calls the back end dead: there is no other
+   * @param owed bytes that the proxies have acknowledged to the client
+   */
   dial(
     backend: Backend,
     id: ConnectionId,
     p0: number,
     offer: ClientOffer,
     patient = false,
+    owed = 0,
   ): Promise<DialResult> {
     return new Promise(resolve => {
       const dial: Dial = {
@@ -65,6 +70,7 @@ export class Dialer {
         id,
         p0,
         offer,
+        owed,
         patient,
         attempt: 0,
         waitedMs: 0,
@@ -87,11 +93,16 @@ export class Dialer {
     });
   }
 
-  /** What a back end answered to a SYN of ours. */
-  receive(reply: ReplyEvent): void {
+  /** What a back end answered to a SYN of ours; false if no dial waits for it, as for the doubled SYN's second answer. */
+  receive(reply: ReplyEvent): boolean {
     const name = `${reply.backend}:${reply.backendPort}<${reply.client}:${reply.clientPort}`;
     const dial = this.#dials.get(name);
-    if (!dial) return; // the doubled SYN's second answer
+    if (!dial) return false;
+    this.#answered(name, dial, reply);
+    return true;
+  }
+
+  #answered(name: string, dial: Dial, reply: ReplyEvent): void {
     const expected = (dial.id.isn + 1) >>> 0;
     const { SYN, ACK, RST } = TcpFlags;
     if (reply.flags & RST) {
@@ -114,7 +125,7 @@ export class Dialer {
       dial.resets++;
       this.#tally.backendOldSocket++;
       this.#wire.reset(dial.backend, dial.id, reply.acknowledgement);
-      this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
+      this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer, dial.owed);
     }
   }
 
@@ -123,7 +134,7 @@ export class Dialer {
   }
 
   #attempt(dial: Dial): void {
-    this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer);
+    this.#wire.syn(dial.backend, dial.id, dial.p0, dial.offer, dial.owed);
     const { connectTimeoutMs } = this.#limits;
     const next = RETRIES_MS[Math.min(dial.attempt++, RETRIES_MS.length - 1)]!;
     const wait = Math.min(next, connectTimeoutMs - dial.waitedMs);

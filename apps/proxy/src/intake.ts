@@ -1,14 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { add, sub, sumWords, TcpFlags } from '@resplice/dataplane';
-import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
+import { type ClientOffer, type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import { Allowance } from './allowance.ts';
 import { CookieKind, type SegmentEvent } from './layout.generated.ts';
 import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
+import type { SetupStage, StoredHead } from './stored-heads.ts';
 
 /** An event that waited so long in the ring is of a time that is over: the client has sent again, perhaps to another proxy. */
 const STALE_MS = 1000;
 /** What all peers have just denied is not asked again for so long. */
 const UNKNOWN_MS = 250;
+/** A head that a peer has stored here is dropped by it; were that lost, it goes so long after the head's own time is over, ms. */
+const FORSAKEN_MS = 60_000;
 /** Connections being set up at once; beyond, clients try again. */
 const MAX_SETUPS = 65_536;
 /** Splices being asked for at once, and tuples remembered as unknown; likewise. */
@@ -64,13 +67,13 @@ export class Intake {
 
   /** This proxy no longer serves: its peers set up what it was setting up, from the clients' retransmissions. */
   drop(): void {
-    for (const setup of this.#setups.values()) setup.abandon();
+    for (const setup of this.#setups.values()) setup.forsake();
     this.#pulls.clear();
   }
 
   /** @param payload the captured bytes; valid only during the call */
   receive(event: SegmentEvent, payload: Uint8Array): void {
-    const { serves, table, tally } = this.#deps;
+    const { heads, replication, self, serves, table, tally } = this.#deps;
     const now = performance.now();
     if (!serves()) {
       tally.leftToPeers++;
@@ -96,8 +99,10 @@ export class Intake {
     };
     const isFirst = event.cookie === CookieKind.COOKIE_VALID;
     let setup = this.#setups.get(key);
-    if (setup && isFirst && sub(event.sequence, 1) !== setup.id.isn) {
-      setup.abandon(); // the client uses its port again
+    const p0 = sub(event.acknowledgement, 1);
+    // With another cookie it is another connection: the client uses its port again.
+    if (setup && isFirst && sub(event.sequence, 1) !== setup.id.isn && p0 !== setup.p0) {
+      setup.abandon();
       setup = undefined;
     }
     if (setup) {
@@ -112,24 +117,61 @@ export class Intake {
       this.#relay(entry, segment);
       return;
     }
-    if (isFirst) this.#begin(key, { ...tuple, isn: sub(event.sequence, 1) }, event, segment, now);
-    else this.#pull(key, tuple, segment, now, event.cookie === CookieKind.COOKIE_NONE);
+    const stored = heads.find(tuple);
+    if (stored && (!isFirst || stored.p0 === p0)) {
+      if (stored.holder === self) this.#resume(stored)?.add(segment, now);
+      else replication.handOver(stored.holder, tuple, segment);
+      return;
+    }
+    if (isFirst) {
+      const { mss, windowScale, sackPermitted } = event;
+      const offer = { mss, windowScale, sackPermitted: sackPermitted !== 0 };
+      const id = { ...tuple, isn: sub(event.sequence, 1) };
+      this.#begin(id, p0, offer)?.add(segment, now);
+    } else this.#pull(key, tuple, segment, now, event.cookie === CookieKind.COOKIE_NONE);
   }
 
   /** Whether a connection of that tuple is being set up here. */
   isSettingUp(tuple: Omit<ConnectionId, 'isn'>): boolean {
-    return this.#setups.has(tupleKey(tuple));
+    return this.#setups.has(tupleKey(tuple)) || this.#deps.heads.isHeld(tuple);
+  }
+
+  /** How far the set-up of a connection is here. */
+  stage(id: ConnectionId): SetupStage {
+    const setup = this.#setups.get(tupleKey(id));
+    if (setup?.id.isn === id.isn) return setup.stage;
+    return this.#deps.heads.isHeld(id) ? 'further' : 'none';
+  }
+
+  yieldTo(id: ConnectionId, peer: number): void {
+    this.#setups.get(tupleKey(id))?.yieldTo(peer);
+  }
+
+  /** Heads of a proxy that has died, which are this one's now: bound by now, or to be finished here. */
+  inherit(heads: readonly StoredHead[]): void {
+    const { replayer, table, tally } = this.#deps;
+    for (const head of heads) {
+      const entry = table.find(head.id);
+      if (entry?.isn === head.id.isn) replayer.takeOver(entry, head.offer, head.bytes);
+      else {
+        tally.headsInherited++;
+        this.#resume(head);
+      }
+    }
   }
 
   /** A segment that reached a peer, which knows that the connection is set up here. */
   receiveFromPeer(tuple: Omit<ConnectionId, 'isn'>, segment: ClientSegment): void {
-    const setup = this.#setups.get(tupleKey(tuple));
+    const { heads, table } = this.#deps;
+    const entry = table.find(tuple);
+    const stored = heads.find(tuple);
+    let setup = this.#setups.get(tupleKey(tuple));
+    if (!setup && stored && heads.isHeld(tuple) && entry?.isn !== stored.id.isn) setup = this.#resume(stored);
     if (setup) {
       setup.add(segment, performance.now());
       return;
     }
     // Bound meanwhile; if it came to nothing, the client sends again.
-    const entry = this.#deps.table.find(tuple);
     if (entry) this.#relay(entry, segment);
   }
 
@@ -137,18 +179,20 @@ export class Intake {
     clearInterval(this.#timer);
   }
 
-  #begin(key: string, id: ConnectionId, event: SegmentEvent, segment: ClientSegment, now: number): void {
-    if (this.#setups.size >= MAX_SETUPS) return;
-    const offer = {
-      mss: event.mss,
-      windowScale: event.windowScale,
-      sackPermitted: event.sackPermitted !== 0,
-    };
-    const setup = new Setup(id, sub(event.acknowledgement, 1), offer, this.#deps, ended => {
+  #begin(id: ConnectionId, p0: number, offer: ClientOffer, inherited?: Uint8Array): Setup | undefined {
+    if (this.#setups.size >= MAX_SETUPS) return undefined;
+    const key = tupleKey(id);
+    const onEnd = (ended: Setup) => {
       if (this.#setups.get(key) === ended) this.#setups.delete(key);
-    });
+    };
+    const setup = new Setup(id, p0, offer, this.#deps, onEnd, inherited);
     this.#setups.set(key, setup);
-    setup.add(segment, now);
+    return setup;
+  }
+
+  /** Goes on where a set-up was left, by a proxy that has died or by this one. */
+  #resume({ id, p0, offer, bytes }: StoredHead): Setup | undefined {
+    return this.#begin(id, p0, offer, bytes);
   }
 
   /**
@@ -237,10 +281,10 @@ export class Intake {
   }
 
   #expire(now: number): void {
-    for (const setup of this.#setups.values()) {
-      if (setup.isOver(now)) setup.abandon();
-    }
-    this.#deps.replication.gates.expire();
+    const { heads, limits, replication } = this.#deps;
+    for (const setup of this.#setups.values()) setup.expire(now);
+    heads.expire(now - limits.headTimeoutMs - FORSAKEN_MS);
+    replication.gates.expire();
     for (const [key, until] of this.#unknown) if (until <= now) this.#unknown.delete(key);
   }
 }

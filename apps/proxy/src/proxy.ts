@@ -16,15 +16,18 @@ import { Breakpoints } from './breakpoints.ts';
 import type { ProxyConfig } from './config.ts';
 import { openDatapath } from './datapath.ts';
 import { Dialer } from './dialer.ts';
+import { Budget } from './held-bytes.ts';
 import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
 import { Membership } from './membership.ts';
 import { Outlook } from './outlook.ts';
 import { Relay } from './relay.ts';
+import { Replayer } from './replayer.ts';
 import { Replication } from './replication.ts';
 import { SegmentSize } from './segment-size.ts';
 import { Site } from './site.ts';
 import { SpliceTable } from './splice-table.ts';
+import { StoredHeads } from './stored-heads.ts';
 import { Tally } from './tally.ts';
 import { Wire } from './wire.ts';
 
@@ -40,6 +43,8 @@ const TURN_AWAY_MS = 100;
 const FINISH_MS = 1000;
 /** A peer that died so long ago, in ms, is not merely out of this proxy's sight, with connections that only it knows. */
 const PEER_DOUBT_MS = 60_000;
+/** Room for what clients send before they have a back end, bytes: many slow heads, and no more memory than that. */
+const HELD_BYTES = 64 << 20;
 /** Connections that /status lists at most. */
 const MAX_VIEWS = 1000;
 
@@ -69,7 +74,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     counters: tally,
     log,
     onRecord(peer, record) {
-      if (!membership.receive(peer, record)) replication.receive(peer, record);
+      if (record.type === 'store' || record.type === 'drop') heads.receive(peer, record);
+      else if (!membership.receive(peer, record)) replication.receive(peer, record);
     },
   });
   const replication: Replication = new Replication({
@@ -106,18 +112,37 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     channel,
     events: {
       standing(isIn) {
-        if (!isIn) replication.dropClaims();
+        if (!isIn) {
+          // Its peers go on with what it was setting up.
+          replication.dropClaims();
+          replayer.close();
+          heads.clear();
+        }
         assess();
       },
       gone(peer) {
         channel.forgetPeer(peer);
         replication.peerDied(peer);
+        intake.inherit(heads.peerDied(peer));
       },
       tell: (peer, sinceMs, generation) => replication.tell(peer, sinceMs, generation),
     },
     tally,
     log,
   });
+  const heads: StoredHeads = new StoredHeads({
+    self: config.id,
+    livePeers: () => replication.livePeers(),
+    isLive: peer => membership.isCounted(peer),
+    channel,
+    gates: replication.gates,
+    findEntry: id => table.find(id),
+    stage: id => intake.stage(id),
+    yieldTo: (id, peer) => intake.yieldTo(id, peer),
+    tally,
+  });
+  const replayer = new Replayer(wire, backends, tally, entry => heads.drop(entry));
+  const budget = new Budget(HELD_BYTES);
   const relay = new Relay({ wire, backends, table, replication, tally });
   const intake: Intake = new Intake({
     self: config.id,
@@ -131,6 +156,9 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     vindicate: datapath.vindicate,
     missesPeer: () => membership.missesPeer(PEER_DOUBT_MS),
     breakpoints: new Breakpoints(config.breakpoints),
+    heads,
+    replayer,
+    budget,
     tally,
     limits,
   });
@@ -177,7 +205,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     segment: (event, payload) => intake.receive(event, payload),
     reply: event => {
       if (isStale(event.timeNs)) tally.staleEvents++;
-      else dialer.receive(event);
+      else if (!dialer.receive(event)) replayer.receive(event);
     },
     close: event => relay.closed(event.connection, 'kernel'),
   });
@@ -203,6 +231,21 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   metrics.gauge('segment_bytes', 'Largest segment that is announced, bytes.', () => segmentSize.bytes);
   metrics.gauge('splices', 'Connections in the splice table.', () => table.size);
   metrics.gauge('setups', 'Connections being set up.', () => intake.setups);
+  metrics.gauge(
+    'held_bytes',
+    'Room for what clients have sent before they have a back end.',
+    () => budget.used,
+  );
+  metrics.gauge(
+    'stored_bytes',
+    'Unfinished heads that this proxy keeps, for itself and its peers.',
+    () => heads.bytes,
+  );
+  metrics.gauge(
+    'replays',
+    'Connections whose head is being delivered again until it arrives.',
+    () => replayer.size,
+  );
 
   const names = new Map([[config.id, config.name], ...config.peers.map(p => [p.id, p.name] as const)]);
   return {
@@ -239,6 +282,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       await withDeadline(intake.finished(), FINISH_MS);
       upkeep.close();
       intake.close();
+      replayer.close();
       table.close();
       channel.close();
       await liveness.close();

@@ -101,7 +101,7 @@ export class Replication {
     if (this.gates.claim(connection, this.#self) !== this.#self) return this.#held();
     const key = connectionKey(connection);
     this.#pending.add(key);
-    const peers = this.#livePeers();
+    const peers = this.livePeers();
     const answers = await Promise.all(
       peers.map(peer => this.#channel.ask(peer, id => ({ type: 'ask', id, claim: true, connection }))),
     );
@@ -132,7 +132,7 @@ export class Replication {
     for (let round = 1; ; round++) {
       // Fenced meanwhile: a peer may have begun the same connection.
       if (!this.#isIn()) return { kind: 'held', holder: this.#self };
-      const left = this.#livePeers().filter(peer => !told.has(peer));
+      const left = this.livePeers().filter(peer => !told.has(peer));
       if (left.length === 0) break;
       if (round > PUBLISH_ROUNDS) {
         this.release(entry);
@@ -172,7 +172,7 @@ export class Replication {
    */
   async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Knowledge | undefined> {
     const answers = await Promise.all(
-      this.#livePeers().map(peer =>
+      this.livePeers().map(peer =>
         this.#channel.ask(peer, id => ({
           type: 'ask',
           id,
@@ -248,12 +248,12 @@ export class Replication {
 
   /** Tells every live peer. */
   announce(record: ControlRecord): void {
-    for (const peer of this.#livePeers()) this.#channel.send(peer, record);
+    for (const peer of this.livePeers()) this.#channel.send(peer, record);
   }
 
   /** The same where nobody waits for it: a datagram for each connection that ends would cost more than its entry. */
   mention(record: ControlRecord): void {
-    for (const peer of this.#livePeers()) this.#channel.sendLater(peer, record);
+    for (const peer of this.livePeers()) this.#channel.sendLater(peer, record);
   }
 
   /** A record from a peer. */
@@ -326,7 +326,8 @@ export class Replication {
     return { kind: 'held' };
   }
 
-  #livePeers(): number[] {
+  /** Live peers, the keeper of this proxy's entries first. */
+  livePeers(): number[] {
     return this.#ring.filter(this.#isLive);
   }
 }

@@ -17,6 +17,22 @@ export class Tally {
   foundFenced = 0;
   joinedUnasked = 0;
   leftToPeers = 0;
+  /** Segments before the splice whose bytes differ from what had arrived. */
+  overlapsDiffer = 0;
+  /** Segments before the splice for which there was no room. */
+  noRoom = 0;
+  headsTimedOut = 0;
+  /** Heads that had to be acknowledged before they were complete (see stored-heads.ts). */
+  headsInPieces = 0;
+  headsInherited = 0;
+  headsAlone = 0;
+  headsRefused = 0;
+  /** What became of bytes that were acknowledged before there was a back end (see replayer.ts). */
+  owedDelivered = 0;
+  owedRepeated = 0;
+  owedTakenOver = 0;
+  owedRefused = 0;
+  owedGivenUp = 0;
   backendRefused = 0;
   backendSilent = 0;
   backendOldSocket = 0;

@@ -8,23 +8,17 @@ import {
   TcpFlags,
   toServerAck,
 } from '@resplice/dataplane';
-import type { ConnectionId, Entry } from '@resplice/protocol';
+import type { ClientOffer, ConnectionId, Entry } from '@resplice/protocol';
 import type { Backend } from './backends.ts';
 
 const { ACK, FIN, PSH, RST, SYN } = TcpFlags;
 
-/** What a client's SYN offered, read from the cookie. */
-export interface ClientOffer {
-  /** Largest segment that the client takes, bytes. */
-  mss: number;
-  /** 15: the option was not offered. */
-  windowScale: number;
-  sackPermitted: boolean;
-}
-
 /** Value of `windowScale` for "not offered". */
 export const NO_WINDOW_SCALE = 15;
 const NO_BYTES = new Uint8Array(0);
+/** What the kernel half announces before there is a back end (proxy.bpf.c). */
+const CLIENT_WINDOW = 64_240;
+const CLIENT_WINDOW_SCALE = 7;
 
 /** Bytes that the client sent, at their place in its sequence space, with the header fields that go with them. */
 export interface ClientBytes {
@@ -70,8 +64,10 @@ export class Wire {
    *
    * It goes out twice, back to back. The second SYN-ACK makes the back end's kernel discard the handshake's round-trip time, which
    * is that of proxy and back end, not of the client 300 ms away: it would time out on every segment.
+   *
+   * @param owed bytes that the proxies have acknowledged to the client; how far they get, the back end tells this proxy
    */
-  syn(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer): void {
+  syn(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer, owed: number): void {
     const mac = identityMac(this.#macKey, {
       clientIp: id.client,
       backendIp: backend.address,
@@ -84,6 +80,7 @@ export class Wire {
       originalIsn: id.isn,
       vip: id.vip,
       vipPort: id.vipPort,
+      owed,
     });
     const options = encodeOptions({
       mss: Math.min(offer.mss, this.#segmentSize.bytes),
@@ -104,6 +101,7 @@ export class Wire {
       ack: p0,
       flags: SYN,
       window: 65_535,
+      urgent: owed,
       options,
       into: this.#into,
     });
@@ -194,6 +192,13 @@ export class Wire {
   /** Acknowledges a client's last bytes in the VIP's name. */
   acknowledge(id: ConnectionId, seq: number, ack: number): void {
     this.#toClient(id, seq, ack, ACK, NO_BYTES);
+  }
+
+  /** Acknowledges the first `length` bytes of a request before there is a back end. */
+  acknowledgeHead(id: ConnectionId, p0: number, length: number, offer: ClientOffer): void {
+    const window =
+      offer.windowScale === NO_WINDOW_SCALE ? CLIENT_WINDOW : CLIENT_WINDOW >> CLIENT_WINDOW_SCALE;
+    this.#toClient(id, add(p0, 1), add(id.isn, 1 + length), ACK, NO_BYTES, window);
   }
 
   /** Sends what is queued, and nothing after that. */

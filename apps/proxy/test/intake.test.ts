@@ -47,6 +47,8 @@ beforeEach(() => {
   const deps = {
     serves: () => serves,
     tally,
+    heads: { find: () => undefined, isHeld: () => false, expire: () => {} },
+    limits: { headTimeoutMs: 30_000 },
     table: {
       find: () => own,
       adopt: (entry: Entry) => adopted.push(entry.isn),

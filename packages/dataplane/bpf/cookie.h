@@ -3,11 +3,11 @@
 #include "siphash.h"
 
 // The sequence number p0 of a SYN-ACK is a cookie, so that a SYN costs no state and any proxy can go on from the ACK (P3.1):
-//   31          20 19         12 11     8    7      6   4 3      0
-//  |  MAC (12)    | MAC (8)     | wscale | SACK | MSS index | slot |
+//   31          16 15         12 11     8    7      6   4 3      0
+//  |  MAC (16)    | MAC (4)     | wscale | SACK | MSS index | slot |
 // Both MACs cover 4-tuple, the eight bits of the offer and the whole slot number; the first one covers the client's ISN too.
-// Who does not see p0 must guess all twenty bits. The second one alone tells a later segment of a first flight, whose ISN cannot
-// be read from it, from the middle of a connection that is forgotten: the one must wait, the other is told.
+// Who does not see p0 must guess all twenty bits. The second one alone tells most later segments of a first flight, whose ISN
+// cannot be read from them, from the middle of a connection that is forgotten: the one must wait, the other is told.
 #define COOKIE_SLOT_SECONDS 64
 #define COOKIE_MAX_AGE 5 // slots: a browser's preconnect may send its first byte minutes later (320 to 384 s)
 #define COOKIE_KEY_SLOTS 64 // a key serves for so many slots (68 minutes)
@@ -62,7 +62,7 @@ enum cookie_kind {
 	COOKIE_VALID, // given to this client for this ISN
 	COOKIE_OTHER_ISN, // given to this client from this port, for another ISN
 };
-#define COOKIE_ISN_BITS 0xfff00000u
+#define COOKIE_ISN_BITS 0xffff0000u
 
 static __always_inline __u32 cookie_for(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,
 					__u32 slot, __u32 offer)
@@ -72,9 +72,9 @@ static __always_inline __u32 cookie_for(const struct cookie_clock *clock, const 
 	siphash_word(&of_port, (__u64)((__u32)connection->client_port << 16 | connection->vip_port) << 32 | slot);
 	struct siphash of_isn = of_port;
 	// The lengths of the two messages, in their last words' top bytes, keep them apart.
-	__u32 high = siphash_end(&of_isn, 21ull << 56 | (__u64)isn << 8 | offer) >> 52;
-	__u32 low = siphash_end(&of_port, 17ull << 56 | offer) >> 56;
-	return high << 20 | low << 12 | offer << 4 | (slot & 15);
+	__u32 high = siphash_end(&of_isn, 21ull << 56 | (__u64)isn << 8 | offer) >> 48;
+	__u32 low = siphash_end(&of_port, 17ull << 56 | offer) >> 60;
+	return high << 16 | low << 12 | offer << 4 | (slot & 15);
 }
 
 static __always_inline __u32 make_cookie(const struct cookie_clock *clock, const struct connection *connection, __u32 isn,

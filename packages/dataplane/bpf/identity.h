@@ -3,10 +3,11 @@
 #include "sack.h"
 #include "siphash.h"
 
-// The TCP option by which a proxy asks a back end for a translation (RFC 6994, experimental). It travels in the SYN, whose
-// acknowledgement field, otherwise unused, carries p0. TypeScript twin: packages/dataplane/src/identity.ts.
+// The TCP option by which a proxy asks a back end for a translation (RFC 6994, experimental). It travels in the SYN, two fields
+// of which are otherwise unused: acknowledgement carries p0, the urgent pointer how many bytes are owed. TypeScript twin:
+// packages/dataplane/src/identity.ts.
 #define IDENTITY_EXID 0x5253
-#define IDENTITY_VERSION 1
+#define IDENTITY_VERSION 2
 #define IDENTITY_LENGTH 29
 
 struct identity_option {
@@ -30,19 +31,19 @@ struct identity_message {
 	__be16 proxy;
 	__be32 epoch, original_isn, vip;
 	__be16 vip_port;
+	__be16 owed; // bytes that the proxies have acknowledged to the client, and so must deliver themselves
 } __attribute__((packed));
-_Static_assert(sizeof(struct identity_message) == 36, "the message's layout is a wire format");
+_Static_assert(sizeof(struct identity_message) == 38, "the message's layout is a wire format");
 
 static __always_inline __u64 identity_mac(const struct siphash_key *key, const struct identity_message *message)
 {
 	struct siphash s = siphash_start(key);
-	__u64 word;
-	__u32 rest;
+	__u64 word, rest = 0;
 	for (int i = 0; i < 4; i++) {
 		__builtin_memcpy(&word, (const __u8 *)message + i * 8, 8);
 		siphash_word(&s, word);
 	}
-	__builtin_memcpy(&rest, (const __u8 *)message + 32, 4);
+	__builtin_memcpy(&rest, (const __u8 *)message + 32, sizeof(*message) - 32);
 	return siphash_end(&s, (__u64)sizeof(*message) << 56 | rest);
 }
 

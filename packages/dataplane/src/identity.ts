@@ -22,13 +22,18 @@ export interface IdentityMacFields {
   originalIsn: number;
   vip: number;
   vipPort: number;
+  /**
+   * Bytes of the request that the proxies have acknowledged to the client, and so must deliver themselves; 0…65,535. It
+   * travels in the SYN's urgent pointer.
+   */
+  owed: number;
 }
 
-const message = new Uint8Array(36);
+const message = new Uint8Array(38);
 const view = new DataView(message.buffer);
 
 /**
- * SipHash-2-4 over the fields in the order above, packed and in network order (36 bytes).
+ * SipHash-2-4 over the fields in the order above, packed and in network order (38 bytes).
  *
  * @param key 16 bytes
  * @returns the 64-bit hash, least significant byte first, as SipHash itself writes its output
@@ -45,6 +50,7 @@ export function identityMac(key: Uint8Array, fields: IdentityMacFields): Uint8Ar
   view.setUint32(26, fields.originalIsn);
   view.setUint32(30, fields.vip);
   view.setUint16(34, fields.vipPort);
+  view.setUint16(36, fields.owed);
   const hash = siphash24(key, message);
   const mac = new Uint8Array(IDENTITY_MAC_LENGTH);
   const out = new DataView(mac.buffer);

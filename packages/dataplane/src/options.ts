@@ -6,7 +6,7 @@ const KIND = { end: 0, nop: 1, mss: 2, windowScale: 3, sackPermitted: 4, sack: 5
 
 /** Our experiment identifier (RFC 6994 §3): "RS". */
 export const IDENTITY_EXID = 0x5253;
-export const IDENTITY_VERSION = 1;
+export const IDENTITY_VERSION = 2;
 /** Length of the whole identity option in bytes, kind and length included. */
 export const IDENTITY_LENGTH = 29;
 /** The most that a TCP header can hold, in bytes (RFC 9293 §3.1). */

@@ -107,6 +107,8 @@ export interface PacketFields {
   /** At most 40 bytes, a multiple of four: see `encodeOptions`. */
   options?: Uint8Array | undefined;
   payload?: Uint8Array | undefined;
+  /** The urgent pointer's field, whatever the flags; 0 if absent. */
+  urgent?: number | undefined;
   /** 64 if absent. */
   ttl?: number | undefined;
   /** Where to write, to spare an allocation; what it held is overwritten. */
@@ -148,7 +150,7 @@ export function buildPacket(fields: PacketFields): Uint8Array {
   view.setUint32(28, fields.ack);
   view.setUint16(32, (tcpHeader << 10) | fields.flags);
   view.setUint16(34, fields.window);
-  view.setUint32(36, 0);
+  view.setUint32(36, fields.urgent ?? 0); // the checksum, for now 0, and the urgent pointer
   if (fields.options) bytes.set(fields.options, IP_HEADER + TCP_HEADER);
   if (fields.payload) bytes.set(fields.payload, IP_HEADER + tcpHeader);
   const sum = tcpChecksum(bytes, IP_HEADER, total - IP_HEADER, fields.src, fields.dst);

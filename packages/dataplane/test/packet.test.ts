@@ -171,7 +171,7 @@ test('the identity option lies on the wire as the BPF programs read it', () => {
     },
   });
   const expected =
-    '020405b4 0402 030307 fe1d5253 01 0102 03040506 0708090a 0a3c0001 0050 0102030405060708 0101';
+    '020405b4 0402 030307 fe1d5253 02 0102 03040506 0708090a 0a3c0001 0050 0102030405060708 0101';
   assert.equal(Buffer.from(bytes).toString('hex'), expected.replaceAll(' ', ''));
   assert.equal(bytes[10], IDENTITY_LENGTH);
 });

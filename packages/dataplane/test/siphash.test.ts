@@ -26,7 +26,7 @@ test('a key that is not 16 bytes long is refused', () => {
   assert.throws(() => siphash24(new Uint8Array(15), input), /16 bytes, this one has 15/);
 });
 
-test('the identity tag hashes 36 packed bytes in network order and is stored low byte first', () => {
+test('the identity tag hashes 38 packed bytes in network order and is stored low byte first', () => {
   const fields = {
     clientIp: 0x0a3d0002,
     backendIp: 0x0a40000b,
@@ -39,12 +39,13 @@ test('the identity tag hashes 36 packed bytes in network order and is stored low
     originalIsn: 0xdeadbeef,
     vip: 0x0a3c0001,
     vipPort: 80,
+    owed: 0x1234,
   };
   const message = Buffer.from(
-    '0a3d00020a40000b9c411f90fffffff080000001000166aabbccdeadbeef0a3c00010050',
+    '0a3d00020a40000b9c411f90fffffff080000001000166aabbccdeadbeef0a3c000100501234',
     'hex',
   );
-  assert.equal(message.length, 36);
+  assert.equal(message.length, 38);
   const expected = Buffer.alloc(8);
   expected.writeBigUInt64LE(asBigInt(siphash24(key, message)));
   assert.deepEqual(Buffer.from(identityMac(key, fields)), expected);

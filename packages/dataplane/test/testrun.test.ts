@@ -69,14 +69,15 @@ test('the identity tag is the same in TypeScript and in BPF', t => {
     originalIsn: u32,
     vip: u32,
     vipPort: u16,
+    owed: u16,
   });
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fields, (key, of) => {
-      const content = Buffer.alloc(52);
+      const content = Buffer.alloc(54);
       content.set(key);
       let at = 16;
       for (const [name, value] of Object.entries(of)) {
-        const size = /Port|proxyId/.test(name) ? 2 : 4;
+        const size = /Port|proxyId|owed/.test(name) ? 2 : 4;
         content.writeUIntBE(value, at, size);
         at += size;
       }

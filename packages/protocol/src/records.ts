@@ -36,6 +36,26 @@ export interface SegmentRecord {
   payload: Uint8Array;
 }
 
+/** What a client's SYN offered, as its cookie says. */
+export interface ClientOffer {
+  /** Largest segment that the client takes, bytes. */
+  mss: number;
+  /** 15: the option was not offered. */
+  windowScale: number;
+  sackPermitted: boolean;
+}
+
+/** A part of a request's head that is to be acknowledged to its client once every peer has it. */
+export interface HeadPart {
+  /** Server-side sequence number that the client knows. */
+  p0: number;
+  offer: ClientOffer;
+  /** Place of `payload`: bytes behind the request's first. */
+  offset: number;
+  /** At most MAX_SEGMENT_BYTES. */
+  payload: Uint8Array;
+}
+
 /** What is answered: what a peer knows of a connection, or how the asker stands. */
 export type Knowledge =
   /** Nothing; if the question was a claim, the asker now holds the gate here. */
@@ -55,6 +75,13 @@ export type ControlRecord =
   | { type: 'publish'; id: number; entry: Entry }
   /** Bytes of a client for the proxy that is setting its connection up: another one got them. `connection.isn` says nothing. */
   | { type: 'segment'; connection: ConnectionId; segment: SegmentRecord }
+  /**
+   * "Keep this part of a head; I set the connection up." Answered: 'none' means kept; 'held' by the asker itself, that the parts
+   * before are missing.
+   */
+  | { type: 'store'; id: number; connection: ConnectionId; part: HeadPart }
+  /** What was stored has arrived at a back end, or is of no use any more. */
+  | { type: 'drop'; connection: ConnectionId }
   /** "Tell me what I have missed." Answered at once; the telling ends with `synced`, which bears the same generation. */
   | { type: 'catchUp'; id: number; generation: number }
   /** That was all that the receiver can have missed. Answered, so that it is not lost. */
@@ -87,17 +114,20 @@ const CATCH_UP = 12;
 const FENCE = 13;
 const STANDING = 14;
 const JOIN = 15;
+const STORE = 16;
+const DROP = 17;
 
 const CONNECTION_BYTES = 16;
 const ENTRY_BYTES = CONNECTION_BYTES + 20;
 
 const SEGMENT_BYTES = 1 + CONNECTION_BYTES + 13;
+const STORE_BYTES = 5 + CONNECTION_BYTES + 12;
 
 /** Longer payloads travel in several records. */
 export const MAX_SEGMENT_BYTES = 1024;
 
 /** The longest record in bytes. */
-export const MAX_RECORD_BYTES = SEGMENT_BYTES + MAX_SEGMENT_BYTES;
+export const MAX_RECORD_BYTES = Math.max(SEGMENT_BYTES, STORE_BYTES) + MAX_SEGMENT_BYTES;
 
 /** A record that cannot be: from another version, or made by a bug. The datagram was authentic, so this deserves a log line. */
 export class RecordError extends Error {}
@@ -167,9 +197,24 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       view.setUint16(at + 8, window);
       view.setUint8(at + 10, fin ? 1 : 0);
       view.setUint16(at + 11, payload.length);
-      new Uint8Array(view.buffer, view.byteOffset + at + 13, payload.length).set(payload);
-      return at + 13 + payload.length;
+      return writeBytes(view, at + 13, payload);
     }
+    case 'store': {
+      const { p0, offer, offset: place, payload } = record.part;
+      view.setUint8(offset, STORE);
+      view.setUint32(offset + 1, record.id);
+      const at = writeConnection(view, offset + 5, record.connection);
+      view.setUint32(at, p0);
+      view.setUint16(at + 4, offer.mss);
+      view.setUint8(at + 6, offer.windowScale);
+      view.setUint8(at + 7, offer.sackPermitted ? 1 : 0);
+      view.setUint16(at + 8, place);
+      view.setUint16(at + 10, payload.length);
+      return writeBytes(view, at + 12, payload);
+    }
+    case 'drop':
+      view.setUint8(offset, DROP);
+      return writeConnection(view, offset + 1, record.connection);
     case 'release':
       view.setUint8(offset, RELEASE);
       return writeConnection(view, offset + 1, record.connection);
@@ -181,6 +226,9 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       return writeConnection(view, offset + 1, record.connection);
   }
 }
+
+/** Records that hold nothing but a connection. */
+const BARE = { [RELEASE]: 'release', [CLOSING]: 'closing', [FORGET]: 'forget', [DROP]: 'drop' } as const;
 
 /**
  * Reads all records of a datagram.
@@ -280,8 +328,7 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
         }
         case SEGMENT: {
           const at = offset + 1 + CONNECTION_BYTES;
-          const length = view.getUint16(at + 11);
-          if (at + 13 + length > view.byteLength) throw new RangeError('payload cut short');
+          const bytes = readBytes(payload, at + 13, view.getUint16(at + 11));
           records.push({
             type: 'segment',
             connection: readConnection(view, offset + 1),
@@ -290,18 +337,39 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
               acknowledgement: view.getUint32(at + 4),
               window: view.getUint16(at + 8),
               fin: view.getUint8(at + 10) === 1,
-              // A copy, whatever the view is of: the datagram's bytes are used again.
-              payload: new Uint8Array(payload.subarray(at + 13, at + 13 + length)),
+              payload: bytes,
             },
           });
-          offset = at + 13 + length;
+          offset = at + 13 + bytes.length;
+          break;
+        }
+        case STORE: {
+          const at = offset + 5 + CONNECTION_BYTES;
+          const bytes = readBytes(payload, at + 12, view.getUint16(at + 10));
+          records.push({
+            type: 'store',
+            id: view.getUint32(offset + 1),
+            connection: readConnection(view, offset + 5),
+            part: {
+              p0: view.getUint32(at),
+              offer: {
+                mss: view.getUint16(at + 4),
+                windowScale: view.getUint8(at + 6),
+                sackPermitted: view.getUint8(at + 7) === 1,
+              },
+              offset: view.getUint16(at + 8),
+              payload: bytes,
+            },
+          });
+          offset = at + 12 + bytes.length;
           break;
         }
         case RELEASE:
         case CLOSING:
         case FORGET:
+        case DROP:
           records.push({
-            type: type === RELEASE ? 'release' : type === CLOSING ? 'closing' : 'forget',
+            type: BARE[type],
             connection: readConnection(view, offset + 1),
           });
           offset += 1 + CONNECTION_BYTES;
@@ -315,6 +383,17 @@ export function readRecords(payload: Uint8Array): ControlRecord[] {
     throw new RecordError(`record cut short at byte ${offset} of ${view.byteLength}`, { cause: error });
   }
   return records;
+}
+
+function writeBytes(view: DataView, offset: number, bytes: Uint8Array): number {
+  new Uint8Array(view.buffer, view.byteOffset + offset, bytes.length).set(bytes);
+  return offset + bytes.length;
+}
+
+function readBytes(payload: Uint8Array, offset: number, length: number): Uint8Array {
+  if (offset + length > payload.length) throw new RangeError('payload cut short');
+  // A copy, whatever the view is of: the datagram's bytes are used again.
+  return new Uint8Array(payload.subarray(offset, offset + length));
 }
 
 function writeConnection(view: DataView, offset: number, id: ConnectionId): number {

@@ -57,6 +57,27 @@ const record: fc.Arbitrary<ControlRecord> = fc.oneof(
     plain,
   ),
   fc.record(
+    {
+      type: fc.constant('store' as const),
+      id: u32,
+      connection,
+      part: fc.record(
+        {
+          p0: u32,
+          offer: fc.record(
+            { mss: u16, windowScale: fc.integer({ min: 0, max: 15 }), sackPermitted: fc.boolean() },
+            plain,
+          ),
+          offset: u16,
+          payload: fc.uint8Array({ maxLength: MAX_SEGMENT_BYTES }),
+        },
+        plain,
+      ),
+    },
+    plain,
+  ),
+  fc.record({ type: fc.constant('drop' as const), connection }, plain),
+  fc.record(
     { type: fc.constantFrom('synced' as const, 'catchUp' as const), id: u32, generation: u32 },
     plain,
   ),

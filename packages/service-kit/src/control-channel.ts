@@ -15,17 +15,24 @@ import type { PeerConfig } from './schema.ts';
 const BATCH_BYTES = 1300;
 /** Every batch begins with the id of the daemon that it is for. */
 const RECEIVER_BYTES = 2;
+/**
+ * A question is repeated after so many ms, or three times as long as the peer takes to answer these days; then after twice as
+ * many, and so on. A peer that is busy must not be made busier.
+ */
 const RETRY_MS = 10;
+const MAX_RETRY_MS = 640;
 /** What is not urgent waits so long for something to travel with. */
 const LATER_MS = 5;
-/** A question that was repeated so often was heard or the peer is not well: liveness decides, not we. */
-const ATTEMPTS = 12;
+/** A question that was put so often was heard or the peer is not well: liveness decides, not we. */
+const ATTEMPTS = 7;
 
 /** What was put to a peer and not answered yet. */
 interface Question {
   peer: number;
   record: ControlRecord;
   attempts: number;
+  /** performance.now() when it was first put. */
+  askedMs: number;
   /** performance.now() of the next repetition. */
   due: number;
   resolve(knowledge: Knowledge | undefined): void;
@@ -65,6 +72,8 @@ export class ControlChannel {
   readonly #log: Log;
   readonly #batches = new Map<number, Batch>();
   readonly #questions = new Map<number, Question>();
+  /** How long each peer takes to answer, ms: a moving average. */
+  readonly #answerMs = new Map<number, number>();
   readonly #onRecord: ControlChannelOptions['onRecord'];
   #nextId = 0;
   #flushScheduled = false;
@@ -133,8 +142,10 @@ export class ControlChannel {
     const id = this.#nextId;
     const record = makeRecord(id);
     this.send(peer, record);
+    const askedMs = performance.now();
+    const due = askedMs + this.#patience(peer, 0);
     return new Promise(resolve => {
-      this.#questions.set(id, { peer, record, attempts: 1, due: performance.now() + RETRY_MS, resolve });
+      this.#questions.set(id, { peer, record, attempts: 1, askedMs, due, resolve });
       this.#timer ??= setInterval(() => this.#repeat(), RETRY_MS / 2);
     });
   }
@@ -185,7 +196,14 @@ export class ControlChannel {
     const question = this.#questions.get(id);
     if (!question || question.peer !== peer) return;
     this.#questions.delete(id);
+    const tookMs = Math.min(performance.now() - question.askedMs, MAX_RETRY_MS);
+    this.#answerMs.set(peer, ((this.#answerMs.get(peer) ?? tookMs) * 7 + tookMs) / 8);
     question.resolve(knowledge);
+  }
+
+  #patience(peer: number, repetitions: number): number {
+    const first = Math.max(RETRY_MS, 3 * (this.#answerMs.get(peer) ?? 0));
+    return Math.min(first * 2 ** repetitions, MAX_RETRY_MS);
   }
 
   #repeat(): void {
@@ -198,8 +216,8 @@ export class ControlChannel {
         question.resolve(undefined);
         continue;
       }
+      question.due = now + this.#patience(question.peer, question.attempts);
       question.attempts++;
-      question.due = now + RETRY_MS;
       this.send(question.peer, question.record);
     }
     if (this.#questions.size === 0) {
