@@ -58,8 +58,12 @@ export function gateRows(verdict: Verdict): string[][] {
   return [['Resplice', 'compared with', 'is to be', 'is', ''], ...rows];
 }
 
+function widthsOf(rows: readonly (readonly string[])[]): number[] {
+  return rows[0]!.map((_, column) => Math.max(3, ...rows.map(row => row[column]!.length)));
+}
+
 function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)));
+  const widths = widthsOf(rows);
   return rows.map(row =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))
@@ -91,9 +95,12 @@ export function textReport(result: BenchResult): string[] {
   ];
 }
 
-function markdownTable([heading, ...rows]: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(heading!), line(heading!.map(() => '---')), ...rows.map(line)];
+function markdownTable(rows: readonly (readonly string[])[]): string[] {
+  const widths = widthsOf(rows);
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
+  const [heading, ...body] = rows;
+  return [line(heading!), line(widths.map(width => '-'.repeat(width))), ...body.map(line)];
 }
 
 /** What stands in docs/BENCHMARKS.md. @param notes what no measurement says, in Markdown */
