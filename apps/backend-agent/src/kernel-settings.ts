@@ -15,6 +15,11 @@ const SETTINGS: readonly { name: string; value: string; why: string }[] = [
     value: '0',
     why: 'repeated SYNs within 500 ms would go unanswered',
   },
+  {
+    name: 'net/ipv4/tcp_no_metrics_save',
+    value: '0',
+    why: 'the first response to a client that was here before, if it is lost, would be sent again only after 1 s',
+  },
 ];
 
 /** Sets what is not set yet. What cannot be set is worth a warning, not a refusal: connections still work mostly. */

@@ -125,6 +125,7 @@ test('without its application it is live but not ready, and says why', { skip },
 test('the kernel settings that splicing needs are made', { skip }, () => {
   assert.equal(readSetting('tcp_syncookies'), '0');
   assert.equal(readSetting('tcp_invalid_ratelimit'), '0');
+  assert.equal(readSetting('tcp_no_metrics_save'), '0');
 });
 
 test('the application comes and goes: the proxies hear of it', { skip }, async () => {
