@@ -46,7 +46,7 @@ labTest('both directions of a connection pass the proxy that status names', theL
   await connection.close();
 });
 
-for (const fault of ['crash', 'cut'] as const) {
+for (const fault of ['crash', 'cut', 'freeze'] as const) {
   labTest(
     `a download moves away at the ${fault} of its proxy, and back when that is healed`,
     theLab,

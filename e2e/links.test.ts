@@ -260,7 +260,7 @@ overLink('66ms,20mbit,1%', lab => {
         assertDuring({ at }, done.download);
         assertDuring({ at }, done.upload);
         for (const connection of trio.connections) {
-          await assertMoved(lab(), { proxy: trio.proxy, at }, connection);
+          await assertMoved(lab(), { fault, proxy: trio.proxy }, connection);
           await connection.close();
         }
         for (const [i, stall] of stalls(done).entries()) {
