@@ -10,16 +10,19 @@ import { assertDuring } from './fixtures/drill.ts';
 import { median, type Row, table } from './fixtures/figures.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { postThrough } from './fixtures/post-crowd.ts';
+import { grown, lossesIn, tcpCounters } from './fixtures/tcp-counters.ts';
 import { openTrio, runTrio, type Trio } from './fixtures/trio.ts';
 
 const REPEAT = Number(process.env.REPEAT ?? 1);
 const BYTES = 40_000_000;
 const PACE = 25e6;
 /**
- * FAULTS.md: "no effect on splices". A packet that is lost costs 200 ms (the smallest retransmission time-out), a path that has to
- * be noticed and changed more; what two transfers suffer beside a starting process is less.
+ * FAULTS.md: added stall allowed on a LAN. What happens without a fault, while a process starts on the same cores, comes on top. No
+ * effect on splices means more: no packet is lost, so no kernel runs into a time-out. Only when a proxy's daemon goes do packets
+ * change their way, and those that its peers have fenced off at the router at that moment are lost.
  */
-const BAR_MS = 150;
+const BAR_MS = 300;
+const CHANGES_WAYS = 'the proxy';
 /** A POST whose proxy had just lost its daemon waits for the client's retransmission, perhaps twice (RFC 6298). */
 const SLOWEST_MS = 3000;
 
@@ -75,21 +78,37 @@ async function prepare(
   };
 }
 
-async function stallOfTrio(
+interface Effect {
+  readonly stallMs: number;
+  /** Time-outs of the client's and the back ends' kernels, and what they have sent again. */
+  readonly timeouts: number;
+  readonly text: string;
+}
+
+const HOSTS = ['client-1', 'backend-1', 'backend-2'];
+const counters = () => Promise.all(HOSTS.map(host => tcpCounters(`resplice-${host}`)));
+
+async function effectOnTrio(
   run: string,
   faultOf?: (trio: Trio) => ReturnType<typeof prepare>,
-): Promise<number> {
+): Promise<Effect> {
   const trio = await openTrio(lab);
   const fault = await faultOf?.(trio);
+  const before = await counters();
   let at = 0;
   const exchanges = await runTrio(lab, trio, { bytes: BYTES, bytesPerSecond: PACE, run }, async () => {
     at = (await fault?.strike()) ?? 0;
   });
+  const losses = (await counters()).map((each, i) => lossesIn(grown(before[i]!, each)));
   const { download, upload, woken } = exchanges;
   if (fault) for (const each of [download, upload]) assertDuring({ at }, each);
   await fault?.seen();
   await Promise.all(trio.connections.map(each => each.close()));
-  return Math.max(...[download, upload, woken].map(each => each.longestStallMs));
+  return {
+    stallMs: Math.max(...[download, upload, woken].map(each => each.longestStallMs)),
+    timeouts: losses.reduce((sum, { timeouts }) => sum + timeouts, 0),
+    text: losses.map(({ text }, i) => `${HOSTS[i]}: ${text}`).join('; '),
+  };
 }
 
 let baseline: number | undefined;
@@ -100,18 +119,20 @@ for (const fault of ['crash', 'freeze', 'restart'] as const) {
       `${fault} of ${name}'s daemon alone: transfers do not stall, an idle connection wakes`,
       theLab,
       async t => {
-        baseline ??= await stallOfTrio(`baseline-${process.pid}`);
+        baseline ??= (await effectOnTrio(`baseline-${process.pid}`)).stallMs;
         const stalls: number[] = [];
         const row = { cell: `${fault} of ${name}'s daemon`, values: stalls, verdict: 'fail' };
         rows.push(row);
         for (let i = 0; i < REPEAT; i++) {
           const run = `${fault}-${name}-${process.pid}-${i}`;
-          stalls.push(await stallOfTrio(run, trio => prepare(fault, targetOf(trio))));
+          const { stallMs, timeouts, text } = await effectOnTrio(run, trio => prepare(fault, targetOf(trio)));
+          stalls.push(stallMs);
+          t.diagnostic(
+            `longest stall ${stallMs.toFixed(0)} ms, without a fault ${baseline.toFixed(0)}; ${text}`,
+          );
+          if (name !== CHANGES_WAYS) assert.equal(timeouts, 0, text);
           await lab.heal();
         }
-        t.diagnostic(
-          `longest stalls (ms): ${stalls.map(Math.round)}; without a fault ${Math.round(baseline)}`,
-        );
         assert.ok(
           median(stalls) <= baseline + BAR_MS,
           `${median(stalls)} ms, without a fault ${baseline} ms`,

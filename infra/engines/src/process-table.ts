@@ -48,8 +48,26 @@ export function isStopped({ state }: ProcessEntry): boolean {
   return state === 'T';
 }
 
-export function isDead({ state }: ProcessEntry): boolean {
+function hasEnded({ state }: ProcessEntry): boolean {
   return state === 'Z' || state === 'X';
+}
+
+/** The threads of a process, as far as they can be looked at; none once it is reaped. */
+function threadsOf(pid: number): ProcessEntry[] {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+  return threads
+    .map(thread => entryIn(`/proc/${pid}/task/${thread}/stat`, Number(thread)))
+    .filter(entry => entry !== undefined);
+}
+
+/** The first thread dies first as a rule, and until the last one is gone the sockets are open. */
+export function isDead(entry: ProcessEntry): boolean {
+  return hasEnded(entry) && threadsOf(entry.pid).every(hasEnded);
 }
 
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
@@ -144,16 +162,7 @@ export function livingFamilies(leaders: readonly ProcessIdentity[]): ProcessEntr
 
 /** A process stops when each of its threads has: the first one may rest while another still answers. */
 function isStill(pid: number): boolean {
-  let threads: string[];
-  try {
-    threads = readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return true;
-  }
-  return threads.every(thread => {
-    const entry = entryIn(`/proc/${pid}/task/${thread}/stat`, Number(thread));
-    return entry === undefined || isDead(entry) || isStopped(entry) || entry.state === 't';
-  });
+  return threadsOf(pid).every(entry => hasEnded(entry) || isStopped(entry) || entry.state === 't');
 }
 
 /**
