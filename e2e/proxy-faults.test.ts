@@ -17,7 +17,7 @@ import {
 import type { Exchange } from './fixtures/exchange.ts';
 import { median, type Row, table } from './fixtures/figures.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
-import { firstMoments, type Moment, moments } from './fixtures/moments.ts';
+import { firstMoments, HEAD_BY_NAGLE, type Moment, moments } from './fixtures/moments.ts';
 
 const REPEAT = Number(process.env.REPEAT ?? 1);
 /** FAULTS.md: added stall allowed on a LAN when the serving proxy dies, as a median. A single run may meet a doubled time-out. */
@@ -53,8 +53,8 @@ async function onOneConnection(moment: Moment, strike: Strike, run: string): Pro
 }
 
 /** A connection on which nothing has been sent yet. */
-async function onNewConnection(moment: Moment, strike: Strike, run: string): Promise<Run> {
-  const connection = await client.connect({ ...lab.site, bufferBytes: BUFFER });
+async function onNewConnection(moment: Moment, strike: Strike, run: string, nagle = false): Promise<Run> {
+  const connection = await client.connect({ ...lab.site, bufferBytes: BUFFER, nagle });
   const exchange = await moment(connection, () => strike(connection), run, lab);
   assert.equal(exchange.status, 200);
   const last = await connection.request({ path: '/whoami' }).done;
@@ -82,7 +82,7 @@ async function baseline({ name, moment, on }: Cell): Promise<number> {
   const stalls: number[] = [];
   for (let run = 0; run < Math.min(REPEAT, 3); run++) {
     const token = `${name}-baseline-${process.pid}-${run}`;
-    const { exchange, connection } = await on(moment, async () => {}, token);
+    const { exchange, connection } = await on(moment, async () => {}, token, name === HEAD_BY_NAGLE);
     stalls.push(exchange.longestStallMs);
     await connection.close();
   }
@@ -98,7 +98,8 @@ async function oneRun({ name, moment, on }: Cell, fault: ProxyFault, run: number
   const strike: Strike = async connection => {
     injected = await breakServingProxy(lab, fault, connection);
   };
-  const { exchange, connection } = await on(moment, strike, `${name}-${fault}-${process.pid}-${run}`);
+  const token = `${name}-${fault}-${process.pid}-${run}`;
+  const { exchange, connection } = await on(moment, strike, token, name === HEAD_BY_NAGLE);
   assert.ok(injected, 'inconclusive: no fault was made');
   if (!AT_REST.includes(name)) assertDuring(injected, exchange);
   await assertMoved(lab, injected, connection);
