@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { type ControlRecord, MAX_RECORD_BYTES, SEAL_OVERHEAD, writeRecord } from '@resplice/protocol';
+import { checkSite } from '@resplice/site-config';
 import * as agent from '../../backend-agent/src/layout.generated.ts';
 import * as lb from '../../lb/src/layout.generated.ts';
 import * as router from '../../logger/src/layout.generated.ts';
@@ -77,6 +78,15 @@ suite('commands in the documents', () => {
   test('the README shows every verb', () => {
     for (const verb of verbNames) assert.ok(readme.includes(`./resplice ${verb}`), verb);
   });
+});
+
+test('the resplice.yaml of the README can be followed', () => {
+  const [, text] = /```yaml\n(.*?)```/s.exec(readme)!;
+  const checked = checkSite(text!, 'resplice.yaml', {
+    backends: ['backend-1', 'backend-2'],
+    uniformOnly: true,
+  });
+  assert.deepEqual([checked.ok ? [] : checked.problems, checked.warnings], [[], []]);
 });
 
 suite('links and sections', () => {

@@ -192,7 +192,12 @@ export const limits = z.strictObject({
 });
 
 export const site = z.strictObject({
-  listeners: z.array(listener).min(1).meta({ description: 'where clients connect', range: 'at least one' }),
+  // The kernel halves keep twice as many: removed ones close slowly.
+  listeners: z
+    .array(listener)
+    .min(1)
+    .max(100)
+    .meta({ description: 'where clients connect', range: 'one to 100' }),
   pools: z.record(name, pool).meta({
     description: 'back ends that do the same work, by a name of your choice',
     range: 'at least one',
