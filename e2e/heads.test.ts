@@ -14,9 +14,11 @@ import { waitFor } from './fixtures/wait.ts';
 /** FAULTS.md: added stall allowed on a LAN when the serving proxy dies, as a median. */
 const STALL_MS = 300;
 const REPEAT = Number(process.env.REPEAT ?? 2);
-/** A head that takes six seconds, so that even a proxy that is restarted is back before its end. */
+/** A head that takes six seconds. */
 const SLOW = { bytes: 8, pauseMs: 50 };
 const SLOW_FIELD = 'a'.repeat(800);
+/** An answer of a proxy's own is kept for 10 s; a head that changed hands on a machine that stood still, for the 30 s of its time-out. */
+const GIVEN_BACK_MS = 60_000;
 
 for (const { name, options } of [
   { name: 'a connection takes one of two proxies', options: {} },
@@ -40,9 +42,12 @@ for (const { name, options } of [
       return exchange;
     }
 
-    async function event(name: string): Promise<number> {
+    /** How often it has happened, on all components but one. */
+    async function event(name: string, except?: string): Promise<number> {
       const { components } = await lab.status();
-      const counts = components.map(({ metrics }) => metrics[`events_total.${name}`] ?? 0);
+      const counts = components.map(each =>
+        each.name === except ? 0 : (each.metrics[`events_total.${name}`] ?? 0),
+      );
       return counts.reduce((sum, count) => sum + count, 0);
     }
 
@@ -104,7 +109,7 @@ for (const { name, options } of [
       );
       for (const { sha256, status, text } of exchanges)
         assert.equal(sha256, patternHash(20_000), `${status} ${status === 200 ? '' : text}`);
-      await waitFor('everything that was held to be given back', 15_000, async () => {
+      await waitFor('everything that was held to be given back', GIVEN_BACK_MS, async () => {
         const { components } = await lab.status();
         return components.every(({ metrics }) => !metrics.stored_bytes && !metrics.held_bytes);
       });
@@ -125,13 +130,8 @@ for (const { name, options } of [
       const transfer = connection.request({ method: 'POST', path: '/count', headers, headPieces: SLOW });
       await transfer.headSent(SLOW.bytes * 3);
       const at = await strike();
-      const sent = transfer.progress.headSent;
-      const { status, local, startedAt, firstByteAt } = await transfer.done;
-      assert.ok(
-        startedAt < at && at < firstByteAt,
-        'inconclusive: the fault was not between head and answer',
-      );
-      assert.ok(sent < transfer.progress.headSent, 'inconclusive: the head was complete before the fault');
+      const { status, local, startedAt, headSentAt, firstByteAt } = await transfer.done;
+      assert.ok(startedAt < at && at < headSentAt, 'inconclusive: the fault was not within the head');
       assert.deepEqual([status, local], [200, connection.local]);
       assert.equal(await lab.executions(token), 1, 'the POST was executed exactly once');
       const next = await connection.request({ path: '/bytes/1000', patternFrom: 0 }).done;
@@ -150,17 +150,20 @@ for (const { name, options } of [
       labTest(`${fault} of the proxy that has acknowledged half of a head`, theLab, async t => {
         const added: number[] = [];
         const without = await normal();
-        const inherited = await event('heads_inherited');
         for (let run = 0; run < REPEAT; run++) {
+          let proxy = '';
+          let inherited = 0;
           const took = await slowPost(`${fault}-${process.pid}-${run}`, async () => {
-            const proxy = await collecting();
+            proxy = await collecting();
+            inherited = await event('heads_inherited', proxy);
             return (await lab.fault(fault, proxy)).at;
           });
+          // What began on the proxy that died was gone on with by another one.
+          const later = await event('heads_inherited', proxy);
+          assert.ok(later > inherited, `inconclusive: no head of ${proxy} was inherited`);
           added.push(Math.max(0, took - without));
           await lab.heal();
         }
-        // What began on the proxy that died was gone on with by another one.
-        assert.ok((await event('heads_inherited')) > inherited, 'inconclusive: no head was inherited');
         t.diagnostic(`added ${added.map(Math.round).join(', ')} ms to ${Math.round(without)} ms`);
         assert.ok(median(added) <= STALL_MS, `median added stall ${median(added)} ms`);
       });
