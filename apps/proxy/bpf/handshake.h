@@ -9,7 +9,7 @@
 #define CLIENT_WINDOW 64240 // announced before a server has been chosen: what a proxy is willing to hold back
 
 static __always_inline int answer_syn(struct __sk_buff *skb, const struct packet *packet, struct proxy_config *config,
-				      const struct connection *connection)
+				      const struct connection *connection, int strict)
 {
 	struct syn_options syn = {};
 	if (packet->payload)
@@ -19,6 +19,8 @@ static __always_inline int answer_syn(struct __sk_buff *skb, const struct packet
 	struct offer offer = { .mss_index = cookie_mss_index(syn.mss),
 			       .window_scale = syn.window_scale,
 			       .sack_permitted = syn.sack_permitted };
+	if (strict)
+		offer = NO_OFFER;
 	__u8 options[REPLY_OPTIONS] = { OPTION_MSS, 4, config->mss >> 8, config->mss & 0xff, OPTION_NOP, OPTION_NOP,
 					OPTION_NOP, OPTION_NOP, OPTION_NOP, OPTION_NOP, OPTION_NOP, OPTION_NOP };
 	if (offer.sack_permitted) {
@@ -31,7 +33,7 @@ static __always_inline int answer_syn(struct __sk_buff *skb, const struct packet
 		options[9] = CLIENT_WINDOW_SCALE;
 	}
 	// No timestamps (they would have to be translated), no ECN echo, no Fast Open.
-	__u32 p0 = make_cookie(&config->clock, connection, packet->sequence, &offer);
+	__u32 p0 = make_cookie(&config->clock, connection, packet->sequence, &offer, strict);
 	int verdict = send_reply(skb, packet, p0, packet->sequence + 1, FLAG_SYN | FLAG_ACK, CLIENT_WINDOW, options);
 	return verdict < 0 ? leave(PROXY_FRONT_NEVER_FAILED, TC_ACT_SHOT) : leave(PROXY_FRONT_SYN_ANSWERED, verdict);
 }
@@ -44,7 +46,8 @@ static __always_inline int is_unused(const struct packet *packet, const struct p
 	if (valid)
 		return 1;
 	return !spliced && !(packet->flags & FLAG_FIN) &&
-	       check_cookie(&config->clock, connection, packet->sequence - 2, packet->acknowledgement - 2, offer) == COOKIE_VALID;
+	       check_cookie(&config->clock, connection, packet->sequence - 2, packet->acknowledgement - 2, offer, 0) ==
+		       COOKIE_VALID;
 }
 
 // Nothing is remembered before there is a request; who closes without one gets a FIN-ACK made from the packet alone.

@@ -20,7 +20,8 @@ static __always_inline enum belonging judge(const struct proxy_config *config, c
 	enum belonging belonging = splice ? belongs(splice, packet) : ANOTHER_CONNECTION;
 	if (belonging == THIS_CONNECTION)
 		return belonging;
-	event->cookie = check_cookie(&config->clock, &event->connection, packet->sequence - 1, packet->acknowledgement - 1, offer);
+	event->cookie = check_cookie(&config->clock, &event->connection, packet->sequence - 1, packet->acknowledgement - 1, offer,
+				     is_suspect(packet->source));
 	// The first request's own retransmission, on a proxy that has seen nothing of its connection yet.
 	int valid = event->cookie == COOKIE_VALID;
 	if (splice && valid && packet->sequence - 1 == splice->isn)
@@ -60,7 +61,7 @@ SEC("tc") int proxy_front(struct __sk_buff *skb)
 			return leave(PROXY_FRONT_CLOSED_PORT, TC_ACT_SHOT);
 		if (splice)
 			challenge(splice, &packet);
-		return answer_syn(skb, &packet, config, &connection);
+		return answer_syn(skb, &packet, config, &connection, is_suspect(packet.source));
 	}
 
 	// Every segment of a client that knows the server's ISN acknowledges it (RFC 9293 §3.10.7.4).

@@ -27,6 +27,16 @@ struct {
 	__uint(max_entries, 16384);
 } stray_sources SEC(".maps");
 
+// Whether somebody guesses in that address's name: half of what it may send at once is used up. Nobody who has less than 250
+// guesses a second finds one of 2^20 soon; who has more must find one of 2^28 (see cookie.h).
+static __always_inline int is_suspect(__be32 source)
+{
+	__u64 *earned = bpf_map_lookup_elem(&stray_sources, &source);
+	__u64 now = bpf_ktime_get_ns();
+	return earned && *earned > now &&
+	       *earned - now > SOURCE_STRAY_BURST / 2 * (NS_PER_SECOND / SOURCE_STRAYS_PER_SECOND);
+}
+
 static __always_inline int may_ask(__be32 source)
 {
 	__u64 now = bpf_ktime_get_ns();

@@ -16,11 +16,13 @@ export type HeadVerdict =
 /** The longest head that is accepted, in bytes. */
 export const MAX_HEAD = 65_536;
 
+/** Fields of a head at most. Servers have limits of their own, and some cut off what is beyond. */
+const MAX_FIELDS = 100;
 const MAX_EMPTY_LINES = 4;
 const CR = 0x0d;
 const LF = 0x0a;
 
-const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~]{1,65000}) HTTP\/(\d)\.(\d)$/;
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~]+) HTTP\/(\d)\.(\d)$/;
 const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)$/;
 
 /**
@@ -40,13 +42,19 @@ export function readHead(bytes: Uint8Array, final?: 'full' | 'finished'): HeadVe
       return refused(400, 'not an HTTP request');
     }
     if (hasBareLineFeed(buffer)) return refused(400, 'line feed without carriage return');
+    const lineEnd = buffer.indexOf('\r\n', start);
+    if (lineEnd > start && !REQUEST_LINE.test(buffer.toString('latin1', start, lineEnd))) {
+      return refused(400, 'malformed request line'); // HTTP/0.9, for one, sends nothing more
+    }
     return final === 'finished' ? refused(400, 'request head incomplete') : { kind: 'incomplete' };
   }
+  if (end + 4 > MAX_HEAD) return refused(431, 'request head too large');
   const lines = buffer.toString('latin1', start, end).split('\r\n');
   const request = REQUEST_LINE.exec(lines[0]!);
   if (!request) return refused(400, 'malformed request line');
   const [, method, target, major, minor] = request;
   if (major !== '1') return refused(505, 'HTTP version not supported');
+  if (lines.length - 1 > MAX_FIELDS) return refused(431, `more than ${MAX_FIELDS} header fields`);
   const fields: { name: string; value: string }[] = [];
   for (let i = 1; i < lines.length; i++) {
     const parts = FIELD_LINE.exec(lines[i]!);

@@ -68,6 +68,58 @@ for (const [name, text, status] of [
   ['https on a plain port', 'GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['a list of hosts', 'GET / HTTP/1.1\r\nHost: a, b\r\n\r\n', 400],
   ['a control character in the target', 'GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  [
+    'lengths that differ',
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n',
+    400,
+  ],
+  ['a length with a sign in disguise', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \x0b3\r\n\r\n', 400],
+  ['a hexadecimal length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\n', 400],
+  ['a length beyond 2^53', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551619\r\n\r\n', 400],
+  ['an empty length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n', 400],
+  ['a length in parts', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1 0\r\n\r\n', 400],
+  ['a coding that is folded', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n', 400],
+  [
+    'a coding behind a vertical tab',
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n',
+    400,
+  ],
+  ['a coding with a parameter', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;q=1\r\n\r\n', 400],
+  ['a coding that is quoted', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "chunked"\r\n\r\n', 400],
+  ['identity', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n', 400],
+  [
+    'a coding with a space before its colon',
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n',
+    400,
+  ],
+  [
+    'a coding behind a carriage return',
+    'POST / HTTP/1.1\r\nHost: a\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n',
+    400,
+  ],
+  [
+    'a coding behind a line feed',
+    'POST / HTTP/1.1\r\nHost: a\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n',
+    400,
+  ],
+  ['a coding in no ASCII', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chun\xc4\xb1ed\r\n\r\n', 400],
+  ['a field name with a NUL', 'GET / HTTP/1.1\r\nHost: a\r\nX\0Y: z\r\n\r\n', 400],
+  ['a field without a name', 'GET / HTTP/1.1\r\nHost: a\r\n: z\r\n\r\n', 400],
+  ['a field without a colon', 'GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n', 400],
+  ['white space before the first field', 'GET / HTTP/1.1\r\n Host: a\r\n\r\n', 400],
+  ['a tab in the request line', 'GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a space behind the version', 'GET / HTTP/1.1 \r\nHost: a\r\n\r\n', 400],
+  ['a space before the method', ' GET / HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a small version', 'GET / http/1.1\r\nHost: a\r\n\r\n', 400],
+  ['two digits in the version', 'GET / HTTP/1.10\r\nHost: a\r\n\r\n', 400],
+  ['HTTP/0.9, which ends with its line', 'GET /\r\n', 400],
+  ['HTTP/3', 'GET / HTTP/3.0\r\nHost: a\r\n\r\n', 505],
+  ['a backslash in the host', 'GET / HTTP/1.1\r\nHost: a\\b\r\n\r\n', 400],
+  ['a user in the host', 'GET / HTTP/1.1\r\nHost: a@b\r\n\r\n', 400],
+  ['an absolute target without a host', 'GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a space in the target', 'GET /a b HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['101 fields', `GET / HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(100)}\r\n`, 431],
+  ['a line of 64 KiB', `GET /${'a'.repeat(MAX_HEAD)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\n', 505],
   ['TLS', '\x16\x03\x01\x02', 400],
   ['a whole head with bare line feeds', 'GET / HTTP/1.1\nHost: a\n\n', 400],
@@ -83,6 +135,7 @@ for (const [name, text] of [
   ['a body in chunks', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n'],
   ['GET with a length of zero', 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n'],
   ['HTTP/1.0 without a host', 'GET / HTTP/1.0\r\n\r\n'],
+  ['100 fields', `GET / HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(99)}\r\n`],
   ['an empty host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n'],
   ['an IPv6 host with a port', 'GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n'],
   ['the absolute form', 'GET http://A:80/x HTTP/1.1\r\nHost: a:80\r\n\r\n'],
@@ -153,3 +206,20 @@ test('garbage gets a verdict, never an exception', () => {
     }),
   );
 });
+
+const GOOD = 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: y\r\n\r\n';
+for (const [name, character] of [
+  ['NUL', '\0'],
+  ['carriage return', '\r'],
+  ['line feed', '\n'],
+  ['vertical tab', '\x0b'],
+  ['DEL', '\x7f'],
+] as const) {
+  test(`a ${name} more, wherever it stands, is never accepted`, () => {
+    // Before the last line feed: behind it begins the content.
+    for (let at = 0; at < GOOD.length - 1; at++) {
+      const verdict = read(GOOD.slice(0, at) + character + GOOD.slice(at), 'finished');
+      assert.equal(verdict.kind, 'refused', `at ${at}`);
+    }
+  });
+}

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { add, BpfMap, TcpFlags, u32, u64, Verdict } from '@resplice/dataplane';
+import { add, BpfMap, parseOptions, parsePacket, TcpFlags, u32, u64, Verdict } from '@resplice/dataplane';
+import { until } from '@resplice/service-kit/testing';
 import { networkOrder } from '../src/datapath.ts';
-import { CLIENT, KernelHalf, segment } from './fixtures/kernel-half.ts';
+import * as layout from '../src/layout.generated.ts';
+import { CLIENT, KernelHalf, OFFER, segment } from './fixtures/kernel-half.ts';
 
-const { ACK, FIN, PSH } = TcpFlags;
+const { ACK, FIN, PSH, SYN } = TcpFlags;
 /** As in strays.h. */
 const SOURCE_BURST = 512;
 const SOURCE_PER_MS = 0.25;
@@ -73,6 +75,32 @@ test('guesses do not stand in the way of a first flight, neither its first segme
     assert.equal(verdict, Verdict.SHOT);
   }
   assert.equal(counted().asked, asked + 3);
+});
+
+test('in whose name somebody guesses, gets a cookie that is harder to guess, and only such are believed', async () => {
+  const { COOKIE_OTHER_ISN, COOKIE_VALID } = layout.CookieKind;
+  const cookieOf = (p0: number, sport: number) => {
+    half.run(segment({ flags: ACK | PSH, seq: 1001, ack: add(p0, 1), payload: 'x', sport }));
+    return half.events().at(-1)?.event;
+  };
+  const before = half.shake(1000, OFFER, 40_001);
+  guess(400);
+  half.events();
+  const { ip } = half.run(segment({ flags: SYN, seq: 1000, options: OFFER, sport: 40_002 }));
+  const reply = parsePacket(ip)!;
+  const { mss, sackPermitted, windowScale } = parseOptions(ip, reply.optionsOffset, reply.optionsLength);
+  assert.deepEqual([mss, sackPermitted, windowScale], [1460, false, undefined], 'nothing is granted');
+  assert.equal(cookieOf(before, 40_001)?.cookie, COOKIE_OTHER_ISN, 'waits');
+  const strict = cookieOf(reply.seq, 40_002)!;
+  const { cookie, mss: least, windowScale: none, sackPermitted: no } = strict;
+  assert.deepEqual([cookie, least, none, no], [COOKIE_VALID, 536, 15, 0]);
+  // Any bit of it that is wrong is noticed, those in the offer's place too.
+  for (let bit = 4; bit < 32; bit++) {
+    assert.notEqual(cookieOf((reply.seq ^ (1 << bit)) >>> 0, 40_002)?.cookie, COOKIE_VALID, `bit ${bit}`);
+  }
+  // When it is over, all is as ever.
+  await until('the first cookie is believed', () => cookieOf(before, 40_001)?.cookie === COOKIE_VALID);
+  assert.equal(cookieOf(reply.seq, 40_002)?.cookie, COOKIE_VALID, 'and so is the strict one');
 });
 
 for (const flags of [0, PSH, FIN, FIN | PSH | 0x20]) {
