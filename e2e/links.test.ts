@@ -48,14 +48,11 @@ function overLink(link: string, tests: (lab: () => Lab) => void): void {
   });
 }
 
-/** What the link did to packets in one direction. */
-async function packets(
-  lab: Lab,
-  direction: 'there' | 'back',
-): Promise<{ delivered: number; dropped: number }> {
+/** How many packets the link has dropped in one direction, by its queue or by its loss. */
+async function dropped(lab: Lab, direction: 'there' | 'back'): Promise<number> {
   const { metrics } = await lab.component('link-1');
-  const count = (fate: string): number => metrics[`packets_total.${direction}.${fate}`]!;
-  return { delivered: count('delivered'), dropped: count('dropped_by_queue') + count('dropped_by_loss') };
+  const count = (fate: string): number => metrics[`packets_total.${direction}.dropped_by_${fate}`]!;
+  return count('queue') + count('loss');
 }
 
 /** The ends of the connections: the client's kernel sends what goes there, the back ends' what comes back. */
@@ -83,7 +80,7 @@ function dataAgain({ RetransSegs = 0, TCPSynRetrans = 0 }: TcpCounters): number 
  */
 async function withoutSpurious(t: TestContext, lab: Lab, transfers: () => Promise<void>): Promise<void> {
   const before = await ends(lab);
-  const dropped = { there: await packets(lab, 'there'), back: await packets(lab, 'back') };
+  const lostBefore = { there: await dropped(lab, 'there'), back: await dropped(lab, 'back') };
   await transfers();
   const after = await ends(lab);
   const counted = after.map(({ counters, ...end }, i) => ({
@@ -104,7 +101,7 @@ async function withoutSpurious(t: TestContext, lab: Lab, transfers: () => Promis
       .reduce((sum, { counters }) => sum + dataAgain(counters), 0);
     // The link tells its counts every half second.
     const lost = await waitFor('the link to count what it dropped', 2000, async () => {
-      const now = (await packets(lab, direction)).dropped - dropped[direction].dropped;
+      const now = (await dropped(lab, direction)) - lostBefore[direction];
       return now >= again ? { now } : undefined;
     });
     t.diagnostic(`${direction}: ${again} segments sent again, ${lost.now} packets dropped`);
@@ -293,15 +290,11 @@ overLink('66ms,20mbit,1%', lab => {
   }
 });
 
-suite('links that do not exist', () => {
-  for (const link of ['wan', '66', '66ms,1%', '66ms,20mbit,101%', '99999ms']) {
-    test(`"${link}" is wrong usage, with a sentence that says what is allowed`, async () => {
-      const { code, stdout, stderr } = await resplice(['up', '--detach', '--link', link]);
-      assert.deepEqual([code, stdout], [USAGE, '']);
-      assert.match(
-        stderr,
-        /--link: .*(there are lan, lan-paper, wan-mit, wan-sg, wan-in, or RTTms|is not within)/,
-      );
-    });
-  }
+test('a link that does not exist is wrong usage, with a sentence that says what is allowed', async () => {
+  const { code, stdout, stderr } = await resplice(['up', '--detach', '--link', '66ms,1%']);
+  assert.deepEqual([code, stdout], [USAGE, '']);
+  assert.match(
+    stderr,
+    /--link: "66ms,1%" is no link; there are lan, lan-paper, wan-mit, wan-sg, wan-in, or RTTms/,
+  );
 });
