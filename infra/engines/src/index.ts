@@ -6,6 +6,6 @@ export { LabError, type LabErrorCode } from './errors.ts';
 export type { BackendCommand, Fault, SiteFile } from './lab-state.ts';
 export type { ComponentState, ComponentStatus, LabStatus } from './lab-status.ts';
 export { NetnsEngine, type NetnsEngineOptions } from './netns-engine.ts';
-export { labPlace, type Place, pinDirectoryOf, placeNamed } from './place.ts';
+export { labPlace, type Place, pinDirectoryOf, placeNamed, processFilesOf } from './place.ts';
 export { ownPrograms, type Programs } from './programs.ts';
 export type { ListenerStatus, MemberStatus, PoolView, SiteStatus } from './site-status.ts';

@@ -1,0 +1,113 @@
+/** Crowds and floods: others do not notice. Figures are of a machine that carries the whole lab, clients included, on two cores. */
+import assert from 'node:assert/strict';
+import { after, before, type TestContext } from 'node:test';
+import type { Client } from './fixtures/client.ts';
+import { quantile } from './fixtures/figures.ts';
+import { flood } from './fixtures/flood.ts';
+import { patternHash } from './fixtures/known-bytes.ts';
+import { Lab, labTest } from './fixtures/lab.ts';
+import { inWords, requestFor } from './fixtures/probing.ts';
+import { sendSlowHeads } from './fixtures/slow-heads.ts';
+
+/** FAULTS.md: a thousand in flight recover within this. */
+const RECOVERY_MS = 2000;
+/**
+ * Honest requests may take so many times as long during an attack as before, and this much more, in ms: the attacker's own
+ * program, and the answers to it, take their part of the same two cores.
+ */
+const SLOWER = 5;
+const GRACE_MS = 20;
+
+let lab: Lab;
+let client: Client;
+before(async () => {
+  lab = await Lab.up();
+  client = await lab.client();
+});
+after(() => lab?.down());
+const theLab = (): Lab => lab;
+
+labTest('crash of a proxy under 1,000 downloads: every one of them is right', theLab, async t => {
+  const bytes = 200_000;
+  const options = { ...lab.site, bufferBytes: 32_768 };
+  const connections = await Promise.all(Array.from({ length: 1000 }, () => client.connect(options)));
+  // Together 25 MB/s: 8 s, and the fault falls into the first half.
+  const request = { path: `/bytes/${bytes}`, patternFrom: 0, bytesPerSecond: 25_000 };
+  const transfers = connections.map(connection => connection.request(request));
+  await Promise.all(transfers.map(transfer => transfer.received(bytes / 20)));
+  const carried = (await lab.status()).connections.filter(({ proxy }) => proxy === 'proxy-1').length;
+  assert.ok(carried > 300, `inconclusive: only ${carried} connections pass proxy-1`);
+  const { at } = await lab.fault('crash', 'proxy-1');
+  const exchanges = await Promise.all(transfers.map(({ done }) => done));
+  for (const { received, firstDifference, sha256, local } of exchanges) {
+    assert.deepEqual([received, firstDifference, sha256], [bytes, -1, patternHash(bytes)], local);
+  }
+  const during = exchanges.filter(({ endedAt }) => endedAt > at).length;
+  assert.ok(during > 900, `inconclusive: ${1000 - during} were over before the fault`);
+  const stalls = exchanges.map(({ longestStallMs }) => longestStallMs);
+  const [p50, p99, most] = [0.5, 0.99, 1].map(share => quantile(stalls, share).toFixed(0));
+  t.diagnostic(`${carried} passed proxy-1; stall p50 ${p50}, p99 ${p99}, max ${most} ms`);
+  assert.ok(quantile(stalls, 1) <= RECOVERY_MS, `the slowest stalled for ${most} ms`);
+  await Promise.all(connections.map(each => each.close()));
+});
+
+/** Honest requests before, and as long as the attack goes on. */
+async function beside<T>(t: TestContext, attack: () => Promise<T>): Promise<T> {
+  const calm = await requestFor(client, lab.site, 3000);
+  const attacked: number[] = [];
+  let over = false;
+  const attacking = attack().finally(() => {
+    over = true;
+  });
+  while (!over) attacked.push(...(await requestFor(client, lab.site, 200)));
+  const result = await attacking;
+  const ratio = (share: number): string => (quantile(attacked, share) / quantile(calm, share)).toFixed(2);
+  t.diagnostic(`honest requests: ${inWords(calm)} before, ${inWords(attacked)} during`);
+  t.diagnostic(`times as long: median ${ratio(0.5)}, p99 ${ratio(0.99)}`);
+  assert.ok(attacked.length > 100, `inconclusive: only ${attacked.length} requests during the attack`);
+  for (const share of [0.5, 0.99]) {
+    const bar = SLOWER * quantile(calm, share) + GRACE_MS;
+    assert.ok(quantile(attacked, share) <= bar, `quantile ${share}: over ${bar.toFixed(0)} ms`);
+  }
+  return result;
+}
+
+labTest('2,000 heads that do not come to an end: others do not notice', theLab, async t => {
+  const slow = sendSlowHeads(`/run/netns/${lab.clientNamespace}`, {
+    ...lab.site,
+    connections: 2000,
+    everyMs: 5000,
+    forMs: 15_000,
+  });
+  assert.equal(await slow.opened, 2000);
+  const { answered, ended } = await beside(t, () => slow.over);
+  t.diagnostic(`answered ${JSON.stringify(answered)}, ended otherwise: ${ended}`);
+  assert.equal(ended, 0, 'none is dropped without a word');
+  const statuses = Object.keys(answered).filter(status => status !== '408' && status !== '503');
+  assert.deepEqual(statuses, [], 'a head that does not come to an end gets no other answer');
+});
+
+labTest('200,000 SYNs from forged sources: others do not notice', theLab, async t => {
+  const count = 200_000;
+  const before = await answered();
+  const { sent, ms } = await beside(t, () =>
+    flood(`/run/netns/${lab.clientNamespace}`, {
+      kind: 'syns',
+      count,
+      perSecond: 20_000,
+      first: '10.61.0.3',
+      sources: 200,
+      to: lab.site,
+      seed: 3,
+    }),
+  );
+  assert.equal(sent, count);
+  const taken = (await answered()) - before;
+  t.diagnostic(`${((sent / ms) * 1000).toFixed(0)} SYNs a second; ${taken} answered`);
+  assert.ok(taken >= count * 0.9, `inconclusive: only ${taken} SYNs reached the proxies`);
+});
+
+async function answered(): Promise<number> {
+  const { components } = await lab.status();
+  return components.reduce((sum, { metrics }) => sum + (metrics['packets_total.front_syn_answered'] ?? 0), 0);
+}
