@@ -161,3 +161,39 @@ labTest('a port that is not served refuses at once', theLab, async () => {
   assert.match(failure.message, /ECONNREFUSED/);
   assert.ok(performance.now() - started < 200, `refused after ${performance.now() - started} ms`);
 });
+
+const HOST = 'Host: a\r\n';
+const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+for (const [what, text, status] of [
+  [
+    'both lengths',
+    `POST / HTTP/1.1\r\n${HOST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
+    400,
+  ],
+  ['a list of lengths', `POST / HTTP/1.1\r\n${HOST}Content-Length: 5, 5\r\n\r\n${SMUGGLED}`, 400],
+  [
+    'a folded coding',
+    `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
+    400,
+  ],
+  ['a space before a colon', `POST / HTTP/1.1\r\n${HOST}Content-Length : 3\r\n\r\nabc`, 400],
+  ['a NUL', 'GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n', 400],
+  ['a bare line feed', 'GET / HTTP/1.1\nHost: a\n\n', 400],
+  ['GET with content', `GET / HTTP/1.1\r\n${HOST}Content-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`, 400],
+  ['101 fields', `GET / HTTP/1.1\r\n${HOST}${'X: y\r\n'.repeat(100)}\r\n`, 431],
+  ['HTTP/0.9', 'GET /\r\n', 400],
+  ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+  ['TLS', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03', 400],
+] as const) {
+  labTest(`a head that is refused reaches no back end: ${what}`, theLab, async () => {
+    const bound = async (): Promise<number> => {
+      const { components } = await lab.status();
+      return components.reduce((sum, { metrics }) => sum + (metrics['packets_total.in_bound'] ?? 0), 0);
+    };
+    const before = await bound();
+    const said = await client.say(lab.site, Buffer.from(text, 'latin1'));
+    assert.match(said, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.equal(said.match(/HTTP\/1\.1 \d/g)!.length, 1, 'one answer');
+    assert.equal(await bound(), before);
+  });
+}
