@@ -12,6 +12,7 @@ enum router_exit {
 	ROUTER_MALFORMED,
 	ROUTER_NO_PROXY, // none has been seen alive since start
 	ROUTER_FENCED, // from a fenced proxy, in a client's name
+	ROUTER_FENCED_YET, // relayed by its kernel half, while balancers turn away from it
 	ROUTER_UNFENCED, // from the others, and what a fenced one says in its own name
 	ROUTER_EXITS,
 };
@@ -28,6 +29,7 @@ struct fence {
 	__u32 epoch; // of the process that is fenced
 	__u32 generation;
 	__u32 proxy; // its id
+	__u64 since_ns; // CLOCK_MONOTONIC
 };
 
 struct {
@@ -37,19 +39,25 @@ struct {
 	__uint(max_entries, MAX_NEXT_HOPS);
 } fences SEC(".maps");
 
+// Balancers find a proxy dead a little later than its peers. What its kernel half relays until then by splices that everybody knows
+// does no harm, and losing it would cost a retransmission. What its user space makes might do harm at once.
+#define FENCE_GRACE_NS 100000000
+
 // Ingress from the proxies. Attached only while somebody is fenced: without a fence it costs nothing.
 SEC("tc") int router_middle(struct __sk_buff *skb)
 {
 	struct station station = {};
-	__be32 source = 0;
+	struct iphdr ip = {};
 	if (skb->protocol != bpf_htons(ETH_P_IP) ||
 	    bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), station.mac, ETH_ALEN) ||
-	    bpf_skb_load_bytes(skb, IP_OFFSET + offsetof(struct iphdr, saddr), &source, sizeof(source)))
+	    bpf_skb_load_bytes(skb, IP_OFFSET, &ip, sizeof(ip)))
 		return leave(ROUTER_UNFENCED, TC_ACT_OK);
 	struct fence *fence = bpf_map_lookup_elem(&fences, &station);
 	// In its own name it asks how it stands, and who is alive.
-	if (!fence || source == fence->address)
+	if (!fence || ip.saddr == fence->address)
 		return leave(ROUTER_UNFENCED, TC_ACT_OK);
+	if ((ip.tos & 0xfc) != SELF_MADE_TOS && bpf_ktime_get_ns() - fence->since_ns < FENCE_GRACE_NS)
+		return leave(ROUTER_FENCED_YET, TC_ACT_OK);
 	return leave(ROUTER_FENCED, TC_ACT_SHOT);
 }
 

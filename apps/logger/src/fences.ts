@@ -21,7 +21,7 @@ import {
  * pinned: a daemon that starts over finds the fences in force.
  */
 export class Fences implements FenceStore {
-  readonly all = new Map<number, FenceState>();
+  readonly all = new Map<number, FenceState & { readonly sinceNs: bigint }>();
   readonly #proxies: ReadonlyMap<number, PeerConfig>;
   readonly #device: string;
   readonly #object: BpfObject;
@@ -37,14 +37,16 @@ export class Fences implements FenceStore {
     this.#proxies = new Map(options.proxies.map(proxy => [proxy.id, proxy]));
     this.#map = new BpfMap(options.object.map('fences'), stationLayout, fenceLayout);
     this.#log = options.log;
-    for (const [{ mac }, { proxy, epoch, generation }] of this.#map.entries()) {
-      this.all.set(proxy, { epoch, generation });
+    for (const [{ mac }, { proxy, epoch, generation, sinceNs }] of this.#map.entries()) {
+      this.all.set(proxy, { epoch, generation, sinceNs });
       this.#macs.set(proxy, mac);
     }
   }
 
   raise(proxy: number, fence: FenceState): void {
-    this.all.set(proxy, fence);
+    const known = this.all.get(proxy);
+    const sinceNs = known?.epoch === fence.epoch ? known.sinceNs : process.hrtime.bigint();
+    this.all.set(proxy, { ...fence, sinceNs });
     this.#log.warn({ proxy: this.#proxies.get(proxy)?.name, ...fence }, 'fenced');
     this.look();
   }
@@ -66,12 +68,12 @@ export class Fences implements FenceStore {
     for (const [station, { proxy }] of [...this.#map.entries()]) {
       if (!this.all.has(proxy) || !isSame(station.mac, this.#macs.get(proxy))) this.#map.delete(station);
     }
-    for (const [proxy, { epoch, generation }] of this.all) {
+    for (const [proxy, { epoch, generation, sinceNs }] of this.all) {
       const mac = this.#macs.get(proxy);
       const config = this.#proxies.get(proxy);
       // Never seen: it has never sent anything through here.
       if (mac && config)
-        this.#map.set({ mac }, { address: parseIp(config.address), epoch, generation, proxy });
+        this.#map.set({ mac }, { address: parseIp(config.address), epoch, generation, proxy, sinceNs });
     }
     const attached = isAttachedTc(this.#device, 'ingress');
     // Nobody is fenced: nobody's packets are looked at.

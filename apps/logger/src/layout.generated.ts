@@ -114,21 +114,24 @@ export interface Fence {
   epoch: number;
   generation: number;
   proxy: number;
+  sinceNs: bigint;
 }
 
 export const fence: Layout<Fence> = {
-  size: 16,
+  size: 24,
   read: (view, offset) => ({
     address: view.getUint32(offset, false),
     epoch: view.getUint32(offset + 4, true),
     generation: view.getUint32(offset + 8, true),
     proxy: view.getUint32(offset + 12, true),
+    sinceNs: view.getBigUint64(offset + 16, true),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.address, false);
     view.setUint32(offset + 4, value.epoch, true);
     view.setUint32(offset + 8, value.generation, true);
     view.setUint32(offset + 12, value.proxy, true);
+    view.setBigUint64(offset + 16, value.sinceNs, true);
   },
 };
 
@@ -137,6 +140,7 @@ export const fenceOffsets = {
   epoch: 4,
   generation: 8,
   proxy: 12,
+  sinceNs: 16,
 } as const;
 
 export const RouterExit = {
@@ -145,8 +149,9 @@ export const RouterExit = {
   ROUTER_MALFORMED: 2,
   ROUTER_NO_PROXY: 3,
   ROUTER_FENCED: 4,
-  ROUTER_UNFENCED: 5,
-  ROUTER_EXITS: 6,
+  ROUTER_FENCED_YET: 5,
+  ROUTER_UNFENCED: 6,
+  ROUTER_EXITS: 7,
 } as const;
 export type RouterExit = (typeof RouterExit)[keyof typeof RouterExit];
 
@@ -156,5 +161,6 @@ export const routerExitNames = [
   'malformed',
   'no_proxy',
   'fenced',
+  'fenced_yet',
   'unfenced',
 ] as const;

@@ -10,6 +10,7 @@ import {
   loadObject,
   mapMemory,
   parseIp,
+  SELF_MADE_TOS,
   TcpFlags,
   testRun,
   u32,
@@ -78,10 +79,16 @@ suite('router_middle', () => {
   // As `frame` makes them.
   const MAC = [...answer(VIP, 80).subarray(6, 12)];
   const OWN = parseIp('10.63.0.12');
-  const fence = (mac: number[]) =>
+  const fence = (mac: number[], sinceMs = 1000) =>
     new BpfMap(object.map('fences'), layout.station, layout.fence).set(
       { mac },
-      { address: OWN, epoch: 1, generation: 1, proxy: 2 },
+      {
+        address: OWN,
+        epoch: 1,
+        generation: 1,
+        proxy: 2,
+        sinceNs: process.hrtime.bigint() - BigInt(sinceMs) * 1_000_000n,
+      },
     );
   const pass = (bytes: Uint8Array) => testRun(object.program('router_middle'), bytes).verdict;
 
@@ -92,6 +99,14 @@ suite('router_middle', () => {
     icmp[14 + 9] = 1;
     assert.equal(pass(icmp), Verdict.SHOT);
     assert.equal(counters.read().fenced, 2);
+  });
+
+  test('while balancers turn away, what it relays passes; what it makes itself does not', () => {
+    fence(MAC, 0);
+    assert.equal(pass(answer(CLIENT, 40_000)), Verdict.OK);
+    const made = { dst: BACKEND, dport: 8080, sport: 40_000, seq: 1, ack: 2, flags: TcpFlags.SYN, window: 3 };
+    assert.equal(pass(frame(buildPacket({ ...made, src: CLIENT, tos: SELF_MADE_TOS }))), Verdict.SHOT);
+    assert.deepEqual([counters.read().fenced_yet, counters.read().fenced], [1, 1]);
   });
 
   test('what it says in its own name passes, and so does ARP', () => {

@@ -5,6 +5,7 @@ import {
   encodeOptions,
   identityMac,
   type RawSender,
+  SELF_MADE_TOS,
   TcpFlags,
   toServerAck,
 } from '@resplice/dataplane';
@@ -209,7 +210,8 @@ export class Wire {
   }
 
   #towards(backend: Backend, id: ConnectionId) {
-    return { src: id.client, dst: backend.address, sport: id.clientPort, dport: backend.port };
+    const ports = { sport: id.clientPort, dport: backend.port };
+    return { src: id.client, dst: backend.address, ...ports, tos: SELF_MADE_TOS };
   }
 
   #queue(packet: Uint8Array): void {

@@ -31,8 +31,10 @@ async function filters(): Promise<string[]> {
   const links = JSON.parse(await inside('fabric', 'ip', '-j', 'link')) as { ifname: string }[];
   const found: string[] = [];
   for (const { ifname } of links) {
-    const shown = await inside('fabric', 'tc', 'filter', 'show', 'dev', ifname, 'egress');
-    found.push(...[...shown.matchAll(/handle 0x\w+/g)].map(() => ifname));
+    for (const direction of ['egress', 'ingress']) {
+      const shown = await inside('fabric', 'tc', 'filter', 'show', 'dev', ifname, direction);
+      found.push(...[...shown.matchAll(/handle 0x\w+/g)].map(() => ifname));
+    }
   }
   return found.sort();
 }
@@ -237,7 +239,7 @@ suite('isolation', { timeout: 120_000 }, () => {
       [backend1, backend2],
       [address.proxy2.middle],
     ]);
-    await engine.heal('backend-1');
+    await engine.heal('proxy-1');
     assert.deepEqual(await all(), whole);
     assert.deepEqual(await filters(), []);
   });

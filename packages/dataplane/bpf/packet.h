@@ -15,6 +15,7 @@
 #define IP_CHECK (IP_OFFSET + offsetof(struct iphdr, check))
 #define TCP_CHECK (TCP_OFFSET + offsetof(struct tcphdr, check))
 #define MAX_OPTIONS 40
+#define SELF_MADE_TOS 0x0c // of what a proxy makes itself towards back ends: a DSCP for local use (RFC 2474, pool 2). Twin: packet.ts
 
 #define FLAG_FIN 0x01
 #define FLAG_SYN 0x02

@@ -20,6 +20,11 @@ const DONT_FRAGMENT = 0x4000;
 /** "More fragments" and the fragment offset: zero in a packet that is whole. */
 const FRAGMENT_MASK = 0x3fff;
 const DEFAULT_TTL = 64;
+/**
+ * Type of service of what a proxy makes itself towards back ends, SYNs and held-back bytes, so that a fence can tell it from what its
+ * kernel half relays. A DSCP for local use (RFC 2474 §6, pool 2). Twin: bpf/packet.h.
+ */
+export const SELF_MADE_TOS = 0x0c;
 
 /** A TCP segment's headers. Addresses, ports and numbers in host order; offsets count from the start of the buffer. */
 export interface TcpPacket {
@@ -111,6 +116,8 @@ export interface PacketFields {
   urgent?: number | undefined;
   /** 64 if absent. */
   ttl?: number | undefined;
+  /** Type of service; 0 if absent. */
+  tos?: number | undefined;
   /** Where to write, to spare an allocation; what it held is overwritten. */
   into?: Uint8Array | undefined;
 }
@@ -134,7 +141,7 @@ export function buildPacket(fields: PacketFields): Uint8Array {
     throw new RangeError(`a packet of ${total} bytes does not fit into ${bytes.length}`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, total);
-  view.setUint16(0, 0x4500);
+  view.setUint16(0, 0x4500 | (fields.tos ?? 0));
   view.setUint16(2, total);
   view.setUint16(4, 0);
   view.setUint16(6, DONT_FRAGMENT);
