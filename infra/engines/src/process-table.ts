@@ -97,13 +97,20 @@ export function namespaceInode(path: string): number | undefined {
   }
 }
 
-function networkOf(pid: number | 'self'): string | undefined {
+/** @param process a pid, `self`, or a thread as `pid/task/thread` */
+function networkOf(process: number | string): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/net`);
+    return readlinkSync(`/proc/${process}/ns/net`);
   } catch {
     // Dead, or not ours to look at.
     return undefined;
   }
+}
+
+/** Of a process whose first thread has ended the others tell, as long as one of them is left. */
+function networksOf(pid: number): (string | undefined)[] {
+  const own = networkOf(pid);
+  return own === undefined ? threadsOf(pid).map(thread => networkOf(`${pid}/task/${thread.pid}`)) : [own];
 }
 
 /** The dead have no namespace any more, so they are never listed. Ourselves neither. */
@@ -112,7 +119,7 @@ export function pidsInNamespaces(inodes: ReadonlySet<number>): number[] {
   // Should such a name ever be bound to the machine's own network, everything would be "inside" it.
   for (const ours of ['self', 1] as const) links.delete(networkOf(ours) ?? '');
   if (links.size === 0) return [];
-  return pids().filter(pid => pid !== process.pid && links.has(networkOf(pid) ?? ''));
+  return pids().filter(pid => pid !== process.pid && networksOf(pid).some(link => links.has(link ?? '')));
 }
 
 function send(signal: NodeJS.Signals, pid: number): void {
