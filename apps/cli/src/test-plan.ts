@@ -14,7 +14,7 @@ export interface TestPlan {
   readonly checks: readonly StaticCheck[];
   /** Beside each other, two at a time. */
   readonly unit: readonly string[];
-  /** One after the other: they bring the one lab up. */
+  /** One after the other: they bring the one lab up, or measure time. */
   readonly endToEnd: readonly string[];
   /** Only tests with this in their name; undefined: all. */
   readonly namePattern: string | undefined;
@@ -40,10 +40,12 @@ function files(...patterns: string[]): string[] {
 }
 
 export function wholePlan(): TestPlan {
+  const units = files('{packages,apps,infra}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts');
+  const measuring = files('infra/tc-netem-wrapper/test/*.test.ts');
   return {
     checks,
-    unit: files('{packages,apps,infra}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts'),
-    endToEnd: files('e2e/**/*.test.ts'),
+    unit: units.filter(file => !measuring.includes(file)),
+    endToEnd: [...measuring, ...files('e2e/**/*.test.ts')],
     namePattern: undefined,
   };
 }
