@@ -11,11 +11,6 @@ import { NO_WINDOW_SCALE, type Wire } from './wire.ts';
  * queues, and LANs answer within one.
  */
 const RETRIES_MS = [20, 30, 50, 100, 200];
-/**
- * Between two repeated SYNs to one back end, ms. A burst that has overflown a listen queue would come again as a burst, and overflow
- * it again.
- */
-const SPACING_MS = 2;
 /** Old sockets that are reset before a back end is given up. */
 const MAX_RESETS = 3;
 
@@ -50,8 +45,6 @@ export class Dialer {
   readonly #tally: Tally;
   readonly #limits: Limits;
   readonly #dials = new Map<string, Dial>();
-  /** Whose SYNs are to be repeated; for a back end that has had one less than SPACING_MS ago. */
-  readonly #turns = new Map<Backend, Dial[]>();
 
   constructor(wire: DialWire, tally: Tally, limits: Limits) {
     this.#wire = wire;
@@ -148,7 +141,7 @@ export class Dialer {
     dial.waitedMs += wait;
     dial.timer = setTimeout(() => {
       if (dial.waitedMs < connectTimeoutMs && (dial.backend.up || dial.patient)) {
-        this.#repeat(dial);
+        this.#attempt(dial);
         return;
       }
       this.#tally.backendSilent++;
@@ -156,33 +149,6 @@ export class Dialer {
       // One that nobody uses times out.
       this.#end(key(dial.backend, dial.id.client, dial.id.clientPort), dial, { kind: 'silent' });
     }, wait);
-  }
-
-  /** In its turn: with each other's SYNs out of the way, as many connections fit as the application takes. */
-  #repeat(dial: Dial): void {
-    const turns = this.#turns.get(dial.backend);
-    if (turns) {
-      turns.push(dial);
-      dial.waitedMs += turns.length * SPACING_MS;
-      return;
-    }
-    this.#turns.set(dial.backend, []);
-    this.#attempt(dial);
-    setTimeout(() => this.#nextTurn(dial.backend), SPACING_MS);
-  }
-
-  #nextTurn(backend: Backend): void {
-    const turns = this.#turns.get(backend) ?? [];
-    let dial = turns.shift();
-    // Some have been answered meanwhile, or begun anew.
-    while (dial && this.#dials.get(key(backend, dial.id.client, dial.id.clientPort)) !== dial)
-      dial = turns.shift();
-    if (!dial) {
-      this.#turns.delete(backend);
-      return;
-    }
-    this.#attempt(dial);
-    setTimeout(() => this.#nextTurn(backend), SPACING_MS);
   }
 
   #end(name: string, dial: Dial, result: DialResult): void {

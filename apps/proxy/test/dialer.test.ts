@@ -158,23 +158,3 @@ test('a back end that liveness calls dead is not waited for', async () => {
     mock.timers.reset();
   }
 });
-
-test('a burst that was not answered is repeated one by one, and given up in time', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
-  try {
-    const dialled = Array.from({ length: 50 }, (_, i) =>
-      dialer.dial(backend, { ...ID, clientPort: 40_000 + i }, 5, OFFER),
-    );
-    assert.equal(sent.length, 50);
-    mock.timers.tick(20);
-    assert.equal(sent.length, 51, 'the first of them has its turn');
-    // Timers that others set run from the next tick on.
-    for (let ms = 0; ms < 50; ms++) mock.timers.tick(1);
-    assert.ok(sent.length > 70 && sent.length < 85, `${sent.length - 50} repeated within 50 ms`);
-    for (let ms = 0; ms < 600; ms++) mock.timers.tick(1);
-    for (const result of await Promise.all(dialled)) assert.deepEqual(result, { kind: 'silent' });
-    assert.equal(dialer.size, 0);
-  } finally {
-    mock.timers.reset();
-  }
-});
