@@ -15,6 +15,7 @@ import {
   killFamily,
   killNamespaces,
   livingFamilies,
+  outlive,
   type ProcessEntry,
   pidsInNamespaces,
   processEntry,
@@ -164,6 +165,8 @@ export async function startMissing(
   const known = state.processes[host.name]!;
   for (const process of processes) {
     const identity = known[process.name];
+    // Who was just asked to stop may be found alive here, and gone a moment later.
+    if (identity) await outlive(identity);
     if (!identity || !isAlive(identity)) known[process.name] = await launch(context, host, process);
   }
   writeLabState(place, state);

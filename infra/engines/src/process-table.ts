@@ -75,6 +75,23 @@ export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
   return entry !== undefined && entry.startTime === startTime && !isDead(entry);
 }
 
+const signalDeadlineMs = 5000;
+
+/**
+ * Returns once a process is dead whose first thread has ended, at once if that has not. Between the two it counts as alive, but
+ * nothing saves it.
+ * @throws when threads of it live on for 5 s, which only those stuck in the kernel do
+ */
+export async function outlive(identity: ProcessIdentity): Promise<void> {
+  const isDying = (): boolean => {
+    const entry = processEntry(identity.pid);
+    return entry !== undefined && hasEnded(entry) && isAlive(identity);
+  };
+  for (const deadline = Date.now() + signalDeadlineMs; isDying(); await delay(1)) {
+    if (Date.now() > deadline) throw new Error(`process ${identity.pid} has been ending for 5 s`);
+  }
+}
+
 function pids(): number[] {
   return readdirSync('/proc').map(Number).filter(Number.isInteger);
 }
@@ -129,8 +146,6 @@ function send(signal: NodeJS.Signals, pid: number): void {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
-
-const signalDeadlineMs = 5000;
 
 /**
  * SIGKILL to everything that `list` names, again until it names nothing (a process may fork while we look).

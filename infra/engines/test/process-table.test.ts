@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   isAlive,
   killFamily,
   livingFamilies,
   livingProcesses,
+  outlive,
   pidsInNamespaces,
   processEntry,
   stopUntilStill,
@@ -93,6 +95,32 @@ suite('the process table', () => {
       await killFamily(leader);
       await exited;
     }
+  });
+
+  test('one whose first thread has ended is alive until the last has, and is waited for', {
+    timeout: 10_000,
+  }, async t => {
+    const script = [
+      'import ctypes, os, sys, threading',
+      'threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0))).start()',
+      'ctypes.CDLL(None).pthread_exit(None)',
+    ].join('\n');
+    const child = spawn('python3', ['-c', script], { stdio: ['pipe', 'ignore', 'inherit'] });
+    t.after(() => child.kill('SIGKILL'));
+    const identity = processEntry(child.pid!)!;
+    await outlive(identity);
+    assert.equal(isAlive(identity), true, 'one that is not dying is not waited for');
+    await until('its first thread to have ended', () => processEntry(identity.pid)?.state === 'Z');
+    assert.equal(isAlive(identity), true);
+    let isOver = false;
+    const over = outlive(identity).then(() => {
+      isOver = true;
+    });
+    await delay(20);
+    assert.equal(isOver, false);
+    child.stdin.end();
+    await over;
+    assert.equal(isAlive(identity), false);
   });
 
   test('asking for no namespace, or for our own, names nobody', () => {

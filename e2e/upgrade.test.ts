@@ -44,8 +44,8 @@ function tags(target: string): string[] {
   return [...log.matchAll(/"tag":"([0-9a-f]{16})"/g)].map(([, tag]) => tag!);
 }
 
-/** Whether it is gone, or a zombie that nobody has asked for its exit code yet. */
-function hasEnded(pid: number): boolean {
+/** Whether it is past saving: gone, or at least its first thread. */
+function isEnding(pid: number): boolean {
   try {
     return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
@@ -60,7 +60,7 @@ async function replace(target: string, engine: NetnsEngine): Promise<void> {
   assert.ok(pid, `inconclusive: ${target} did not run`);
   const before = tags(target);
   process.kill(pid, 'SIGTERM');
-  await waitFor(`${target} to stop`, 5000, () => hasEnded(pid));
+  await waitFor(`${target} to stop`, 5000, () => isEnding(pid));
   await engine.heal(target);
   const attached = tags(target).slice(before.length);
   assert.ok(attached.length > 0, `inconclusive: ${target} attached nothing`);
