@@ -15,6 +15,7 @@ const engine = testEngine(place);
 /** A site whose one pool has this name. */
 function siteFile(pool: string, connections = plainSite.limits.connections): SiteFile {
   const rules = {
+    ...plainSite,
     listeners: [{ name: 'web', port: 80, pool }],
     pools: { [pool]: plainSite.pools.web! },
     limits: { ...plainSite.limits, connections },

@@ -8,4 +8,6 @@ export const plainSite: Site = {
   listeners: [{ name: 'web', port: 80, pool: 'web' }],
   pools: { web: { backends: 'all', balance: 'least-connections' } },
   limits: { headBytes: 65_536, headTimeout: 30_000, connectTimeout: 400, connections: 262_144 },
+  timeoutClasses: {},
+  recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 1_073_741_824 },
 };

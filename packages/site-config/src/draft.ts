@@ -2,8 +2,9 @@
 // Rules read drafts, so that one mistake does not hide the others.
 
 import type { z } from 'zod';
+import { cidr, name } from './field.ts';
 import type { Path } from './problem.ts';
-import { basic, cidr, type Listener, listener, type Match, match, name } from './schema.ts';
+import { basic, type Listener, listener, type Match, match, recovery } from './schema.ts';
 
 /** A sound value and where it was written. */
 export interface Part<T> {
@@ -15,6 +16,7 @@ export interface DraftRoute {
   path: Path;
   match: Match | undefined;
   pool: Part<string> | undefined;
+  timeouts: Part<string> | undefined;
 }
 
 export interface DraftListener {
@@ -30,6 +32,7 @@ export interface DraftListener {
   routes: DraftRoute[];
   allow: Part<string>[];
   htpasswd: Part<string> | undefined;
+  timeouts: Part<string> | undefined;
 }
 
 export interface DraftPool {
@@ -41,13 +44,22 @@ export interface Draft {
   listeners: DraftListener[];
   /** `undefined` if there is no telling which pools are meant. */
   pools: Map<string, DraftPool> | undefined;
+  /** The names of the time-out classes; `undefined` if there is no telling which are meant. */
+  timeoutClasses: string[] | undefined;
+  requestBytes: number | undefined;
+  spillBytes: Part<number> | undefined;
 }
 
 export function draftOf(root: unknown): Draft {
   const pools = fields(at(root, 'pools'));
+  const classes = at(root, 'timeoutClasses');
+  const kept = at(root, 'recovery');
   return {
     listeners: items(at(root, 'listeners')).map((raw, index) => draftListener(raw, ['listeners', index])),
     pools: pools && new Map(pools.map(([key, raw]) => [key, draftPool(raw, ['pools', key])])),
+    timeoutClasses: classes === undefined ? [] : fields(classes)?.map(([key]) => key),
+    requestBytes: recovery.shape.requestBytes.safeParse(at(kept, 'requestBytes')).data,
+    spillBytes: part(recovery.shape.spillBytes, kept, ['recovery'], 'spillBytes'),
   };
 }
 
@@ -68,6 +80,7 @@ function draftListener(raw: unknown, path: Path): DraftListener {
       [...path, 'auth', 'basic'],
       'htpasswd',
     ),
+    timeouts: part(name, raw, path, 'timeouts'),
   };
 }
 
@@ -78,6 +91,7 @@ function draftRoute(raw: unknown, path: Path): DraftRoute {
     path,
     match: typeof raw === 'object' && parsed.success ? parsed.data : undefined,
     pool: part(name, raw, path, 'pool'),
+    timeouts: part(name, raw, path, 'timeouts'),
   };
 }
 

@@ -1,5 +1,14 @@
 export { affinityKey, namedBackend, rendezvous } from './affinity.ts';
 export { type AllowList, compileAllowList } from './allow-list.ts';
+export {
+  DEFAULT_CLASS,
+  DEFAULT_TIMEOUTS,
+  type Journal,
+  type Tags,
+  type TimeoutClass,
+  type Timing,
+  timeoutClassesInMs,
+} from './application.ts';
 export { type AuthVerdict, BasicAuth, type BasicAuthOptions, basicChallenge } from './basic-auth.ts';
 export { BcryptThread, type Compare } from './bcrypt-thread.ts';
 export { type CheckContext, type CheckedSite, checkSite } from './check.ts';
@@ -18,8 +27,11 @@ export {
   type Match,
   type Pool,
   pool as poolSchema,
+  type Recovery,
   type Route,
+  recoveryInMs,
   type Site,
   type SiteInput,
 } from './schema.ts';
+export { compileTreatments, type Treatment } from './treatment.ts';
 export { isUniform, refusals, refuseNonUniform } from './uniform.ts';

@@ -12,7 +12,7 @@ const MOST_RIVALS = 200;
  * Warnings for a listener's routes.
  *
  * *Never reached*: one earlier route takes all that it matches (several together are not looked for).
- * *Overlap*: host and path alone decide both routes, neither holds the other, they lead to different pools, and no
+ * *Overlap*: method, host and path alone decide both routes, neither holds the other, they lead to different pools, and no
  * earlier route takes what they share. Conditions on headers and cookies are exceptions by intent.
  */
 export function findOverlaps({ routes }: DraftListener): Finding[] {
@@ -47,6 +47,7 @@ function isRival(other: DraftRoute, route: DraftRoute, before: readonly DraftRou
 /** Whether every request that `b` matches is matched by `a`. */
 export function covers(a: Match, b: Match): boolean {
   return (
+    coversMethods(a.methods, b.methods) &&
     coversHost(a.host, b.host) &&
     coversPath(a.pathPrefix, b.pathPrefix) &&
     coversPair(a.header, b.header, sameHeader) &&
@@ -54,13 +55,18 @@ export function covers(a: Match, b: Match): boolean {
   );
 }
 
-/** What both match, if host and path alone decide; `undefined` if nothing is shared. */
+/** What both match, if method, host and path alone decide; `undefined` if nothing is shared. */
 function intersection(a: Match, b: Match): Match | undefined {
   if (a.header || b.header || a.cookie || b.cookie) return undefined;
   const host = narrower(a.host, b.host, coversHost);
   const pathPrefix = narrower(a.pathPrefix, b.pathPrefix, coversPath);
   if (!host || !pathPrefix) return undefined;
-  return { host: host.value, pathPrefix: pathPrefix.value };
+  const methods =
+    a.methods && b.methods
+      ? a.methods.filter(method => b.methods!.includes(method))
+      : (a.methods ?? b.methods);
+  if (methods?.length === 0) return undefined;
+  return { methods, host: host.value, pathPrefix: pathPrefix.value };
 }
 
 type Condition = string | undefined;
@@ -70,6 +76,10 @@ function narrower(a: Condition, b: Condition, covers: (a: Condition, b: Conditio
   if (covers(a, b)) return { value: b };
   if (covers(b, a)) return { value: a };
   return undefined;
+}
+
+function coversMethods(a: Match['methods'], b: Match['methods']): boolean {
+  return !a || (b?.every(method => a.includes(method)) ?? false);
 }
 
 function coversHost(a: Condition, b: Condition): boolean {

@@ -53,6 +53,7 @@ export function chooseRoute(listener: Listener, head: RoutableHead): RouteChoice
 
 interface Step {
   choice: RouteChoice;
+  methods: readonly string[] | undefined;
   host: ((host: string | undefined) => boolean) | undefined;
   /** Without a slash at its end; empty for every path. */
   prefix: string;
@@ -61,9 +62,10 @@ interface Step {
 }
 
 function compileStep({ match, pool }: Route, route: number): Step {
-  const { host, pathPrefix, header, cookie } = match;
+  const { methods, host, pathPrefix, header, cookie } = match;
   return {
     choice: Object.freeze({ kind: 'pool', pool, route }),
+    methods,
     host: host === undefined ? undefined : compileHost(host),
     prefix: (pathPrefix ?? '').replace(/\/$/, ''),
     header: header && { name: canonicalName(header.name), value: header.value },
@@ -78,6 +80,7 @@ function choose(
   path: string,
 ): RouteChoice {
   for (const step of steps) {
+    if (step.methods && !step.methods.includes(head.method)) continue;
     if (step.host && !step.host(host)) continue;
     if (!hasPrefix(path, step.prefix)) continue;
     if (step.header && !hasHeader(head, step.header.name, step.header.value)) continue;

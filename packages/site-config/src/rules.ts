@@ -1,5 +1,6 @@
 // What a schema cannot say: names that refer to one another, and things that must differ.
 
+import { DEFAULT_CLASS } from './application.ts';
 import type { Draft, DraftListener, Part } from './draft.ts';
 import { containsNetwork, formatNetwork, type Network, readNetwork } from './network.ts';
 import { findOverlaps } from './overlap.ts';
@@ -16,6 +17,8 @@ export function applyRules(draft: Draft, backends: readonly string[]): Finding[]
     ...draft.listeners.flatMap(findOverlaps),
     ...poolReferences(draft),
     ...backendReferences(draft, backends),
+    ...classReferences(draft),
+    ...spillRoom(draft),
   ];
 }
 
@@ -101,6 +104,34 @@ function backendReferences({ pools }: Draft, backends: readonly string[]): Findi
       return known.has(value) ? [] : [{ path, sentence: noSuch('back end', value, backends) }];
     });
   });
+}
+
+function classReferences({ listeners, timeoutClasses }: Draft): Finding[] {
+  if (!timeoutClasses) return [];
+  const wanted = listeners.flatMap(listener => [listener, ...listener.routes]).map(each => each.timeouts);
+  const used = new Set([DEFAULT_CLASS, ...wanted.map(part => part?.value)]);
+  const unknown = wanted.flatMap(part => {
+    if (!part || part.value === DEFAULT_CLASS || timeoutClasses.includes(part.value)) return [];
+    const known = [...new Set([...timeoutClasses, DEFAULT_CLASS])];
+    return [{ path: part.path, sentence: noSuch('time-out class', part.value, known) }];
+  });
+  // A name that does not exist may be a misspelling of the class that seems unused.
+  if (unknown.length > 0) return unknown;
+  return timeoutClasses
+    .filter(each => !used.has(each))
+    .map(each => ({
+      path: ['timeoutClasses', each],
+      sentence: 'no listener or route names it',
+      severity: 'warning' as const,
+      atKey: true,
+    }));
+}
+
+function spillRoom({ requestBytes, spillBytes }: Draft): Finding[] {
+  if (!spillBytes || requestBytes === undefined) return [];
+  if (spillBytes.value === 0 || spillBytes.value >= requestBytes) return [];
+  const sentence = `must be 0, or at least requestBytes (${requestBytes})`;
+  return [{ path: spillBytes.path, sentence }];
 }
 
 function noSuch(noun: string, name: string, known: readonly string[]): string {

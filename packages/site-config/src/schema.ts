@@ -3,55 +3,24 @@
 // What refers to something else (pools, back ends, other listeners, files) is checked by `rules.ts`.
 
 import { z } from 'zod';
-import { MAX_DURATION_MS, readDuration } from './duration.ts';
+import { applicationFields, timeoutClass } from './application.ts';
+import { MAX_DURATION_MS } from './duration.ts';
+import { cidr, cookieName, cookieValue, duration, headerName, headerValue, method, name } from './field.ts';
 import { isHostPattern } from './host.ts';
-import { readNetwork } from './network.ts';
 
 /** Longest request head that a proxy can hold, bytes. */
 export const MAX_HEAD_BYTES = 65_536;
 
-export const name = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a name of lower-case letters, digits and dashes, such as web-1');
-
-export const cidr = z.string().superRefine((text, context) => {
-  const reading = readNetwork(text);
-  if ('problem' in reading) context.addIssue({ code: 'custom', message: reading.problem });
-});
-
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/;
-const headerName = z.string().regex(token, 'must be a header name such as x-canary');
-const cookieName = z.string().regex(token, 'must be a cookie name such as session');
-const headerValue = z
-  .string()
-  .regex(/^[\x21-\x7e](?:[\t\x20-\x7e]{0,1022}[\x21-\x7e])?$/, 'must be 1…1024 printable ASCII characters');
-const cookieValue = z
-  .string()
-  .regex(
-    /^[\x21-\x3a\x3c-\x7e]{1,1024}$/,
-    'must be 1…1024 printable ASCII characters without space or semicolon',
-  );
-
-function duration(least: number, most: number, range: string, fallback: string, meaning: string) {
-  return z
-    .string({ error: 'must be a duration such as 500ms, 10s or 5m' })
-    .transform((text, context): number => {
-      const ms = readDuration(text);
-      if (ms === undefined) {
-        context.addIssue({ code: 'custom', message: 'must be a duration such as 500ms, 10s or 5m' });
-        return z.NEVER;
-      }
-      if (ms < least || ms > most) {
-        context.addIssue({ code: 'custom', message: `must be within ${range}` });
-        return z.NEVER;
-      }
-      return ms;
-    })
-    .prefault(fallback)
-    .meta({ description: meaning, range });
-}
-
 export const match = z.strictObject({
+  methods: z
+    .array(method)
+    .min(1, 'must have at least 1 item; without `methods` every one matches')
+    .max(32)
+    .optional()
+    .meta({
+      description: 'methods, one of which it must be; `HEAD` is one of its own',
+      range: 'such as `[POST]`',
+    }),
   host: z
     .string()
     .refine(isHostPattern, 'must be a lower-case host such as www.example.com, or *.example.com')
@@ -94,12 +63,13 @@ export const match = z.strictObject({
     .meta({ description: 'a cookie that must be there' }),
 });
 
-/** One step of a listener's routing. Tags, masked headers, time-outs and journals will have their place here. */
+/** One step of a listener's routing, and what is known about the requests that take it. */
 export const route = z.strictObject({
   match: match
     .prefault({})
     .meta({ description: 'conditions, all of which must hold', absent: 'every request' }),
   pool: name.meta({ description: 'where a request that matches goes', range: 'a name of `pools`' }),
+  ...applicationFields("the listener's"),
 });
 
 export const basic = z.strictObject({
@@ -142,6 +112,7 @@ export const listener = z.strictObject({
     .strictObject({ basic: basic.meta({ description: 'HTTP Basic (RFC 7617)' }) })
     .optional()
     .meta({ description: 'who must say who they are', absent: 'no one' }),
+  ...applicationFields('see below'),
 });
 
 export const pool = z.strictObject({
@@ -191,6 +162,26 @@ export const limits = z.strictObject({
     .meta({ description: 'connections held at most; the least recently used makes room' }),
 });
 
+export const recovery = z.strictObject({
+  wait: duration(
+    0,
+    MAX_DURATION_MS,
+    '0s…5m',
+    '5s',
+    'how long a request waits for a back end when none is left; beyond, it is refused',
+  ),
+  requestBytes: z.int().min(MAX_HEAD_BYTES).max(67_108_864).default(1_048_576).meta({
+    description: "memory for a connection's unfinished requests, bytes; what is longer goes to disk",
+  }),
+  spillBytes: z.int().min(0).max(1_099_511_627_776).default(1_073_741_824).meta({
+    description:
+      'longest request that is kept, bytes; beyond, it is unprotected, and counted. 0: nothing goes to disk',
+  }),
+});
+
+/** A checked site's `recovery`, as a daemon's configuration repeats it. */
+export const recoveryInMs = recovery.extend({ wait: z.int().min(0).max(MAX_DURATION_MS) });
+
 export const site = z.strictObject({
   // The kernel halves keep twice as many: removed ones close slowly.
   listeners: z
@@ -203,6 +194,13 @@ export const site = z.strictObject({
     range: 'at least one',
   }),
   limits: limits.prefault({}).meta({ description: 'how much is held, and for how long', absent: 'as below' }),
+  timeoutClasses: z.record(name, timeoutClass).prefault({}).meta({
+    description: 'how patient the logger is, by a name of your choice; `default` is for all who name none',
+    absent: 'none',
+  }),
+  recovery: recovery
+    .prefault({})
+    .meta({ description: 'what is kept for the death of a back end', absent: 'as below' }),
 });
 
 /** A checked site. Durations are milliseconds, htpasswd paths absolute, defaults filled in; plain JSON. */
@@ -214,6 +212,7 @@ export type Route = NonNullable<Listener['routes']>[number];
 export type Match = Route['match'];
 export type Pool = Site['pools'][string];
 export type Limits = Site['limits'];
+export type Recovery = Site['recovery'];
 
 /** The back ends of a pool, in the pool's order. */
 export function backendsOf(pool: Pool, all: readonly string[]): readonly string[] {

@@ -57,6 +57,7 @@ const NOUNS: Record<string, string> = {
   record: 'a map of names',
   string: 'text',
   number: 'an integer',
+  boolean: 'true or false',
 };
 
 function expected(type: string, value: unknown): string {

@@ -60,6 +60,6 @@ function reasonsAgainst({ auth, routes }: Listener): Reason[] {
   return reasons;
 }
 
-function isUnconditional({ host, pathPrefix, header, cookie }: Match): boolean {
-  return !host && (pathPrefix === undefined || pathPrefix === '/') && !header && !cookie;
+function isUnconditional({ methods, host, pathPrefix, header, cookie }: Match): boolean {
+  return !methods && !host && (pathPrefix === undefined || pathPrefix === '/') && !header && !cookie;
 }

@@ -16,6 +16,8 @@ test('the smallest site has every default', () => {
     listeners: [{ name: 'web', port: 80, pool: 'web' }],
     pools: { web: { backends: 'all', balance: 'least-connections' } },
     limits: { headBytes: 65_536, headTimeout: 30_000, connectTimeout: 400, connections: 262_144 },
+    timeoutClasses: {},
+    recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 1_073_741_824 },
   });
 });
 
@@ -24,17 +26,18 @@ test('the documented example is sound', () => {
   assert.ok(checked.ok);
   assert.deepEqual(checked.warnings, []);
   const { site } = checked;
-  assert.equal(site.listeners[2]?.auth?.basic.htpasswd, EXAMPLE.replace('resplice.yaml', 'staff.htpasswd'));
+  assert.equal(site.listeners[3]?.auth?.basic.htpasswd, EXAMPLE.replace('resplice.yaml', 'staff.htpasswd'));
   assert.deepEqual(
-    site.listeners[2]?.routes?.map(route => route.pool),
+    site.listeners[3]?.routes?.map(route => route.pool),
     ['canary', 'api', 'canary', 'web'],
   );
   assert.deepEqual(backendsOf(site.pools.web!, backends), backends);
   assert.deepEqual(backendsOf(site.pools.canary!, backends), ['backend-2']);
   assert.deepEqual(JSON.parse(JSON.stringify(site)), site);
-  // Its limits are said to be the defaults.
-  const bare = checkSite(example.slice(0, example.indexOf('# All of these')), EXAMPLE, { backends });
-  assert.deepEqual(bare.ok && bare.site.limits, site.limits);
+  assert.deepEqual(site.timeoutClasses.slow?.first, { floor: 2000, start: 60_000, cap: 300_000 });
+  // Its limits, and what it says of recovery, are said to be the defaults.
+  const smallest = siteOf('listeners: [{name: web, port: 80, pool: web}]\npools: {web: {backends: all}}');
+  assert.deepEqual([site.limits, site.recovery], [smallest.limits, smallest.recovery]);
 });
 
 test('text that is no YAML is one problem with its place', () => {
@@ -102,6 +105,65 @@ __proto__: { a: 1 }
     "15:1: limit: unknown field (did you mean 'limits'?)",
     '16:1: __proto__: unknown field',
     '17:3: has a field whose name is not plain text',
+  ]);
+});
+
+test('what is said about the application is checked to the word', () => {
+  const text = `listeners:
+  - name: web
+    port: 80
+    timeouts: quick
+    tags: { kind: reads, deterministic: yes, idempotant: true }
+    routes:
+      - { match: { methods: [] }, pool: a, journal: file }
+      - { match: { methods: [post, POST] }, pool: a, mask: [x y, Content-Type], timeouts: qick }
+      - { pool: a, tags: { kind: read, idempotent: false }, timeouts: default, mask: date }
+pools: { a: { backends: all } }
+timeoutClasses:
+  quick:
+    first: { floor: 5ms, cap: 90m }
+    rest: { floor: 1s, cap: 500ms }
+  steady: { first: { floor: 90s }, last: {} }
+recovery: { wait: 6m, requestBytes: 65535, spillBytes: -1, recordBytes: 1 }
+`;
+  assert.deepEqual(found(text), [
+    '5:19: listeners[0].tags.kind: must be read or update',
+    '5:41: listeners[0].tags.deterministic: must be true or false',
+    "5:46: listeners[0].tags.idempotant: unknown field (did you mean 'idempotent'?)",
+    '7:29: listeners[0].routes[0].match.methods: must have at least 1 item; without `methods` every one matches',
+    '7:53: listeners[0].routes[0].journal: must be none or response or state',
+    '8:30: listeners[0].routes[1].match.methods[0]: must be a method in upper case such as POST',
+    '8:61: listeners[0].routes[1].mask[0]: must be a header name such as x-canary',
+    '8:66: listeners[0].routes[1].mask[1]: Content-Type must not differ: a client reads by it the bytes that it has already',
+    "8:91: listeners[0].routes[1].timeouts: there is no time-out class qick (did you mean 'quick'?)",
+    '9:52: listeners[0].routes[2].tags.idempotent: a read changes nothing, so it can run again: leave idempotent out, or say kind: update',
+    '9:86: listeners[0].routes[2].mask: must be a list',
+    '13:21: timeoutClasses.quick.first.floor: must be within 10ms…60m',
+    '13:31: timeoutClasses.quick.first.cap: must be within 10ms…60m',
+    '14:11: timeoutClasses.quick.rest: has a floor (1000ms) above its cap (500ms)',
+    '15:20: timeoutClasses.steady.first: has a floor (90000ms) above its cap (60000ms)',
+    '15:36: timeoutClasses.steady.last: unknown field',
+    '16:19: recovery.wait: must be within 0s…5m',
+    '16:37: recovery.requestBytes: must be at least 65536',
+    '16:56: recovery.spillBytes: must be at least 0',
+    '16:60: recovery.recordBytes: unknown field',
+  ]);
+});
+
+test('classes that nobody names, and a spill that is shorter than the memory', () => {
+  const text = (more: string) =>
+    `listeners: [{name: web, port: 80, pool: a, timeouts: slow}]\npools: {a: {backends: all}}\n${more}`;
+  assert.deepEqual(found(text('timeoutClasses: {slow: {}, default: {}, spare: {}}')), [
+    '3:41: warning: timeoutClasses.spare: no listener or route names it',
+  ]);
+  assert.deepEqual(found(text('')), [
+    '1:54: listeners[0].timeouts: there is no time-out class slow, only default',
+  ]);
+  const recovery = (written: string) => found(text(`timeoutClasses: {slow: {}}\nrecovery: ${written}`));
+  assert.deepEqual(recovery('{spillBytes: 0}'), []);
+  assert.deepEqual(recovery('{spillBytes: 65536, requestBytes: 65536}'), []);
+  assert.deepEqual(recovery('{spillBytes: 65536}'), [
+    '4:24: recovery.spillBytes: must be 0, or at least requestBytes (1048576)',
   ]);
 });
 
@@ -240,8 +302,12 @@ test('no value in the place of another makes a check throw', () => {
     fc.oneof({ weight: 6, arbitrary: value }, { weight: 1, arbitrary: any });
   const route = some(
     fc.record({
-      match: some(fc.record({ host: any, pathPrefix: any, header: any, cookie: any })),
+      match: some(fc.record({ methods: any, host: any, pathPrefix: any, header: any, cookie: any })),
       pool: some(fc.constantFrom('a', 'b')),
+      tags: some(fc.record({ kind: any, deterministic: any, idempotent: any })),
+      mask: any,
+      timeouts: some(fc.constantFrom('a', 'default')),
+      journal: any,
     }),
   );
   const listener = some(
@@ -263,6 +329,8 @@ test('no value in the place of another makes a check throw', () => {
       listeners: some(fc.array(listener, { maxLength: 4 })),
       pools: some(fc.dictionary(fc.constantFrom('a', 'b', 'toString'), pool)),
       limits: any,
+      timeoutClasses: some(fc.dictionary(fc.constantFrom('a', 'toString'), some(fc.record({ first: any })))),
+      recovery: any,
     }),
   );
   fc.assert(

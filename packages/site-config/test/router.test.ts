@@ -38,6 +38,13 @@ test('a prefix ends where a segment ends', () => {
   assert.equal(asking('[{match: {pathPrefix: /}, pool: a}]')('/anything'), 'a');
 });
 
+test('a method is one of those that are listed, in its case', () => {
+  const pool = asking('[{match: {methods: [POST, PUT], pathPrefix: /x}, pool: a}, {pool: b}]');
+  assert.equal(pool('/x', {}, 'POST'), 'a');
+  assert.equal(pool('/x', {}, 'PUT'), 'a');
+  for (const method of ['GET', 'post', 'POSTS', 'PU']) assert.equal(pool('/x', {}, method), 'b', method);
+});
+
 test('hosts are compared without case, port and final dot', () => {
   const pool = asking(
     '[{match: {host: secret.ex.com}, pool: a}, {match: {host: "*.ex.com"}, pool: b}, {pool: c}]',

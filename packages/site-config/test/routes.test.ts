@@ -31,6 +31,10 @@ test('a route that an earlier one covers is never reached', () => {
     never(1, 0),
   );
   assert.deepEqual(
+    warnings('[{match: {methods: [GET, PUT]}, pool: a}, {match: {methods: [PUT], host: h}, pool: b}]'),
+    never(1, 0),
+  );
+  assert.deepEqual(
     warnings(
       '[{match: {cookie: {name: c, value: v}}, pool: a}, {match: {cookie: {name: c, value: v}, pathPrefix: /q}, pool: b}]',
     ),
@@ -46,6 +50,8 @@ test('the special case before the general one is no overlap', () => {
     '[{match: {host: ex.com}, pool: a}, {match: {host: "*.ex.com"}, pool: b}]',
     '[{match: {cookie: {name: C}}, pool: a}, {match: {cookie: {name: c}}, pool: b}, {match: {pathPrefix: /x}, pool: c}]',
     '[{match: {header: {name: x-a, value: "1"}}, pool: a}, {match: {header: {name: x-a}}, pool: b}]',
+    '[{match: {methods: [GET], pathPrefix: /x}, pool: a}, {match: {methods: [GET, PUT]}, pool: b}]',
+    '[{match: {methods: [GET], pathPrefix: /x}, pool: a}, {match: {methods: [PUT], host: h}, pool: b}]',
   ])
     assert.deepEqual(warnings(routes), [], routes);
 });
@@ -61,6 +67,11 @@ test('routes that share requests by chance are pointed out, until something deci
     warnings(`[{match: {host: "*.ex.com", pathPrefix: /api}, pool: a}, ${host}, ${path}]`),
     [],
   );
+  const one = '{match: {methods: [GET, PUT], host: h}, pool: a}';
+  const other = '{match: {methods: [PUT, POST], pathPrefix: /x}, pool: b}';
+  assert.equal(warnings(`[${one}, ${other}]`).length, 1);
+  const shared = '{match: {methods: [PUT], host: h, pathPrefix: /x}, pool: a}';
+  assert.deepEqual(warnings(`[${shared}, ${one}, ${other}]`), []);
 });
 
 test('thousands of routes are compared in bounded time', () => {
@@ -82,6 +93,13 @@ test('a listener is uniform when no later request can differ', () => {
   assert.ok(uniform('[{match: {pathPrefix: /x}, pool: a}, {match: {pathPrefix: /}, pool: a}]'));
   assert.ok(!uniform('[{match: {pathPrefix: /x}, pool: a}]'), 'the others get 404');
   assert.ok(!uniform('[{match: {pathPrefix: /x}, pool: a}, {pool: b}]'));
+  assert.ok(!uniform('[{match: {methods: [GET]}, pool: a}]'), 'other methods get 404');
+  assert.ok(
+    uniform(
+      '[{match: {methods: [POST], pathPrefix: /search}, tags: {kind: read}, mask: [etag], pool: a}, {match: {pathPrefix: /x}, timeouts: default, journal: state, pool: a}, {pool: a}]',
+    ),
+    'what they say about the application asks nothing of a proxy',
+  );
   const open =
     'listeners: [{name: web, port: 80, pool: a, allow: [10.0.0.0/8]}]\npools: {a: {backends: all}}';
   assert.ok(isUniform(siteOf(open).listeners[0]!));
