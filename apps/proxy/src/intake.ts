@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { add, sub, sumWords, TcpFlags } from '@resplice/dataplane';
 import { type ClientOffer, type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
 import { Allowance } from './allowance.ts';
+import { Insistence } from './insistence.ts';
 import { CookieKind, type SegmentEvent } from './layout.generated.ts';
 import { type ClientSegment, Setup, type SetupDeps } from './setup.ts';
 import type { SetupStage, StoredHead } from './stored-heads.ts';
@@ -47,6 +48,7 @@ export class Intake {
   readonly #pulls = new Map<string, Pull>();
   /** Tuples that no peer knew, with performance.now() when that is to be forgotten. */
   readonly #unknown = new Map<string, number>();
+  readonly #insistence = new Insistence();
   readonly #resets = new Allowance(RESETS_PER_SECOND, RESET_BURST);
   #pulledBytes = 0;
   readonly #timer: NodeJS.Timeout;
@@ -258,8 +260,10 @@ export class Intake {
     tally.strays++;
     // A peer that was silent may know it.
     if (!known || missesPeer()) return;
-    if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, performance.now() + UNKNOWN_MS);
-    if (isLater) this.#refuse(tuple, segments.at(-1)!);
+    const now = performance.now();
+    if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(key, now + UNKNOWN_MS);
+    if (isLater || this.#insistence.insists(key, segments[0]!.sequence, now))
+      this.#refuse(tuple, segments.at(-1)!);
   }
 
   /** The connection is forgotten everywhere: its client is told, or it would wait for minutes. */
@@ -285,6 +289,7 @@ export class Intake {
     for (const setup of this.#setups.values()) setup.expire(now);
     heads.expire(now - limits.headTimeoutMs - FORSAKEN_MS);
     replication.gates.expire();
+    this.#insistence.expire(now);
     for (const [key, until] of this.#unknown) if (until <= now) this.#unknown.delete(key);
   }
 }

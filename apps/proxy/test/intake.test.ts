@@ -145,9 +145,22 @@ test('no reset while a peer may know the connection: silent, or dead for this pr
   assert.deepEqual([tally.strays, asked, refused], [3, 3, []]);
 });
 
-test('no reset for a later segment of a first flight whose first one was lost', async () => {
-  await arrive({ cookie: CookieKind.COOKIE_OTHER_ISN });
-  assert.deepEqual([tally.strays, refused], [1, []]);
+test('no reset for a later segment of a first flight whose first one was lost; but what insists is none', async t => {
+  let now = performance.now();
+  t.mock.method(performance, 'now', () => now);
+  const retransmit = async (sequence: number): Promise<void> => {
+    await arrive({ cookie: CookieKind.COOKIE_OTHER_ISN, sequence });
+    now += 300;
+  };
+  for (const sequence of [777, 777, 888, 777]) await retransmit(sequence);
+  assert.deepEqual([tally.strays, asked, refused], [4, 4, []]);
+  await retransmit(777);
+  missesPeer = true;
+  await retransmit(777);
+  assert.deepEqual(refused, [], 'a peer may know it');
+  missesPeer = false;
+  await retransmit(777);
+  assert.deepEqual(refused, [888]);
 });
 
 test('resets are bounded', async () => {
