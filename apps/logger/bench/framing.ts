@@ -1,10 +1,7 @@
 /** Times of the framings, in µs a message: `node apps/logger/bench/framing.ts`. On a machine that does nothing else. */
 import { RequestFraming, type RequestSink } from '../src/http/request-framing.ts';
 import { ResponseFraming, type ResponseSink } from '../src/http/response-framing.ts';
-
-const ROUNDS = 200_000;
-const REPEATS = 7;
-const WARM_UP = 50_000;
+import { time } from './time.ts';
 
 const browser = [
   'GET /static/scripts/application.js?v=20260301 HTTP/1.1',
@@ -47,17 +44,6 @@ const responses: ResponseSink = {
   head: () => told++,
   interim: () => told++,
 };
-
-function time(what: string, run: () => void): void {
-  for (let i = 0; i < WARM_UP; i++) run();
-  let best = Number.POSITIVE_INFINITY;
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
-    const from = process.hrtime.bigint();
-    for (let i = 0; i < ROUNDS; i++) run();
-    best = Math.min(best, Number(process.hrtime.bigint() - from) / 1000 / ROUNDS);
-  }
-  console.log(`${what.padEnd(60)} ${best.toFixed(2)}`);
-}
 
 /** The message in a ring, at places that change. */
 function ringOf(message: Buffer): { ring: Buffer; next: () => number } {

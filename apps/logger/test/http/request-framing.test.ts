@@ -57,6 +57,7 @@ for (const [lines, close, upgrade] of [
   ['HTTP/1.1\r\nConnection: Close', true, false],
   ['HTTP/1.1\r\nConnection: te , close', true, false],
   ['HTTP/1.1\r\nConnection: te\r\nConnection: close', true, false],
+  ['HTTP/1.1\r\nConnection: close\r\nConnection: te', true, false],
   ['HTTP/1.1\r\nConnection: closed, not-close', false, false],
   ['HTTP/1.1\r\nX-Connection: close', false, false],
   ['HTTP/1.0\r\nHost: a', true, false],
@@ -103,6 +104,7 @@ for (const [name, stream] of [
   ['no version', 'GET /\r\n'],
   ['another protocol', '\x16'],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n'],
+  ['no target', 'GET  HTTP/1.1\r\n'],
   ['two spaces', 'GET  / HTTP/1.1\r\n'],
   ['a target in two parts', 'GET /a b HTTP/1.1\r\n'],
   ['a target beyond ASCII', 'GET /\xe4 HTTP/1.1\r\n'],
@@ -123,7 +125,7 @@ for (const [name, stream] of [
   test(`${name} breaks the stream at the head's first byte, as soon as it is there`, () => {
     const first = 'GET /first HTTP/1.1\r\n\r\n';
     assert.equal(toldOfRequests(stream.slice(0, -1)).length, 0, 'one byte less says nothing');
-    const { at, before } = broken(`${first}${stream}GET / HTTP/1.1\r\n\r\n`);
+    const { at, before } = broken(first + stream);
     assert.equal(before, `head@0-${first.length} end@${first.length}`);
     assert.equal(at, first.length);
     const verdict = readHead(Buffer.from(`${stream}\r\n\r\n\r\n`, 'latin1'));
