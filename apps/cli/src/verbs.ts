@@ -14,6 +14,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: unknown
   logs: () => import('./commands/logs.ts'),
   reload: () => import('./commands/reload.ts'),
   check: () => import('./commands/check.ts'),
+  drill: () => import('./commands/drill.ts'),
   bench: () => import('./commands/bench.ts'),
   down: () => import('./commands/down.ts'),
   test: () => import('./commands/test.ts'),

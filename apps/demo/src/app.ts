@@ -1,9 +1,11 @@
 /** Builds the demonstration site; `main.ts` makes it listen. */
 import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify';
+import { History } from './history.ts';
 import { downloads } from './routes/downloads.ts';
 import { probes } from './routes/probes.ts';
 import { site } from './routes/site.ts';
 import { uploads } from './routes/uploads.ts';
+import { tokenOf } from './token.ts';
 
 export interface DemoOptions {
   /** This back end's name, as `/whoami` tells it. */
@@ -33,9 +35,16 @@ export function buildDemo({ backend, logger = false }: DemoOptions): FastifyInst
   // Bodies are streams here, whatever their type: nothing is ever collected in memory.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  const history = new History();
+  app.addHook('onRequest', async (request, reply) => {
+    const token = tokenOf(request);
+    if (token === undefined) return;
+    history.note({ step: 'begin', token });
+    reply.raw.once('finish', () => history.note({ step: 'finish', token }));
+  });
   void app.register(site);
   void app.register(downloads);
-  void app.register(uploads);
-  void app.register(probes, { backend });
+  void app.register(uploads, { history });
+  void app.register(probes, { backend, history });
   return app;
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { buildDemo } from '../src/app.ts';
 import { HUNDRED_MB, HUNDRED_MB_SHA256, patternSlice } from '../src/byte-pattern.ts';
@@ -128,4 +130,28 @@ test('GET /slow waits for as long as it was asked', async () => {
   const answer = await one.inject('/slow?ms=120');
   assert.deepEqual(answer.json(), { waitedMs: 120 });
   assert.ok(performance.now() - started >= 118);
+});
+
+test('POST /count answers with as many known bytes as it is asked for', async () => {
+  const answer = await one.inject({ method: 'POST', url: '/count?bytes=70000' });
+  assert.equal(answer.headers['content-length'], '70000');
+  assert.deepEqual(answer.rawPayload, Buffer.from(patternSlice(0, 70_000)));
+});
+
+test('GET /events tells each step of a request with a token, those of before first', async () => {
+  const app = buildDemo({ backend: 'backend-9' });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const headers = (token: string) => ({ 'x-request-token': token });
+  await fetch(`${url}/whoami`, { headers: headers('a') });
+  const { body } = await fetch(`${url}/events`);
+  const lines = createInterface({ input: Readable.fromWeb(body!) })[Symbol.asyncIterator]();
+  const next = async () => JSON.parse((await lines.next()).value!);
+  assert.match((await next()).process, /^[0-9a-f-]{36}$/);
+  assert.deepEqual(await next(), { step: 'begin', token: 'a' });
+  assert.deepEqual(await next(), { step: 'finish', token: 'a' });
+  for (const path of ['count', 'upload']) {
+    await (await fetch(`${url}/${path}`, { method: 'POST', headers: headers(path) })).text();
+    for (const step of ['begin', 'executed', 'finish']) assert.deepEqual(await next(), { step, token: path });
+  }
+  await app.close();
 });

@@ -1,19 +1,13 @@
-import { type BackendCommand, LabError, NetnsEngine, requireMachine, type SiteFile } from '@resplice/engines';
+import { LabError, NetnsEngine, requireMachine, type SiteFile } from '@resplice/engines';
 import { type Arm, arms, most, steeringModes } from '@resplice/topology';
 import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
+import { callersCommand } from '../callers-command.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { watchLab } from '../live-view.ts';
 import { say, showProgress } from '../output.ts';
 import { backendNames, readSiteFile } from '../site-file.ts';
 import { withStopSignal } from '../stop-signal.ts';
-
-function callersCommand(command: string): BackendCommand {
-  const environment = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-  return { command, directory: process.cwd(), environment: Object.fromEntries(environment) };
-}
 
 /** @throws LabError usage, wrong-config */
 function followedFile(file: string, backends: number, arm: Arm): SiteFile {

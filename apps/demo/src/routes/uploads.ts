@@ -2,13 +2,15 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { History } from '../history.ts';
+import { tokenOf } from '../token.ts';
 
 /** The request's body as a stream; `undefined` if it has none. */
 export function bodyOf(request: FastifyRequest): Readable | undefined {
   return request.body as Readable | undefined;
 }
 
-export async function uploads(app: FastifyInstance): Promise<void> {
+export async function uploads(app: FastifyInstance, { history }: { history: History }): Promise<void> {
   app.post('/upload', async request => {
     const hash = createHash('sha256');
     let bytes = 0;
@@ -16,6 +18,8 @@ export async function uploads(app: FastifyInstance): Promise<void> {
       hash.update(chunk);
       bytes += chunk.length;
     }
+    const token = tokenOf(request);
+    if (token !== undefined) history.note({ step: 'executed', token });
     return { bytes, sha256: hash.digest('hex') };
   });
 

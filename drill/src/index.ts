@@ -1,0 +1,5 @@
+export { type Cell, cellsMatching } from './cell.ts';
+export type { LabWish } from './lab.ts';
+export { type MatrixOptions, type MatrixWatcher, runMatrix } from './matrix.ts';
+export type { CellResult, MatrixResult } from './result.ts';
+export { cellLine, summaryLine, textTable } from './table.ts';

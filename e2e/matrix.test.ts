@@ -1,0 +1,100 @@
+/** `./resplice drill matrix`: a few cells in real labs, what they are judged to be, and what scripts get to read of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { MatrixResult } from '@resplice/drill';
+import { resplice } from './fixtures/lab.ts';
+import { assertNothingLeft } from './fixtures/remains.ts';
+
+const PASS = 0;
+const FAIL = 1;
+const INCONCLUSIVE = 2;
+const USAGE = 64;
+
+/** A lab comes up and goes down, and a few cells of some seconds each. */
+const TIMEOUT = { timeout: 180_000 };
+
+async function matrix(
+  ...argv: string[]
+): Promise<{ code: number | null; result: MatrixResult; stderr: string }> {
+  const said = await resplice(['drill', 'matrix', '--json', '--seed', '7', ...argv], { deadlineMs: 170_000 });
+  assert.notEqual(said.stdout, '', said.stderr);
+  return { code: said.code, result: JSON.parse(said.stdout), stderr: said.stderr };
+}
+
+test("a proxy's death in a download and before a POST's answer is not noticed", TIMEOUT, async t => {
+  const { code, result, stderr } = await matrix(
+    '--cells',
+    'proxy/crash/response/read,proxy/cut/waiting/update',
+  );
+  assert.equal(code, PASS, stderr);
+  assert.deepEqual(
+    [result.arm, result.site, result.seed, result.repeat, result.verdict],
+    ['resplice', 'demo', 7, 1, 'pass'],
+  );
+  assert.deepEqual(
+    result.cells.map(({ cell, verdict }) => `${cell}: ${verdict}`),
+    ['proxy/crash/response/read: pass', 'proxy/cut/waiting/update: pass'],
+  );
+  for (const { cell, addedStallMs, runs } of result.cells) {
+    t.diagnostic(`${cell}: added stall ${addedStallMs!.median.toFixed(0)} ms`);
+    assert.match(runs[0]!.target!, /^proxy-[12]$/);
+    assert.ok(runs[0]!.faultAt! > 0);
+  }
+  assert.equal(result.cells[1]!.runs[0]!.executions, 1);
+  assert.match(stderr, /proxy cut .* update .*✔/);
+  assert.match(stderr, /drill matrix: pass; 2 pass, 0 fail.*seed 7/);
+  assertNothingLeft();
+});
+
+test("where HAProxy stands in the middle, a back end's death breaks a download off", TIMEOUT, async () => {
+  const { code, result, stderr } = await matrix('--arm', 'haproxy', '--cells', 'backend/crash/response/read');
+  assert.equal(code, FAIL, stderr);
+  const [cell] = result.cells;
+  assert.deepEqual([result.arm, result.verdict, cell!.verdict], ['haproxy', 'fail', 'fail']);
+  assert.match(cell!.runs[0]!.failure!, /^(truncated|reset)$/);
+  assert.equal(cell!.addedStallMs, null);
+  assertNothingLeft();
+});
+
+/** Says that it keeps connections, and ends each of them at its second request. */
+const unreliable = `exec ${process.execPath} -e '
+  const seen = new WeakSet();
+  require("node:http").createServer((request, response) => {
+    if (seen.has(request.socket)) return request.socket.destroy();
+    seen.add(request.socket);
+    response.end("hello");
+  }).listen(process.env.PORT, "0.0.0.0");'`;
+
+test('what breaks without a fault is not blamed on it: inconclusive', TIMEOUT, async () => {
+  const { code, result, stderr } = await matrix(
+    '--backend-cmd',
+    unreliable,
+    '--cells',
+    'proxy/crash/idle,proxy/crash/waiting',
+  );
+  assert.equal(code, INCONCLUSIVE, stderr);
+  assert.deepEqual(
+    result.cells.map(({ cell, verdict }) => `${cell}: ${verdict}`),
+    [
+      'proxy/crash/waiting/read: not applicable',
+      'proxy/crash/idle/read: inconclusive',
+      'proxy/crash/waiting/update: not applicable',
+      'proxy/crash/idle/update: not applicable',
+    ],
+  );
+  assert.match(result.cells[1]!.reason!, /not even without a fault/);
+  assertNothingLeft();
+});
+
+test('wrong usage is 64 and brings nothing up', async () => {
+  for (const argv of [
+    ['drill', 'hurricane'],
+    ['drill', '--cells', 'proxy/melt'],
+    ['drill', '--repeat', '0'],
+    ['drill', '--arm', 'apache'],
+  ]) {
+    const { code, stdout } = await resplice(argv);
+    assert.deepEqual([code, stdout], [USAGE, ''], argv.join(' '));
+  }
+  assertNothingLeft();
+});
