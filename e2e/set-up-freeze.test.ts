@@ -3,9 +3,8 @@
  * everybody knows and no request byte has left. Its peer serves the client's retransmission; thawed, it must not serve it again.
  */
 import assert from 'node:assert/strict';
-import { after, before, suite } from 'node:test';
 import type { Exchange } from './fixtures/exchange.ts';
-import { Lab, labTest } from './fixtures/lab.ts';
+import { forEachSteering, labTest } from './fixtures/lab.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const FROZEN = 'proxy-1';
@@ -14,53 +13,42 @@ const ANSWER_MS = 2000;
 /** With two or three proxies, every second or third connection meets the one that waits for it. */
 const CONNECTIONS = 60;
 
-for (const [steering, proxies] of [
-  ['hash', 2],
-  ['spray', 3],
-] as const) {
-  suite(`steering ${steering}`, () => {
-    let lab: Lab;
-    before(async () => {
-      lab = await Lab.up({ proxies, steering });
-    });
-    after(() => lab?.down());
+forEachSteering(({ steering, lab }) => {
+  const foundFenced = async (): Promise<number> =>
+    (await lab().component(FROZEN)).metrics['events_total.found_fenced'] ?? 0;
 
-    const foundFenced = async (): Promise<number> =>
-      (await lab.component(FROZEN)).metrics['events_total.found_fenced'] ?? 0;
-
-    for (const point of ['before-publish', 'before-delivery']) {
-      labTest(
-        `a proxy freezes ${point}: the POST is answered by way of its peer, and runs once`,
-        () => lab,
-        async t => {
-          const client = await lab.client();
-          const fencedBefore = await foundFenced();
-          await lab.freezeAt(FROZEN, point);
-          let struck: { exchange: Exchange; token: string } | undefined;
-          for (let i = 0; i < CONNECTIONS && !struck; i++) {
-            const token = `${point}-${steering}-${process.pid}-${i}`;
-            const connection = await client.connect(lab.site);
-            const headers = { 'X-Request-Token': token };
-            const request = { method: 'POST', path: '/count?ms=1', headers };
-            const exchange = await connection.request(request).done;
-            assert.equal(exchange.status, 200);
-            if (await lab.isFrozen(FROZEN, 'proxy')) {
-              assert.equal(await lab.executions(token), 1, 'served while its proxy is frozen');
-              struck = { exchange, token };
-              await lab.heal();
-              await waitFor('it finds itself fenced', 5000, async () => (await foundFenced()) > fencedBefore);
-              const { status } = await connection.request({ path: '/whoami' }).done;
-              assert.equal(status, 200, 'the same connection goes on');
-            }
-            await connection.close();
+  for (const point of ['before-publish', 'before-delivery']) {
+    labTest(
+      `a proxy freezes ${point}: the POST is answered by way of its peer, and runs once`,
+      lab,
+      async t => {
+        const client = await lab().client();
+        const fencedBefore = await foundFenced();
+        await lab().freezeAt(FROZEN, point);
+        let struck: { exchange: Exchange; token: string } | undefined;
+        for (let i = 0; i < CONNECTIONS && !struck; i++) {
+          const token = `${point}-${steering}-${process.pid}-${i}`;
+          const connection = await client.connect(lab().site);
+          const headers = { 'X-Request-Token': token };
+          const request = { method: 'POST', path: '/count?ms=1', headers };
+          const exchange = await connection.request(request).done;
+          assert.equal(exchange.status, 200);
+          if (await lab().isFrozen(FROZEN, 'proxy')) {
+            assert.equal(await lab().executions(token), 1, 'served while its proxy is frozen');
+            struck = { exchange, token };
+            await lab().heal();
+            await waitFor('it finds itself fenced', 5000, async () => (await foundFenced()) > fencedBefore);
+            const { status } = await connection.request({ path: '/whoami' }).done;
+            assert.equal(status, 200, 'the same connection goes on');
           }
-          assert.ok(struck, 'inconclusive: no set-up got to the point');
-          const { exchange, token } = struck;
-          assert.equal(await lab.executions(token), 1, 'and not once more after the thaw');
-          t.diagnostic(`answered after ${exchange.longestStallMs.toFixed(0)} ms`);
-          assert.ok(exchange.longestStallMs <= ANSWER_MS, `answered after ${exchange.longestStallMs} ms`);
-        },
-      );
-    }
-  });
-}
+          await connection.close();
+        }
+        assert.ok(struck, 'inconclusive: no set-up got to the point');
+        const { exchange, token } = struck;
+        assert.equal(await lab().executions(token), 1, 'and not once more after the thaw');
+        t.diagnostic(`answered after ${exchange.longestStallMs.toFixed(0)} ms`);
+        assert.ok(exchange.longestStallMs <= ANSWER_MS, `answered after ${exchange.longestStallMs} ms`);
+      },
+    );
+  }
+});

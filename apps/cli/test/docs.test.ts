@@ -162,8 +162,10 @@ suite('the records of ARCHITECTURE.md', () => {
       sizes,
     );
     const types = new Set(Object.values(records).map(({ type }) => type));
-    const declared = [...source('packages/protocol/src/records.ts').matchAll(/\| \{ type: '(\w+)'/g)];
-    assert.deepEqual([...types].sort(), [...new Set(declared.map(([, type]) => type))].sort());
+    const declared = globSync('packages/protocol/src/*-records.ts', { cwd: repository }).flatMap(file =>
+      [...source(file).matchAll(/^ +(?:\| \{ )?type: '(\w+)';/gm)].map(([, type]) => type!),
+    );
+    assert.deepEqual([...types].sort(), declared.sort());
   });
 });
 

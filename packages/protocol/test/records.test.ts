@@ -10,7 +10,7 @@ import {
   readRecords,
   tupleKey,
   writeRecord,
-} from '../src/records.ts';
+} from '../src/index.ts';
 
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffffffff });

@@ -1,0 +1,20 @@
+/** The byte that each record begins with. */
+export const RecordType = {
+  ASK: 1,
+  ANSWER_NONE: 2,
+  ANSWER_ENTRY: 3,
+  ANSWER_HELD: 4,
+  PUBLISH: 5,
+  RELEASE: 6,
+  CLOSING: 7,
+  FORGET: 8,
+  SYNCED: 9,
+  SEGMENT: 10,
+  ANSWER_STANDING: 11,
+  CATCH_UP: 12,
+  FENCE: 13,
+  STANDING: 14,
+  JOIN: 15,
+  STORE: 16,
+  DROP: 17,
+} as const;
