@@ -7,7 +7,7 @@ import { type ControlRecord, MAX_RECORD_BYTES, SEAL_OVERHEAD, writeRecord } from
 import { checkSite } from '@resplice/site-config';
 import * as agent from '../../backend-agent/src/layout.generated.ts';
 import * as lb from '../../lb/src/layout.generated.ts';
-import * as router from '../../logger/src/layout.generated.ts';
+import * as logger from '../../logger/src/layout.generated.ts';
 import * as proxy from '../../proxy/src/layout.generated.ts';
 import { repository } from '../src/test-plan.ts';
 import { loadVerb, verbNames } from '../src/verbs.ts';
@@ -188,6 +188,10 @@ suite('the figures of ARCHITECTURE.md', () => {
     '`struct binding_key`': agent.bindingKey.size,
     '`struct binding`': agent.binding.size,
     '`struct steering`': lb.steering.size,
+    '`struct track`': logger.track.size,
+    '`struct flow_key`': logger.flowKey.size,
+    '`struct flow`': logger.flow.size,
+    '`struct log_event`, before its bytes': logger.logEvent.size,
   };
 
   test('sizes are those of the sources', () => {
@@ -213,7 +217,9 @@ suite('the exits of ARCHITECTURE.md', () => {
     [/^### lb_wan /, 'LB', lb.lbExitNames],
     [/^### proxy_front /, 'PROXY', proxy.proxyExitNames.filter(name => name.startsWith('front_'))],
     [/^### proxy_back /, 'PROXY', proxy.proxyExitNames.filter(name => name.startsWith('back_'))],
-    [/^### router_back, router_middle /, 'ROUTER', router.routerExitNames],
+    [/^### logger_middle /, 'LOGGER', logger.loggerExitNames.filter(name => name.startsWith('middle_'))],
+    [/^### logger_back /, 'LOGGER', logger.loggerExitNames.filter(name => name.startsWith('back_'))],
+    [/^### logger_out /, 'LOGGER', logger.loggerExitNames.filter(name => /^(out|never)_/.test(name))],
     [/^### agent_in, agent_out /, 'AGENT', agent.agentExitNames],
   ] as const;
   for (const [heading, prefix, exits] of programs) {

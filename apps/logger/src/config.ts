@@ -1,7 +1,6 @@
 import {
   addressedDevice,
   daemonFields,
-  device,
   distinct,
   peer,
   port,
@@ -13,14 +12,17 @@ import { z } from 'zod';
 
 export const loggerConfig = z.strictObject({
   ...daemonFields,
-  /** What stands here so far: a plain router with probed next hops. */
-  role: z.literal('router'),
+  role: z.literal('front'),
   vips,
   /** Towards the proxies. */
   middle: addressedDevice,
-  /** Where the back ends' packets come in. */
-  back: device,
+  /** Towards the back ends. */
+  back: addressedDevice,
   proxies: distinct(peer, 'name', 'id', 'address').min(1).max(64),
+  /** In the order in which one is the other's alternate. */
+  backends: distinct(z.strictObject({ ...peer.shape, port }), 'name', 'id', 'address')
+    .min(1)
+    .max(64),
   /** How packets are spread over the proxies. */
   steering: z.enum(steeringModes).default('hash'),
   /** UDP port of the proxies' questions about each other. */
@@ -28,6 +30,10 @@ export const loggerConfig = z.strictObject({
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
   probe: probe.prefault({}),
+  /** Connections that are logged at once; others pass unprotected. */
+  maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
+  /** How long a request waits for a back end when there is none, ms. */
+  waitMs: z.int().min(0).max(60_000).default(5000),
 });
 
 export type LoggerConfig = z.infer<typeof loggerConfig>;

@@ -1,12 +1,4 @@
-import {
-  attachTc,
-  BpfMap,
-  type BpfObject,
-  detachTc,
-  isAttachedTc,
-  neighbours,
-  parseIp,
-} from '@resplice/dataplane';
+import { BpfMap, type BpfObject, neighbours, parseIp } from '@resplice/dataplane';
 import type { Log, PeerConfig } from '@resplice/service-kit';
 import type { FenceState, FenceStore } from './arbiter.ts';
 import {
@@ -24,15 +16,21 @@ export class Fences implements FenceStore {
   readonly all = new Map<number, FenceState & { readonly sinceNs: bigint }>();
   readonly #proxies: ReadonlyMap<number, PeerConfig>;
   readonly #device: string;
-  readonly #object: BpfObject;
+  readonly #onCount: (fences: number) => void;
   readonly #map: BpfMap<Station, Fence>;
   readonly #log: Log;
   /** As last seen: that of a machine which is gone is soon forgotten by the kernel. */
   readonly #macs = new Map<number, readonly number[]>();
-  #attachedOnce = false;
 
-  constructor(options: { object: BpfObject; device: string; proxies: readonly PeerConfig[]; log: Log }) {
-    this.#object = options.object;
+  /** @param options.onCount told how many fences the kernel half has to look for; without one it looks at nobody */
+  constructor(options: {
+    object: BpfObject;
+    device: string;
+    proxies: readonly PeerConfig[];
+    log: Log;
+    onCount: (fences: number) => void;
+  }) {
+    this.#onCount = options.onCount;
     this.#device = options.device;
     this.#proxies = new Map(options.proxies.map(proxy => [proxy.id, proxy]));
     this.#map = new BpfMap(options.object.map('fences'), stationLayout, fenceLayout);
@@ -57,12 +55,7 @@ export class Fences implements FenceStore {
     this.look();
   }
 
-  /**
-   * Makes the kernel half what `all` says; for the upkeep too, since a proxy may show its link-layer address only later, and a
-   * device may be made anew.
-   *
-   * @throws DataplaneError if the program can be neither attached nor detached
-   */
+  /** Makes the kernel half what `all` says; for the upkeep too, since a proxy may show its link-layer address only later. */
   look(): void {
     this.#learn();
     for (const [station, { proxy }] of [...this.#map.entries()]) {
@@ -75,13 +68,7 @@ export class Fences implements FenceStore {
       if (mac && config)
         this.#map.set({ mac }, { address: parseIp(config.address), epoch, generation, proxy, sinceNs });
     }
-    const attached = isAttachedTc(this.#device, 'ingress');
-    // Nobody is fenced: nobody's packets are looked at.
-    if (this.all.size === 0 && attached) detachTc(this.#device, 'ingress');
-    // Once in any case: what stands there may be a former build's.
-    if (this.all.size === 0 || (attached && this.#attachedOnce)) return;
-    attachTc(this.#device, 'ingress', this.#object.program('router_middle'));
-    this.#attachedOnce = true;
+    this.#onCount(this.all.size);
   }
 
   #learn(): void {

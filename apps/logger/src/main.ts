@@ -1,5 +1,5 @@
 import { runDaemon } from '@resplice/service-kit';
 import { loggerConfig } from './config.ts';
-import { buildRouter } from './router.ts';
+import { buildFront } from './front.ts';
 
-await runDaemon({ app: 'logger', schema: loggerConfig, reloadable: ['vips'], build: buildRouter });
+await runDaemon({ app: 'logger', schema: loggerConfig, reloadable: ['vips'], build: buildFront });

@@ -1,7 +1,7 @@
 import { add } from '@resplice/dataplane';
 import type { ConnectionId } from '@resplice/protocol';
+import type { Wire } from '@resplice/splice';
 import { type AnswerStatus, renderAnswer } from './answers.ts';
-import type { Wire } from './wire.ts';
 
 /**
  * An answer of the proxy's own to a connection's first request. It needs no state in the kernel, and little here: if it is lost,

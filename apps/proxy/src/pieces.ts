@@ -1,8 +1,8 @@
 import { distance } from '@resplice/dataplane';
 import type { ClientOffer, ConnectionId, Knowledge } from '@resplice/protocol';
+import type { Wire } from '@resplice/splice';
 import type { StoredHeads } from './stored-heads.ts';
 import type { Tally } from './tally.ts';
-import type { Wire } from './wire.ts';
 
 /** A head that is incomplete for so long comes in pieces: the client waits for an acknowledgement (RFC 896), ms. */
 const FIRST_MS = 20;

@@ -1,5 +1,5 @@
 import { affinityKey, namedBackend, rendezvous } from '@resplice/site-config';
-import type { Backend } from './backends.ts';
+import type { Backend } from '@resplice/splice';
 import type { RequestHead } from './head.ts';
 
 /** Back ends that do the same work (P4.2). */

@@ -11,11 +11,10 @@ import {
   Upkeep,
   withDeadline,
 } from '@resplice/service-kit';
-import { Backends } from './backends.ts';
+import { Backends, Dialer, Wire } from '@resplice/splice';
 import { Breakpoints } from './breakpoints.ts';
 import type { ProxyConfig } from './config.ts';
 import { openDatapath } from './datapath.ts';
-import { Dialer } from './dialer.ts';
 import { Budget } from './held-bytes.ts';
 import { Intake, isStale } from './intake.ts';
 import type { Connection } from './layout.generated.ts';
@@ -29,7 +28,6 @@ import { Site } from './site.ts';
 import { SpliceTable } from './splice-table.ts';
 import { StoredHeads } from './stored-heads.ts';
 import { Tally } from './tally.ts';
-import { Wire } from './wire.ts';
 
 /** Probing of peers, balancers, the router and the back ends' agents (ARCHITECTURE §5, §6). */
 const PROBE = { intervalMs: 20, misses: 3 };

@@ -1,9 +1,8 @@
 import type { Entry } from '@resplice/protocol';
-import type { Backends } from './backends.ts';
+import type { Backends, ClientBytes, Wire } from '@resplice/splice';
 import type { Replication } from './replication.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { Tally } from './tally.ts';
-import type { ClientBytes, Wire } from './wire.ts';
 
 /** Sends clients' bytes on by user space: what was held back during a set-up, and what the kernel half was in doubt about. */
 export class Relay {

@@ -1,9 +1,8 @@
 import { add, distance, TcpFlags } from '@resplice/dataplane';
 import { type ClientOffer, connectionKey, type Entry } from '@resplice/protocol';
-import type { Backend, Backends } from './backends.ts';
+import type { Backend, Backends, Wire } from '@resplice/splice';
 import type { ReplyEvent } from './layout.generated.ts';
 import type { Tally } from './tally.ts';
-import type { Wire } from './wire.ts';
 
 /** Pause before the next attempt when nothing has got further, ms; the last one repeats. */
 const RETRY_MS = [20, 40, 80, 160, 320, 640, 1000];

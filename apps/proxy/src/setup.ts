@@ -1,9 +1,8 @@
 import { add, distance } from '@resplice/dataplane';
 import type { ClientOffer, ConnectionId, Entry, Knowledge } from '@resplice/protocol';
+import { type Backend, type Dialer, entryFrom, type Wire } from '@resplice/splice';
 import type { AnswerStatus } from './answers.ts';
-import type { Backend } from './backends.ts';
 import type { Breakpoints } from './breakpoints.ts';
-import type { Dialer } from './dialer.ts';
 import { readHead } from './head.ts';
 import { type Budget, HeldBytes } from './held-bytes.ts';
 import type { Limits } from './limits.ts';
@@ -17,7 +16,6 @@ import type { Site } from './site.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { SetupStage, StoredHeads } from './stored-heads.ts';
 import type { Tally } from './tally.ts';
-import { entryFrom, type Wire } from './wire.ts';
 
 /** While another proxy holds the gate, ask again after so many ms. */
 const GATE_RETRY_MS = 10;

@@ -6,7 +6,7 @@ import {
   compileRouter,
   type Router,
 } from '@resplice/site-config';
-import type { Backend, Backends } from './backends.ts';
+import type { Backend, Backends } from '@resplice/splice';
 import type { ProxyConfig } from './config.ts';
 import type { RequestHead } from './head.ts';
 import { Pool } from './pool.ts';

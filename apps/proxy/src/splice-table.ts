@@ -1,6 +1,6 @@
 import { add, type BpfMap } from '@resplice/dataplane';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
-import type { Backend, Backends } from './backends.ts';
+import type { Backend, Backends } from '@resplice/splice';
 import { type Connection, type Splice, SpliceFlag } from './layout.generated.ts';
 import type { EntryStore } from './replication.ts';
 import type { Tally } from './tally.ts';

@@ -14,13 +14,16 @@ import {
   loadObject,
   mapMemory,
   parseIp,
+  RingBuffer,
+  SELF_MADE_TOS,
   testRun,
   u32,
   Verdict,
 } from '@resplice/dataplane';
 import * as agent from '../../backend-agent/src/layout.generated.ts';
 import * as lb from '../../lb/src/layout.generated.ts';
-import * as router from '../../logger/src/layout.generated.ts';
+import * as logger from '../../logger/src/layout.generated.ts';
+import { Tracks } from '../../logger/src/tracks.ts';
 import { SpliceFlag } from '../src/layout.generated.ts';
 import { BACKEND, CLIENT, CONNECTION, KernelHalf, SELF, SPLICE, VIP } from './fixtures/kernel-half.ts';
 
@@ -110,11 +113,19 @@ function nearlyRight(random: Random): Uint8Array {
   return packet;
 }
 
-function anyFrame(random: Random): Uint8Array {
+/** Makes an answer of it, if it is whole enough. */
+function turn(packet: Uint8Array): void {
+  if (packet.length < 24) return;
+  packet.set([...packet.subarray(16, 20), ...packet.subarray(12, 16)], 12);
+  packet.set([...packet.subarray(22, 24), ...packet.subarray(20, 22)], 20);
+}
+
+function anyFrame(random: Random, shape: Subject['shape']): Uint8Array {
   const packet = random(5) === 0 ? bytes(random, random(300)) : nearlyRight(random);
   // The kernel runs no program on less than an IP header.
   const padded = new Uint8Array(Math.max(packet.length, random(30) === 0 ? 60 : 20));
   padded.set(packet);
+  shape?.(padded);
   return frame(padded, padded.length >= 60 && random(20) === 0 ? random(65_536) : undefined);
 }
 
@@ -132,6 +143,8 @@ interface Subject {
   leavesVip: boolean;
   /** Whether a packet may be sent on to a back end as a connection's. */
   passes(packet: Uint8Array): boolean;
+  /** What makes a client's packet one that this program meets. */
+  shape?(packet: Uint8Array): void;
   drain(): void;
   /** The exits that matter: packets of both kinds must have got that far. */
   deep: readonly string[];
@@ -148,9 +161,9 @@ function subjects(): Subject[] {
     return { object, counters: new Counters(object.map('counters'), exits), drain: () => {} };
   };
   const balancer = of('lb', 'lb', lb.lbExitNames);
-  const middle = of('logger', 'router', router.routerExitNames);
+  const inPath = loggerHalf();
   const server = of('backend-agent', 'agent', agent.agentExitNames);
-  for (const { object } of [balancer, middle]) {
+  for (const { object } of [balancer, inPath]) {
     const listeners = new BpfMap(object.map('listeners'), lb.listenerKey, u32);
     for (const port of [0, 80]) listeners.set({ vip: VIP, port }, 1);
     new BpfMap(object.map('next_hops'), u32, lb.nextHop).set(0, {
@@ -199,12 +212,36 @@ function subjects(): Subject[] {
       close: () => half.close(),
     },
     {
-      ...middle,
-      program: 'router_back',
-      deep: ['steered', 'plain', 'malformed'],
+      ...inPath,
+      program: 'logger_middle',
+      deep: ['middle_plain', 'middle_logged', 'middle_repeated', 'middle_held'],
       leavesVip: true,
       passes: never,
-      close: () => middle.object.close(),
+      close: () => {},
+    },
+    {
+      ...inPath,
+      program: 'logger_back',
+      deep: [
+        ...['back_steered', 'back_plain', 'back_malformed', 'back_unlogged', 'back_diverted', 'back_ended'],
+        'back_former',
+      ],
+      leavesVip: true,
+      passes: never,
+      shape: turn,
+      close: () => {},
+    },
+    {
+      ...inPath,
+      program: 'logger_out',
+      deep: ['out_steered', 'out_plain'],
+      leavesVip: true,
+      passes: never,
+      shape(packet) {
+        turn(packet);
+        packet[1] = SELF_MADE_TOS;
+      },
+      close: () => inPath.close(),
     },
     {
       ...server,
@@ -225,15 +262,78 @@ function subjects(): Subject[] {
   ];
 }
 
+/**
+ * The logger with four connections of the client's: one that passes, one that has left the back end which its packets are addressed
+ * to, one that is moving, one whose back end is another station. What proxies send is addressed to the VIP here as well, since most
+ * of the packets are.
+ */
+function loggerHalf() {
+  const slots = 4;
+  const object = loadObject(objectOf('logger', 'logger'), {
+    maxEntries: { tracks: slots, free_slots: slots, flows: 64, events: 1 << 20 },
+  });
+  const handle = object.map('tracks');
+  const tracks = new Tracks(handle);
+  const memory = new DataView(mapMemory(handle));
+  const flows = new BpfMap(object.map('flows'), logger.flowKey, logger.flow);
+  const mac = [2, 0, 0, 0, 0, 1];
+  const ports = [40_000, 80, 8080, 0];
+  const identity = { client: CLIENT, vip: VIP, vipPort: 80, generation: 1, isn: 1000, p0: 77 };
+  const { CLIENT_HELD, CLIENT_PASSES } = logger.ClientMode;
+  const { SERVER_DIVERTED, SERVER_PASSES } = logger.ServerMode;
+  for (const [slot, clientPort] of ports.entries()) {
+    logger.track.write(memory, slot * logger.track.size, {
+      ...tracks.read(slot),
+      ...{
+        ...identity,
+        clientPort,
+        backend: slot === 1 ? BACKEND + 1 : BACKEND,
+        backendPort: 8080,
+        bound: 1,
+      },
+      ...{ clientLogged: 1001, serverAcked: 1001, told: 1001, requestAt: 1001, responseAt: 78 },
+      ...{ clientAck: 78, serverNext: 78, serverLogged: 78, serverSeen: 78, delta: slot === 1 ? 999 : 0 },
+      mac: slot === 3 ? [2, 0, 0, 0, 0, 2] : mac,
+      clientMode: slot === 2 ? CLIENT_HELD : CLIENT_PASSES,
+      serverMode: slot === 2 ? SERVER_DIVERTED : SERVER_PASSES,
+    });
+    for (const [peer, peerPort] of [
+      [VIP, 80],
+      [BACKEND, 8080],
+    ] as const)
+      flows.set({ client: CLIENT, clientPort, peer, peerPort }, { slot, delta: 0, mac, known: 1 });
+  }
+  const ring = new RingBuffer(object.map('events'));
+  return {
+    object,
+    counters: new Counters(object.map('counters'), logger.loggerExitNames),
+    drain: () => void ring.drain(() => {}),
+    close() {
+      for (const [slot, clientPort] of ports.entries()) {
+        const { generation, isn, p0, ...after } = tracks.read(slot);
+        assert.deepEqual(
+          { generation, isn, p0, clientPort: after.clientPort },
+          {
+            ...{ generation: 1, isn: 1000, p0: 77 },
+            clientPort,
+          },
+        );
+      }
+      ring.close();
+      object.close();
+    },
+  };
+}
+
 const total = (counters: Counters): number =>
   Object.values(counters.read()).reduce((sum, each) => sum + each, 0);
 
 test(`${PACKETS} random packets through each program, seed ${SEED}`, t => {
-  for (const { program, object, counters, deep, leavesVip, passes, drain, close } of subjects()) {
+  for (const { program, object, counters, deep, leavesVip, passes, shape, drain, close } of subjects()) {
     const random = generator(SEED);
     const before = total(counters);
     for (let i = 0; i < PACKETS; i++) {
-      const sent = anyFrame(random);
+      const sent = anyFrame(random, shape);
       const { verdict, packet } = testRun(object.program(program), sent);
       const what = () => `${program}, packet ${i} of seed ${SEED}: ${Buffer.from(sent).toString('hex')}`;
       assert.ok([Verdict.OK, Verdict.SHOT, Verdict.REDIRECT].includes(verdict as 0), what());

@@ -102,11 +102,12 @@ function startDaemons(): TestDaemon[] {
   });
   const router = start('router', 'logger', {
     id: 201,
-    role: 'router',
+    role: 'front',
     vips,
     middle: { device: 'middle0', address: '10.63.0.1' },
-    back: { device: 'back0' },
+    back: { device: 'back0', address: '10.64.0.1' },
     proxies: [{ name: 'proxy-1', id: 1, address: '10.63.0.11' }],
+    backends: [{ name: 'backend-1', id: 1, address: BACKEND, port: 8080 }],
     controlPort: 7000,
   });
   proxy = start('proxy', 'proxy', {

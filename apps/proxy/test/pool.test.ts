@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { rendezvous } from '@resplice/site-config';
-import { Backends } from '../src/backends.ts';
+import { Backends } from '@resplice/splice';
 import type { RequestHead } from '../src/head.ts';
 import { Pool } from '../src/pool.ts';
 

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { TcpFlags } from '@resplice/dataplane';
 import type { Entry } from '@resplice/protocol';
-import { type Backend, Backends } from '../src/backends.ts';
+import { type Backend, Backends, type ClientBytes } from '@resplice/splice';
 import { EventType, type ReplyEvent } from '../src/layout.generated.ts';
 import { Replayer } from '../src/replayer.ts';
 import { Tally } from '../src/tally.ts';
-import type { ClientBytes } from '../src/wire.ts';
 
 const { ACK, RST, SYN } = TcpFlags;
 const OFFER = { mss: 1460, windowScale: 7, sackPermitted: true };

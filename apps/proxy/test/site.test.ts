@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, suite, test } from 'node:test';
 import { parseIp } from '@resplice/dataplane';
 import { type ConfigError, checkConfig } from '@resplice/service-kit';
-import { Backends } from '../src/backends.ts';
+import { Backends } from '@resplice/splice';
 import { proxyConfig } from '../src/config.ts';
 import { readHead } from '../src/head.ts';
 import { Site } from '../src/site.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { type ConnectionId, type Entry, tupleKey } from '@resplice/protocol';
-import { Backends } from '../src/backends.ts';
+import { Backends } from '@resplice/splice';
 import { type Connection, type Splice, SpliceFlag } from '../src/layout.generated.ts';
 import { type KernelSplices, SpliceTable } from '../src/splice-table.ts';
 import { Tally } from '../src/tally.ts';

@@ -38,6 +38,15 @@ function vips({ vip, rules }: Topology) {
   return rules.listeners.map(({ port }) => ({ address: vip.address, port }));
 }
 
+function backendsOf(topology: Topology) {
+  return hostsOf(topology, 'backend').map(backend => ({
+    name: backend.name,
+    id: backend.number,
+    address: addressOn(backend, 'back'),
+    port: applicationPort,
+  }));
+}
+
 function deviceAndAddress(host: Host, network: NetworkName) {
   return { device: interfaceOn(host, network).device, address: addressOn(host, network) };
 }
@@ -76,12 +85,7 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
       id: daemonId(host),
       address: addressOn(host, 'middle'),
     }))[0],
-    backends: hostsOf(topology, 'backend').map(backend => ({
-      name: backend.name,
-      id: backend.number,
-      address: addressOn(backend, 'back'),
-      port: applicationPort,
-    })),
+    backends: backendsOf(topology),
     controlPort: ports.control,
     probePort: ports.probe,
     maxConnections: limits.connections,
@@ -95,11 +99,13 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
 
 function router(topology: Topology, host: Host): DaemonConfig {
   return {
-    role: 'router',
+    role: 'front',
     vips: vips(topology),
     middle: deviceAndAddress(host, 'middle'),
-    back: device(host, 'back'),
+    back: deviceAndAddress(host, 'back'),
     proxies: proxiesOn(topology, 'middle'),
+    backends: backendsOf(topology),
+    maxConnections: topology.rules.limits.connections,
     steering: topology.steering,
     controlPort: ports.control,
     probePort: ports.probe,
@@ -111,7 +117,15 @@ function agent(topology: Topology, host: Host): DaemonConfig {
   return {
     ...deviceAndAddress(host, 'back'),
     app: { port: applicationPort },
-    proxies: proxiesOn(topology, 'middle'),
+    // The logger opens connections in clients' names, too, when they move.
+    proxies: [
+      ...proxiesOn(topology, 'middle'),
+      ...hostsOf(topology, 'router').map(logger => ({
+        name: logger.name,
+        id: daemonId(logger),
+        address: addressOn(logger, 'back'),
+      })),
+    ],
     probePort: ports.probe,
     maxConnections: topology.rules.limits.connections,
   };

@@ -16,6 +16,10 @@ const middleProxies = [
   { name: 'proxy-1', id: 1, address: '10.63.0.11' },
   { name: 'proxy-2', id: 2, address: '10.63.0.12' },
 ];
+const backends = [
+  { name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 },
+  { name: 'backend-2', id: 2, address: '10.64.0.12', port: 8080 },
+];
 
 function configOf(component: string, of: Topology = topology) {
   const host = hostNamed(of, component)!;
@@ -50,10 +54,7 @@ suite('daemon configuration', () => {
       peers: [middleProxies[1]],
       balancers: [{ name: 'lb-1', id: 101, address: '10.62.0.1' }],
       router: { name: 'router-1', id: 201, address: '10.63.0.1' },
-      backends: [
-        { name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 },
-        { name: 'backend-2', id: 2, address: '10.64.0.12', port: 8080 },
-      ],
+      backends,
       controlPort: 7000,
       probePort: 7001,
       maxConnections: 262144,
@@ -67,11 +68,13 @@ suite('daemon configuration', () => {
       ...common,
       name: 'router-1',
       id: 201,
-      role: 'router',
+      role: 'front',
       vips,
       middle: { device: 'middle0', address: '10.63.0.1' },
-      back: { device: 'back0' },
+      back: { device: 'back0', address: '10.64.0.1' },
       proxies: middleProxies,
+      backends,
+      maxConnections: 262144,
       steering: 'hash',
       controlPort: 7000,
       ...probing,
@@ -86,7 +89,7 @@ suite('daemon configuration', () => {
       device: 'back0',
       address: '10.64.0.12',
       app: { port: 8080 },
-      proxies: middleProxies,
+      proxies: [...middleProxies, { name: 'router-1', id: 201, address: '10.64.0.1' }],
       probePort: 7001,
       maxConnections: 262144,
     });

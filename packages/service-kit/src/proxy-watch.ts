@@ -8,6 +8,8 @@ import type { Steering } from './steering.ts';
 export interface ProxyWatchOptions {
   liveness: Liveness;
   steering: Steering;
+  /** Names of the proxies; others may be probed as well. */
+  proxies: readonly string[];
   log: Log;
   metrics: Metrics;
 }
@@ -15,17 +17,20 @@ export interface ProxyWatchOptions {
 export class ProxyWatch {
   readonly #liveness: Liveness;
   readonly #steering: Steering;
+  readonly #proxies: ReadonlySet<string>;
   readonly #log: Log;
   #settled = false;
   #nobody = false;
   #swaps = 0;
 
-  constructor({ liveness, steering, log, metrics }: ProxyWatchOptions) {
+  constructor({ liveness, steering, proxies, log, metrics }: ProxyWatchOptions) {
     this.#liveness = liveness;
+    this.#proxies = new Set(proxies);
     this.#steering = steering;
     this.#log = log;
     const known = new Map<string, string>();
     liveness.onChange(({ name }, { live, ready, epoch }) => {
+      if (!this.#proxies.has(name)) return;
       // Its status may change with every answer, and is nothing to the table.
       const seen = `${live} ${ready} ${epoch}`;
       if (known.get(name) === seen) return;
@@ -36,7 +41,7 @@ export class ProxyWatch {
     liveness.onSuspectSelf(() =>
       log.warn('all proxies went silent at once: it may be this host, waiting a round'),
     );
-    metrics.gauge('steering_live_proxies', 'Proxies that are live and ready.', () => liveness.up().length);
+    metrics.gauge('steering_live_proxies', 'Proxies that are live and ready.', () => this.#up().length);
     metrics.gauge('steering_kept', '1 while no proxy is live and the last table is kept.', () =>
       this.#nobody ? 1 : 0,
     );
@@ -60,12 +65,16 @@ export class ProxyWatch {
 
   /** For /status. `live` are the proxies that are live now; the table may be older (`kept`). */
   status() {
-    return { table: { ...this.#steering.table(), live: this.#liveness.up(), kept: this.#nobody } };
+    return { table: { ...this.#steering.table(), live: this.#up(), kept: this.#nobody } };
+  }
+
+  #up(): string[] {
+    return this.#liveness.up().filter(name => this.#proxies.has(name));
   }
 
   #follow(): void {
     if (!this.#settled) return;
-    const up = this.#liveness.up();
+    const up = this.#up();
     const nobody = up.length === 0;
     if (nobody !== this.#nobody && nobody) this.#log.error('no proxy is live: keeping the last table');
     this.#nobody = nobody;

@@ -35,6 +35,10 @@ export interface SteererParts {
   };
   /** Maps that outlive every build (see LoadOptions). */
   state?: readonly string[];
+  /** Sizes of maps that the configuration sets. */
+  maxEntries?: Readonly<Record<string, number>>;
+  /** Whom the daemon probes beside the proxies. */
+  others?: readonly { name: string; id: number; address: string }[];
   /** What else the daemon does; called when the proxies have been probed, before it says that it is ready. */
   extend?(tools: { object: BpfObject; liveness: Liveness; upkeep: Upkeep }): Promise<Extension>;
 }
@@ -42,17 +46,27 @@ export interface SteererParts {
 export interface Extension {
   /** Fields of /status. */
   status(): object;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** Wires such a daemon. */
 export async function buildSteerer(
   config: SteererConfig,
   { log, metrics, key, epoch }: Deps,
-  { objectPath, program, ingress, towards, layouts, state = [], extend }: SteererParts,
+  {
+    objectPath,
+    program,
+    ingress,
+    towards,
+    layouts,
+    state = [],
+    maxEntries = {},
+    others = [],
+    extend,
+  }: SteererParts,
 ): Promise<Daemon<SteererConfig>> {
   const { pinDirectory } = config;
-  const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state] });
+  const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state], maxEntries });
   metrics.exits(
     'packets_total',
     `Packets by exit of ${program}.`,
@@ -75,9 +89,16 @@ export async function buildSteerer(
     port: config.probePort,
     key,
     self: { id: config.id, epoch },
-    targets: config.proxies.map(proxy => ({ ...proxy, port: config.probePort, ...config.probe })),
+    targets: [...config.proxies, ...others].map(({ name, id, address }) => ({
+      ...{ name, id, address },
+      port: config.probePort,
+      ...config.probe,
+    })),
   });
-  const watch = new ProxyWatch({ liveness, steering, log, metrics });
+  const watch = new ProxyWatch({
+    ...{ liveness, steering, log, metrics },
+    proxies: config.proxies.map(({ name }) => name),
+  });
   await watch.begin();
   // Another build begins with an empty table: until it is filled, the former program steers by its own.
   keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
@@ -95,7 +116,7 @@ export async function buildSteerer(
     },
     async close() {
       upkeep.close();
-      extension?.close();
+      await extension?.close();
       await liveness.close();
       object.close();
     },

@@ -2,25 +2,28 @@ import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 import { encodeOptions, TcpFlags } from '@resplice/dataplane';
 import type { ConnectionId } from '@resplice/protocol';
-import { type Backend, Backends } from '../src/backends.ts';
-import { Dialer } from '../src/dialer.ts';
-import { EventType, type ReplyEvent } from '../src/layout.generated.ts';
-import { Tally } from '../src/tally.ts';
+import { type Backend, Backends, Dialer, type DialTally, type Reply } from '../src/index.ts';
 
 const { ACK, RST, SYN } = TcpFlags;
 const ID: ConnectionId = { client: 1, vip: 2, clientPort: 40_000, vipPort: 80, isn: 0xffffffff };
 const OFFER = { mss: 1460, windowScale: 9, sackPermitted: true };
 
-let limits: { headBytes: number; headTimeoutMs: number; connectTimeoutMs: number };
+let limits: { connectTimeoutMs: number };
 let sent: string[];
 let dialer: Dialer;
 let backend: Backend;
-let tally: Tally;
+let tally: DialTally;
 
 beforeEach(() => {
   sent = [];
-  tally = new Tally();
-  limits = { headBytes: 65_536, headTimeoutMs: 30_000, connectTimeoutMs: 400 };
+  tally = {
+    backendRefused: 0,
+    backendSilent: 0,
+    backendOldSocket: 0,
+    backendPortTaken: 0,
+    backendLacksOptions: 0,
+  };
+  limits = { connectTimeoutMs: 400 };
   backend = new Backends([{ name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 }]).all[0]!;
   backend.up = true;
   dialer = new Dialer(
@@ -30,19 +33,16 @@ beforeEach(() => {
   );
 });
 
-function reply(flags: number, fields: Partial<ReplyEvent> = {}): ReplyEvent {
+function reply(flags: number, fields: Partial<Reply> = {}): Reply {
   const options = encodeOptions({ mss: 1460, sackPermitted: true, windowScale: 7 });
   return {
-    type: EventType.EVENT_REPLY,
     options: options.length,
-    timeNs: 0n,
     backend: backend.address,
     client: ID.client,
     backendPort: 8080,
     clientPort: ID.clientPort,
     sequence: 777,
     acknowledgement: 0, // the ISN's successor: it wraps around
-    window: 0,
     flags,
     optionBytes: [...options],
     ...fields,

@@ -33,7 +33,13 @@ export interface ClientBytes {
   fin: boolean;
 }
 
-/** The packets that a proxy makes itself: SYNs to back ends in the client's name, held-back bytes, answers of its own. */
+/** A connection as it is dialled: once more, after a failover, with another ISN than the client's own. */
+export interface DialledId extends ConnectionId {
+  /** The client's own; `isn` if absent. */
+  originalIsn?: number;
+}
+
+/** The packets that a proxy or a logger makes itself: SYNs to back ends in the client's name, held-back bytes, answers of its own. */
 export class Wire {
   readonly #sender: RawSender;
   readonly #self: { id: number; epoch: number };
@@ -68,7 +74,8 @@ export class Wire {
    *
    * @param owed bytes that the proxies have acknowledged to the client; how far they get, the back end tells this proxy
    */
-  syn(backend: Backend, id: ConnectionId, p0: number, offer: ClientOffer, owed: number): void {
+  syn(backend: Backend, id: DialledId, p0: number, offer: ClientOffer, owed: number): void {
+    const { originalIsn = id.isn } = id;
     const mac = identityMac(this.#macKey, {
       clientIp: id.client,
       backendIp: backend.address,
@@ -78,7 +85,7 @@ export class Wire {
       p0,
       proxyId: this.#self.id,
       epoch: this.#self.epoch,
-      originalIsn: id.isn,
+      originalIsn,
       vip: id.vip,
       vipPort: id.vipPort,
       owed,
@@ -90,7 +97,7 @@ export class Wire {
       identity: {
         proxyId: this.#self.id,
         epoch: this.#self.epoch,
-        originalIsn: id.isn,
+        originalIsn,
         vip: id.vip,
         vipPort: id.vipPort,
         mac,
@@ -118,7 +125,7 @@ export class Wire {
   }
 
   /** Delivers a client's bytes in its name, in segments that fit. Without bytes it is a bare ACK. */
-  deliver(backend: Backend, entry: Entry, bytes: ClientBytes): void {
+  deliver(backend: Backend, entry: ConnectionId & { delta: number }, bytes: ClientBytes): void {
     const ack = toServerAck(bytes.acknowledgement, entry.delta);
     const { payload } = bytes;
     let offset = 0;

@@ -1,5 +1,13 @@
 import { parseIp } from '@resplice/dataplane';
-import type { BackendConfig } from './config.ts';
+
+/** Where an application listens. */
+export interface BackendConfig {
+  name: string;
+  id: number;
+  /** Dotted. */
+  address: string;
+  port: number;
+}
 
 export interface Backend {
   readonly name: string;
@@ -9,7 +17,7 @@ export interface Backend {
   readonly port: number;
   /** Its agent answers and its application accepts. */
   up: boolean;
-  /** Open connections that this proxy knows of, its peers' included. */
+  /** Open connections that are known of, those of others included. */
   active: number;
 }
 

@@ -1,10 +1,7 @@
 import { parseOptions, TcpFlags } from '@resplice/dataplane';
-import type { ClientOffer, ConnectionId } from '@resplice/protocol';
+import type { ClientOffer } from '@resplice/protocol';
 import type { Backend } from './backends.ts';
-import type { ReplyEvent } from './layout.generated.ts';
-import type { Limits } from './limits.ts';
-import type { Tally } from './tally.ts';
-import { NO_WINDOW_SCALE, type Wire } from './wire.ts';
+import { type DialledId, NO_WINDOW_SCALE, type Wire } from './wire.ts';
 
 /**
  * A SYN without an answer is repeated after so many ms, the last of them for as long as the limit allows: a burst overflows listen
@@ -13,6 +10,36 @@ import { NO_WINDOW_SCALE, type Wire } from './wire.ts';
 const RETRIES_MS = [20, 30, 50, 100, 200];
 /** Old sockets that are reset before a back end is given up. */
 const MAX_RESETS = 3;
+
+/** What a back end has answered to a SYN, in its own numbers. */
+export interface Reply {
+  /** Host order. */
+  backend: number;
+  backendPort: number;
+  client: number;
+  clientPort: number;
+  sequence: number;
+  acknowledgement: number;
+  flags: number;
+  /** Bytes used in `optionBytes`. */
+  options: number;
+  optionBytes: ArrayLike<number>;
+}
+
+/** What a dialler counts. */
+export interface DialTally {
+  backendRefused: number;
+  backendSilent: number;
+  backendOldSocket: number;
+  backendPortTaken: number;
+  backendLacksOptions: number;
+}
+
+/** In force now: a reload may change it. */
+export interface DialLimits {
+  /** How long a back end may take to accept a connection, ms. */
+  readonly connectTimeoutMs: number;
+}
 
 export type DialResult =
   /** Connected; `s0` is the back end's initial sequence number. */
@@ -23,7 +50,7 @@ export type DialResult =
 
 interface Dial {
   backend: Backend;
-  id: ConnectionId;
+  id: DialledId;
   p0: number;
   offer: ClientOffer;
   owed: number;
@@ -42,11 +69,11 @@ export type DialWire = Pick<Wire, 'syn' | 'reset'>;
 /** Opens back-end connections in the clients' names. */
 export class Dialer {
   readonly #wire: DialWire;
-  readonly #tally: Tally;
-  readonly #limits: Limits;
+  readonly #tally: DialTally;
+  readonly #limits: DialLimits;
   readonly #dials = new Map<string, Dial>();
 
-  constructor(wire: DialWire, tally: Tally, limits: Limits) {
+  constructor(wire: DialWire, tally: DialTally, limits: DialLimits) {
     this.#wire = wire;
     this.#tally = tally;
     this.#limits = limits;
@@ -58,7 +85,7 @@ export class Dialer {
    */
   dial(
     backend: Backend,
-    id: ConnectionId,
+    id: DialledId,
     p0: number,
     offer: ClientOffer,
     patient = false,
@@ -94,7 +121,7 @@ export class Dialer {
   }
 
   /** What a back end answered to a SYN of ours; false if no dial waits for it, as for the doubled SYN's second answer. */
-  receive(reply: ReplyEvent): boolean {
+  receive(reply: Reply): boolean {
     const name = `${reply.backend}:${reply.backendPort}<${reply.client}:${reply.clientPort}`;
     const dial = this.#dials.get(name);
     if (!dial) return false;
@@ -102,7 +129,7 @@ export class Dialer {
     return true;
   }
 
-  #answered(name: string, dial: Dial, reply: ReplyEvent): void {
+  #answered(name: string, dial: Dial, reply: Reply): void {
     const expected = (dial.id.isn + 1) >>> 0;
     const { SYN, ACK, RST } = TcpFlags;
     if (reply.flags & RST) {
@@ -162,7 +189,7 @@ function key(backend: Backend, client: number, clientPort: number): string {
   return `${backend.address}:${backend.port}<${client}:${clientPort}`;
 }
 
-function lacksOptions(reply: ReplyEvent, offer: ClientOffer): boolean {
+function lacksOptions(reply: Reply, offer: ClientOffer): boolean {
   const options = parseOptions(new Uint8Array(reply.optionBytes), 0, reply.options);
   return (
     (offer.windowScale !== NO_WINDOW_SCALE && options.windowScale === undefined) ||

@@ -1,0 +1,142 @@
+#pragma once
+#include "packet.h"
+#include "siphash.h"
+
+// One connection, as the logger sees it pass. Sequence numbers are the client's in both directions ("client space"); they stay the
+// same across any number of back ends. Mapped by user space, which reads all of it without a system call and writes its own part.
+struct track {
+	__be32 client, vip;
+	__be16 client_port, vip_port;
+	__u32 generation; // of the slot: grows with each connection that it holds
+	__u32 isn; // the client's
+	__u32 p0; // the server's, as the client knows it
+	// The back end that holds the connection now. User space writes it when the connection moves.
+	__be32 backend;
+	__be16 backend_port;
+	__u8 mac[ETH_ALEN]; // whose packets count; zero: nobody's
+	__u32 delta; // client space - that back end's
+	// What has passed.
+	__u32 client_logged; // behind the last client byte that is in the log without a gap
+	__u32 client_ack; // the client's last ACK (P7.3)
+	__u32 server_next; // behind the last byte that was forwarded to the client (P7.3)
+	__u32 server_logged; // behind the last server byte that is known to user space, or need not be, without a gap
+	__u32 server_seen; // behind the last byte that the present back end has sent
+	__u32 server_acked; // behind the last client byte that the present back end has acknowledged
+	__u32 told; // the highest acknowledgement that the client has heard
+	__u16 client_window; // field of its last segment
+	__u8 client_ended; // a FIN or RST of the client has passed
+	__u8 bound; // `backend` is filled in
+	__u64 client_ns; // CLOCK_MONOTONIC of the client's last packet
+	__u64 server_ns; // of the present back end's last packet
+	// From here on user space's alone.
+	__u32 client_mode; // enum client_mode
+	__u32 server_mode; // enum server_mode
+	__u64 skip; // 1 << 32 | sequence: bytes of the server's that end before it are not told
+	__u32 response_at; // where the response that is due begins, for a daemon that starts over
+	__u32 request_at; // where its request begins
+	__u32 end_passes; // the back end's FIN is the connection's
+	__u32 spare[3];
+};
+_Static_assert(sizeof(struct track) == 128, "mapped by user space");
+
+enum client_mode {
+	CLIENT_PASSES,
+	CLIENT_HELD, // logged, not forwarded: user space delivers it
+	CLIENT_UNLOGGED, // nobody can make sense of what passes
+};
+
+enum server_mode {
+	SERVER_PASSES,
+	SERVER_DIVERTED, // told with its bytes, not forwarded
+	SERVER_SKIPPED, // what the client has acknowledged is told without its bytes and not forwarded; what is new to it passes
+};
+
+// By the addresses that a packet bears: client and VIP in what back ends send, client and back end in what proxies send.
+struct flow_key {
+	__be32 client, peer;
+	__be16 client_port, peer_port;
+};
+
+struct flow {
+	__u32 slot;
+	__u32 delta; // client space - the peer's; 0 for the VIP
+	__u8 mac[ETH_ALEN]; // the peer's
+	__u8 known; // `delta` and `mac` are
+	__u8 pad;
+};
+
+struct logger_config {
+	struct siphash_key identity_key;
+	__be32 address; // the logger's own on the back ends' network
+	__u32 slots;
+	__u32 sleeping; // user space waits to be woken up
+	__u32 fences; // how many proxies are fenced: without one nobody's packets are looked at
+	__u32 free_head, free_tail; // of the ring of free slots; the kernel takes at the head
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct logger_config);
+	__uint(max_entries, 1);
+} logger_config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct track);
+	__uint(max_entries, 262144);
+} tracks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 262144);
+} free_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+	__uint(max_entries, 1048576);
+} flows SEC(".maps");
+
+static __always_inline struct logger_config *own_config(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&logger_config, &zero);
+}
+
+// How far `a` lies ahead of `b` (negative: behind).
+static __always_inline __s32 ahead(__u32 a, __u32 b)
+{
+	return (__s32)(a - b);
+}
+
+static __always_inline int is_same_station(const __u8 *a, const __u8 *b)
+{
+	__u32 difference = 0;
+	for (int i = 0; i < ETH_ALEN; i++)
+		difference |= a[i] ^ b[i];
+	return !difference;
+}
+
+// A slot that holds no connection; negative: there is none.
+static __always_inline __s64 take_slot(struct logger_config *config)
+{
+	if (!config->slots)
+		return -1;
+	__u32 at = __sync_fetch_and_add(&config->free_head, 1);
+	if (ahead(at, config->free_tail) >= 0) {
+		__sync_fetch_and_add(&config->free_head, -1);
+		return -1;
+	}
+	at %= config->slots;
+	__u64 *slot = bpf_map_lookup_elem(&free_slots, &at);
+	return slot ? (__s64)*slot : -1;
+}

@@ -1,0 +1,38 @@
+import type { Backend, Backends } from '@resplice/splice';
+
+/** Who takes a connection over (P7.2). */
+export class Alternates {
+  readonly #backends: Backends;
+  readonly #stations = new Map<number, readonly number[]>();
+
+  constructor(backends: Backends) {
+    this.#backends = backends;
+  }
+
+  /**
+   * The next one in the configuration's order that is up: the same for every connection of a back end, so that what it has told its
+   * alternate is where its connections go. Without a former one, the one with the fewest connections.
+   *
+   * @param tried those that have refused, or did not answer
+   */
+  choose(former: Backend | undefined, tried: ReadonlySet<Backend>): Backend | undefined {
+    const { all } = this.#backends;
+    const fit = (backend: Backend) => backend.up && !tried.has(backend);
+    if (!former) return all.filter(fit).sort((a, b) => a.active - b.active)[0];
+    const at = all.indexOf(former);
+    // The former one itself comes last: its application may be back, or only this connection may have failed.
+    return [...all.slice(at + 1), ...all.slice(0, at + 1)].find(fit);
+  }
+
+  /** @param station the link-layer address that a back end sends from */
+  learnStation(backend: Backend, station: readonly number[]): void {
+    this.#stations.set(backend.id, station);
+  }
+
+  /** @throws Error if it has never sent anything */
+  stationOf(backend: Backend): readonly number[] {
+    const station = this.#stations.get(backend.id);
+    if (!station) throw new Error(`${backend.name} has never been heard`);
+    return station;
+  }
+}

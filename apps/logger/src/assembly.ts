@@ -1,0 +1,57 @@
+/** Bytes that wait for what is missing before them, at most; beyond, the sender has to send them again. */
+const MAX_WAITING = 1 << 20;
+
+/** @param at offset of the byte at `start` */
+export type InOrder = (bytes: Uint8Array, start: number, end: number, at: number) => void;
+
+/**
+ * Puts one direction of a connection in order. Offsets are bytes since the stream began, as plain numbers: exact, and beyond 2 GiB as
+ * well. The first copy of a byte wins.
+ */
+export class Assembly {
+  /** Behind the last byte without a gap. */
+  end = 0;
+  #waiting: { at: number; bytes: Uint8Array }[] = [];
+  #waitingBytes = 0;
+
+  /**
+   * @param at offset of the byte at `start`
+   * @param take called for what is in order now, at once
+   */
+  offer(at: number, bytes: Uint8Array, start: number, end: number, take: InOrder): void {
+    const known = this.end - at;
+    if (known >= end - start) return;
+    if (known < 0) {
+      this.#wait(at, bytes, start, end);
+      return;
+    }
+    this.#take(bytes, start + known, end, take);
+    while (this.#waiting.length > 0) {
+      const next = this.#waiting.findIndex(piece => piece.at <= this.end);
+      if (next < 0) return;
+      const [piece] = this.#waiting.splice(next, 1) as [{ at: number; bytes: Uint8Array }];
+      this.#waitingBytes -= piece.bytes.length;
+      const skip = this.end - piece.at;
+      if (skip < piece.bytes.length) this.#take(piece.bytes, skip, piece.bytes.length, take);
+    }
+  }
+
+  /** Goes on behind bytes that are not needed; what waits before that is dropped. */
+  jump(to: number): void {
+    this.end = Math.max(this.end, to);
+    this.#waiting = this.#waiting.filter(({ at, bytes }) => at + bytes.length > this.end);
+    this.#waitingBytes = this.#waiting.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  #take(bytes: Uint8Array, start: number, end: number, take: InOrder): void {
+    const at = this.end;
+    this.end += end - start;
+    take(bytes, start, end, at);
+  }
+
+  #wait(at: number, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#waitingBytes + end - start > MAX_WAITING) return;
+    this.#waiting.push({ at, bytes: bytes.slice(start, end) });
+    this.#waitingBytes += end - start;
+  }
+}

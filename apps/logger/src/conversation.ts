@@ -1,0 +1,318 @@
+import type { ClientOffer, ConnectionId } from '@resplice/protocol';
+import type { Backend } from '@resplice/splice';
+import { Assembly } from './assembly.ts';
+import type { RecordPool } from './http/record-pool.ts';
+import { RequestFraming, type RequestSink } from './http/request-framing.ts';
+import type { RequestHead } from './http/request-head.ts';
+import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
+import type { ResponseHead } from './http/response-head.ts';
+import { RECORD_LIMIT, ResponseRecord } from './http/response-record.ts';
+import { RequestLog } from './request-log.ts';
+import type { Tracks } from './tracks.ts';
+import { Transaction } from './transaction.ts';
+
+/** Steps in which the kernel half is told to skip a long body: sequence numbers can be compared up to 2 GiB. */
+const SKIP_STEP = 1 << 30;
+/** Shorter bodies are not worth a word to the kernel half. */
+const SKIP_LEAST = 16 << 10;
+
+/** What a conversation tells the one who watches over it. */
+export interface ConversationEvents {
+  /** A request's head is there. */
+  requestBegan(conversation: Conversation, transaction: Transaction, head: RequestHead): void;
+  requestEnded(conversation: Conversation, transaction: Transaction): void;
+  responseBegan(conversation: Conversation, transaction: Transaction): void;
+  responseEnded(conversation: Conversation, transaction: Transaction): void;
+}
+
+/**
+ * A client's connection as a sequence of transactions (P6.3), with the map from transactions to TCP sequence numbers (P6.4).
+ * Offsets are bytes since the stream's first; the client's ISN and the cookie turn them into sequence numbers and back.
+ */
+export class Conversation implements RequestSink, ResponseSink {
+  readonly slot: number;
+  readonly generation: number;
+  readonly id: ConnectionId;
+  readonly p0: number;
+  readonly offer: ClientOffer;
+  readonly openedMs = Date.now();
+  /** Unfinished ones, oldest first: a transaction is finished when the client has acknowledged all of its response. */
+  readonly transactions: Transaction[] = [];
+  readonly requests = new RequestLog();
+  readonly incoming = new Assembly();
+  readonly outgoing = new Assembly();
+  /** Who holds it; undefined: nobody, its next request finds somebody. */
+  backend: Backend | undefined;
+  failovers = 0;
+  /** Requests so far. */
+  count = 0;
+  /** Offset behind the client's last byte, if it has sent its FIN. */
+  clientEnd: number | undefined;
+  /** The server's last response was its last. */
+  closes = false;
+  /** The server's FIN has been passed on. */
+  ended = false;
+  /** Why this connection is not protected; undefined: it is. */
+  unprotected: string | undefined;
+  readonly #tracks: Tracks;
+  readonly #records: RecordPool;
+  readonly #events: ConversationEvents;
+  readonly #requestFraming = new RequestFraming();
+  readonly #responseFraming = new ResponseFraming();
+  /** Offset up to which the kernel half says nothing of the server's bytes. */
+  #skippedTo = 0;
+  /** Offset where the next response begins. */
+  #responseAt = 0;
+  /** What is being fed: a piece of the server's stream, and how much of it has been recorded. */
+  #fed: { bytes: Uint8Array; start: number; end: number; at: number } | undefined;
+  #isForwarded = false;
+
+  constructor(
+    slot: number,
+    identity: { id: ConnectionId; p0: number; offer: ClientOffer; generation: number },
+    tracks: Tracks,
+    records: RecordPool,
+    events: ConversationEvents,
+  ) {
+    this.slot = slot;
+    this.generation = identity.generation;
+    this.id = identity.id;
+    this.p0 = identity.p0;
+    this.offer = identity.offer;
+    this.#tracks = tracks;
+    this.#records = records;
+    this.#events = events;
+  }
+
+  // Sequence numbers
+
+  clientSequence(offset: number): number {
+    return (this.id.isn + 1 + offset) >>> 0;
+  }
+
+  serverSequence(offset: number): number {
+    return (this.p0 + 1 + offset) >>> 0;
+  }
+
+  /** The nearest offset to what is known that has this sequence number. */
+  clientOffset(sequence: number): number {
+    return this.incoming.end + ((sequence - this.clientSequence(this.incoming.end)) | 0);
+  }
+
+  serverOffset(sequence: number): number {
+    return this.outgoing.end + ((sequence - this.serverSequence(this.outgoing.end)) | 0);
+  }
+
+  /** Offset behind the last byte that the client has acknowledged: A. */
+  get acknowledged(): number {
+    return this.serverOffset(this.#tracks.clientAck(this.slot));
+  }
+
+  /** Offset behind the last byte that the client may have heard: T. */
+  get heard(): number {
+    return this.serverOffset(this.#tracks.serverNext(this.slot));
+  }
+
+  /** Offset behind the last client byte that the present back end has acknowledged. */
+  get delivered(): number {
+    return this.clientOffset(this.#tracks.serverAcked(this.slot));
+  }
+
+  /** Where the next response begins, when there is no unfinished one. */
+  get responseAt(): number {
+    return this.#responseAt;
+  }
+
+  /** Where the first request begins that has not been read completely. */
+  get pendingRequestAt(): number {
+    return this.transactions.length > 0 ? this.transactions[0]!.requestAt : this.requests.base;
+  }
+
+  get open(): Transaction | undefined {
+    return this.transactions.find(each => each.responseEnd === undefined);
+  }
+
+  // The client's bytes
+
+  /** @param isForwarded whether a back end gets them by itself */
+  clientBytes(at: number, bytes: Uint8Array, start: number, end: number, isForwarded: boolean): void {
+    this.#isForwarded = isForwarded;
+    const before = this.incoming.end;
+    this.incoming.offer(at, bytes, start, end, this.#takeRequestBytes);
+    if (this.incoming.end > before && at < before)
+      this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
+    // A piece that filled a gap: the kernel half does not know that the log goes on behind it.
+    else if (this.incoming.end > at + (end - start))
+      this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
+  }
+
+  readonly #takeRequestBytes = (bytes: Uint8Array, start: number, end: number): void => {
+    if (this.unprotected !== undefined) return;
+    this.commit();
+    this.requests.append(bytes, start, end);
+    this.#requestFraming.feed(bytes, start, end, this);
+  };
+
+  /** Forgets transactions whose responses the client has acknowledged (P11.5). */
+  commit(): void {
+    this.catchUp();
+    const { transactions } = this;
+    if (transactions.length === 0) return;
+    const acknowledged = this.acknowledged;
+    while (transactions.length > 0) {
+      const { responseEnd, requestEnd } = transactions[0]!;
+      if (responseEnd === undefined || requestEnd === undefined || responseEnd > acknowledged) break;
+      transactions.shift()!.record.release();
+      this.requests.dropBefore(transactions[0]?.requestAt ?? requestEnd);
+    }
+  }
+
+  head(head: RequestHead | ResponseHead, at: number, bodyAt: number): void {
+    if ('method' in head) this.#requestHead(head, at);
+    else this.#responseHead(head, bodyAt);
+  }
+
+  #requestHead(head: RequestHead, at: number): void {
+    const transaction = new Transaction(++this.count, head.method, at, new ResponseRecord(this.#records));
+    this.transactions.push(transaction);
+    this.#events.requestBegan(this, transaction, head);
+  }
+
+  // The server's bytes
+
+  /** Of what has been forwarded. */
+  serverBytes(at: number, bytes: Uint8Array, start: number, end: number): void {
+    this.catchUp();
+    this.outgoing.offer(at, bytes, start, end, this.#takeResponseBytes);
+    if (this.outgoing.end > at + (end - start))
+      this.#tracks.setServerLogged(this.slot, this.serverSequence(this.outgoing.end));
+  }
+
+  /** Moves on over what the kernel half was told to skip. */
+  catchUp(): void {
+    if (this.#skippedTo <= this.outgoing.end) return;
+    const to = Math.min(this.#skippedTo, this.heard);
+    if (to <= this.outgoing.end) return;
+    const count = to - this.outgoing.end;
+    this.outgoing.jump(to);
+    this.#responseFraming.skip(count, this.#responses);
+    this.#skip();
+  }
+
+  readonly #takeResponseBytes = (bytes: Uint8Array, start: number, end: number, at: number): void => {
+    if (this.unprotected !== undefined) return;
+    const transaction = this.open;
+    if (transaction && !transaction.answered) {
+      transaction.answered = true;
+      transaction.responseAt = at;
+      this.#events.responseBegan(this, transaction);
+    }
+    this.#fed = { bytes, start, end, at };
+    this.#responseFraming.feed(bytes, start, end, this.#responses);
+    this.#record(at + (end - start));
+    this.#fed = undefined;
+    this.#skip();
+  };
+
+  /** Records what has been fed, up to that offset, as the open transaction's. */
+  #record(to: number): void {
+    const fed = this.#fed;
+    const transaction = this.open;
+    if (!fed || !transaction) return;
+    const length = to - fed.at;
+    if (length <= 0) return;
+    transaction.answered = true;
+    const offset = fed.at - transaction.responseAt;
+    transaction.record.append(offset, fed.bytes, fed.start, fed.start + length);
+    fed.start += length;
+    fed.at += length;
+  }
+
+  /** Tells the kernel half what need not be told, once the beginning of the response is recorded. */
+  #skip(): void {
+    const { skippable } = this.#responseFraming;
+    const transaction = this.open;
+    if (skippable < SKIP_LEAST || !transaction || this.unprotected !== undefined) return;
+    if (this.outgoing.end - transaction.responseAt < RECORD_LIMIT) return;
+    this.#skippedTo = this.outgoing.end + Math.min(skippable, SKIP_STEP);
+    this.#tracks.skipUntil(this.slot, this.serverSequence(this.#skippedTo));
+  }
+
+  #responseHead(head: ResponseHead, bodyAt: number): void {
+    const transaction = this.open;
+    if (!transaction) return;
+    transaction.status = head.status;
+    transaction.bodyAt = bodyAt;
+    transaction.closes = head.close;
+    transaction.untilClose = head.body === 'until-close';
+    transaction.hasValidator = head.hasValidator;
+    if (head.status === 101 || (transaction.method === 'CONNECT' && head.status < 300))
+      this.#requestFraming.becomeOpaque(this);
+  }
+
+  method(): string | undefined {
+    return this.open?.method;
+  }
+
+  interim(status: number, _at: number, _end: number): void {
+    if (status === 101) this.#requestFraming.becomeOpaque(this);
+  }
+
+  /** End of a request; of a response, by `#responses`. */
+  end(at: number): void {
+    const transaction = this.transactions.at(-1);
+    if (!transaction || transaction.requestEnd !== undefined) return;
+    transaction.requestEnd = at;
+    transaction.delivered = this.#isForwarded;
+    this.#events.requestEnded(this, transaction);
+  }
+
+  #responseEnd(at: number): void {
+    const transaction = this.open;
+    if (!transaction) return;
+    this.#record(at);
+    transaction.responseEnd = at;
+    this.#responseAt = at;
+    transaction.record.end(at - transaction.responseAt);
+    if (transaction.closes) this.closes = true;
+    const next = this.open;
+    if (next) next.responseAt = at;
+    this.#events.responseEnded(this, transaction);
+  }
+
+  opaque(_at: number): void {
+    this.giveUp('upgraded');
+  }
+
+  broken(_at: number, reason: string): void {
+    this.giveUp(reason);
+  }
+
+  /** From here on the connection passes, and is lost with its back end. */
+  giveUp(reason: string): void {
+    if (this.unprotected !== undefined) return;
+    this.unprotected = reason;
+    for (const transaction of this.transactions) transaction.record.release();
+    this.transactions.length = 0;
+    this.requests.dropBefore(this.requests.end);
+    this.#tracks.skipUntil(this.slot, (this.serverSequence(this.outgoing.end) + SKIP_STEP) >>> 0);
+  }
+
+  /** The response framing's events: it has the same names for them. */
+  readonly #responses: ResponseSink = {
+    method: () => this.method(),
+    head: (head, at, bodyAt) => this.head(head, at, bodyAt),
+    interim: (status, at, end) => this.interim(status, at, end),
+    end: at => this.#responseEnd(at),
+    opaque: at => this.opaque(at),
+    broken: (at, reason) => this.broken(at, reason),
+  };
+
+  // What recovery says itself
+
+  /** A response that the logger gives in the server's place is recorded like any other. */
+  speak(bytes: Uint8Array): void {
+    this.outgoing.offer(this.outgoing.end, bytes, 0, bytes.length, this.#takeResponseBytes);
+    this.#tracks.setServerNext(this.slot, this.serverSequence(this.outgoing.end));
+  }
+}

@@ -1,0 +1,353 @@
+import { parseOptions, TcpFlags } from '@resplice/dataplane';
+import type { Log } from '@resplice/service-kit';
+import { type Backend, type Backends, NO_WINDOW_SCALE } from '@resplice/splice';
+import { Conversation, type ConversationEvents } from './conversation.ts';
+import type { RecordPool } from './http/record-pool.ts';
+import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
+import { Move, type RecoveryDeps } from './recovery.ts';
+import { viewOf } from './view.ts';
+
+/** A connection's last packets may still come for so long, ms. */
+const LINGER_MS = 5000;
+/** Between two looks at what is over, and at moves that wait for an acknowledgement, ms. */
+const SWEEP_MS = 10;
+/** A response that only the end of the stream ends: its server must be seen to live so long after its FIN, ms (P10). */
+const CONFIRM_MS = 200;
+/** Connections that /status lists at most. */
+const MOST_VIEWS = 1000;
+
+export interface ConversationsDeps extends Omit<RecoveryDeps, 'onMoved' | 'onDead' | 'tracks'> {
+  backends: Backends;
+  /** Where responses are recorded. */
+  records: RecordPool;
+  log: Log;
+}
+
+/** All connections that pass: hands each event of the kernel half to the one that it is about. */
+export class Conversations {
+  readonly #deps: ConversationsDeps;
+  readonly #recovery: RecoveryDeps;
+  readonly #bySlot = new Map<number, Conversation>();
+  readonly #moves = new Map<Conversation, Move>();
+  /** Over, and when that was: oldest first. */
+  readonly #over = new Map<Conversation, number>();
+  readonly #confirming = new Map<Conversation, NodeJS.Timeout>();
+  readonly #events: ConversationEvents;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: ConversationsDeps) {
+    this.#deps = deps;
+    this.#recovery = {
+      ...deps,
+      tracks: deps.datapath.tracks,
+      onMoved: (conversation, backend) => this.#moved(conversation, backend),
+      onDead: conversation => this.#isOver(conversation),
+    };
+    this.#events = {
+      requestBegan: (_conversation, transaction) => {
+        deps.tally.transactions++;
+        const reads = ['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(transaction.method);
+        transaction.tags = { kind: reads ? 'read' : 'update', deterministic: undefined, idempotent: reads };
+      },
+      requestEnded() {},
+      responseBegan() {},
+      responseEnded: conversation => this.#moves.get(conversation)?.look(),
+    };
+  }
+
+  get size(): number {
+    return this.#bySlot.size;
+  }
+
+  get moves(): number {
+    return this.#moves.size;
+  }
+
+  start(): void {
+    this.#deps.datapath.listen(this.#receive);
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const move of [...this.#moves.values()]) move.close();
+    for (const timer of this.#confirming.values()) clearTimeout(timer);
+  }
+
+  status() {
+    const { timeline } = this.#deps;
+    const newest = [...this.#bySlot.values()].filter(each => !this.#over.has(each)).slice(-MOST_VIEWS);
+    return {
+      connections: newest.map(each => viewOf(each, this.#moves.has(each))),
+      steps: timeline.steps(),
+    };
+  }
+
+  /** Moves every connection that it holds: at once those that wait for something, the others when they need somebody. */
+  backendDied(backend: Backend): void {
+    for (const conversation of this.#bySlot.values()) {
+      const move = this.#moves.get(conversation);
+      if (move) {
+        if (move.backend === backend) move.again();
+      } else if (conversation.backend === backend && !this.#over.has(conversation)) {
+        this.#deps.timeline.note(conversation, `${backend.name} is silent`);
+        if (conversation.transactions.length > 0) this.#deps.tally.failedByLiveness++;
+        this.#move(conversation);
+      }
+    }
+  }
+
+  readonly #receive = (event: LogEvent, bytes: Uint8Array, start: number, end: number): void => {
+    if (event.type === LogType.LOG_REPLY) {
+      this.#reply(event, bytes, start, end);
+      return;
+    }
+    if (event.type === LogType.LOG_OPENED) {
+      this.#opened(event, bytes, start, end);
+      return;
+    }
+    const conversation = this.#bySlot.get(event.slot);
+    if (!conversation || conversation.generation !== event.generation) {
+      this.#unknown(event);
+      return;
+    }
+    if (event.type === LogType.LOG_ENDED) this.#forget(conversation, false);
+    else if (event.type === LogType.LOG_CLIENT) this.#fromClient(conversation, event, bytes, start, end);
+    else this.#fromServer(conversation, event, bytes, start, end);
+  };
+
+  #reply(event: LogEvent, bytes: Uint8Array, start: number, end: number): void {
+    const { backends, alternates, dialer } = this.#deps;
+    const backend = backends.all.find(each => each.address === event.backend);
+    if (!backend) return;
+    alternates.learnStation(backend, event.mac);
+    dialer.receive({ ...event, options: end - start, optionBytes: bytes.subarray(start, end) });
+  }
+
+  #opened(event: LogEvent, bytes: Uint8Array, start: number, end: number): void {
+    const { tally, datapath } = this.#deps;
+    const track = datapath.tracks.read(event.slot);
+    // The slot has been given to another connection since.
+    if (track.generation !== event.generation) return;
+    const options = parseOptions(bytes, start, end - start);
+    tally.opened++;
+    const { client, vip, clientPort, vipPort, isn, p0, generation } = track;
+    const conversation = new Conversation(
+      event.slot,
+      {
+        id: { client, vip, clientPort, vipPort, isn },
+        p0,
+        generation,
+        offer: {
+          mss: options.mss ?? 536,
+          windowScale: options.windowScale ?? NO_WINDOW_SCALE,
+          sackPermitted: options.sackPermitted,
+        },
+      },
+      datapath.tracks,
+      this.#deps.records,
+      this.#events,
+    );
+    this.#bySlot.set(event.slot, conversation);
+  }
+
+  /** Of a connection that began before this process did: it passes, unprotected. */
+  #unknown(event: LogEvent): void {
+    const { tracks } = this.#deps.datapath;
+    if (event.type === LogType.LOG_ENDED || tracks.generation(event.slot) !== event.generation) return;
+    tracks.setClientMode(event.slot, ClientMode.CLIENT_UNLOGGED);
+    tracks.letEnd(event.slot, true);
+    tracks.skipUntil(event.slot, (event.sequence + (1 << 30)) >>> 0);
+    if (event.flags & TcpFlags.RST && event.type === LogType.LOG_SERVER) {
+      const { client, vip, clientPort, vipPort } = tracks.read(event.slot);
+      this.#deps.speaker.reset({ client, vip, clientPort, vipPort }, event.sequence);
+    }
+  }
+
+  #fromClient(
+    conversation: Conversation,
+    event: LogEvent,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const { backends, tally } = this.#deps;
+    const held = event.held !== 0;
+    if (!held && conversation.backend?.address !== event.backend)
+      this.#bound(
+        conversation,
+        backends.all.find(each => each.address === event.backend),
+      );
+    const at = conversation.clientOffset(event.sequence);
+    if (end > start) conversation.clientBytes(at, bytes, start, end, !held);
+    if (conversation.unprotected !== undefined && !this.#over.has(conversation)) this.#letGo(conversation);
+    if (event.flags & TcpFlags.RST) {
+      this.#isOver(conversation);
+      return;
+    }
+    if (event.flags & TcpFlags.FIN && conversation.incoming.end >= at + event.payload)
+      conversation.clientEnd = at + event.payload;
+    const move = this.#moves.get(conversation);
+    if (move) move.clientBytes();
+    else if (held && !conversation.backend) this.#move(conversation);
+    else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
+    void tally;
+  }
+
+  #fromServer(
+    conversation: Conversation,
+    event: LogEvent,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const move = this.#moves.get(conversation);
+    if (event.held) {
+      move?.serverBytes(event, bytes, start, end);
+      return;
+    }
+    const at = conversation.serverOffset(event.sequence);
+    if (end > start) conversation.serverBytes(at, bytes, start, end);
+    else conversation.catchUp();
+    if (conversation.unprotected !== undefined) this.#letGo(conversation);
+    if (move) {
+      if (event.flags & (TcpFlags.FIN | TcpFlags.RST)) move.again();
+      else move.progressed();
+      return;
+    }
+    if (event.flags & TcpFlags.RST) this.#serverReset(conversation, event);
+    else if (event.flags & TcpFlags.FIN && conversation.outgoing.end >= at + event.payload)
+      this.#serverEnded(conversation);
+  }
+
+  /** A FIN of the server's: the end, an idle time-out, or the last word of a dying process (ARCHITECTURE §4). */
+  #serverEnded(conversation: Conversation) {
+    conversation.commit();
+    const { open } = conversation;
+    if (conversation.unprotected !== undefined) return this.#letEnd(conversation);
+    if (!open) {
+      const pending =
+        conversation.requests.end >
+        (conversation.transactions.at(-1)?.requestEnd ?? conversation.requests.base);
+      if (conversation.clientEnd !== undefined || (conversation.closes && !pending))
+        return this.#letEnd(conversation);
+      return this.#move(conversation);
+    }
+    if (open.untilClose && open.bodyAt !== undefined) return this.#confirm(conversation);
+    this.#deps.tally.failedByEnd++;
+    this.#move(conversation);
+  }
+
+  /** A server that lives on after its FIN has meant it. */
+  #confirm(conversation: Conversation): void {
+    const { backend } = conversation;
+    if (this.#confirming.has(conversation)) return;
+    const timer = setTimeout(() => {
+      this.#confirming.delete(conversation);
+      if (this.#over.has(conversation) || this.#moves.has(conversation)) return;
+      if (backend?.up && conversation.backend === backend) {
+        this.#letEnd(conversation);
+        return;
+      }
+      this.#deps.tally.failedByEnd++;
+      this.#move(conversation);
+    }, CONFIRM_MS);
+    this.#confirming.set(conversation, timer);
+  }
+
+  #serverReset(conversation: Conversation, event: LogEvent): void {
+    conversation.commit();
+    const { open } = conversation;
+    if (conversation.unprotected !== undefined || conversation.ended) {
+      this.#deps.speaker.reset(conversation.id, event.sequence);
+      this.#isOver(conversation);
+    } else if (!open && (conversation.clientEnd !== undefined || conversation.closes)) {
+      this.#letEnd(conversation);
+    } else {
+      if (open) this.#deps.tally.failedByEnd++;
+      this.#move(conversation);
+    }
+  }
+
+  #letEnd(conversation: Conversation): void {
+    const { tally, speaker, datapath } = this.#deps;
+    const { slot, id, offer } = conversation;
+    conversation.ended = true;
+    tally.endsPassed++;
+    datapath.tracks.letEnd(slot, true);
+    speaker.say(id, {
+      seq: conversation.serverSequence(conversation.outgoing.end),
+      ack: datapath.tracks.told(slot),
+      window: 512,
+      mss: offer.mss,
+      fin: true,
+    });
+    if (conversation.clientEnd !== undefined) this.#isOver(conversation);
+  }
+
+  /** Nobody can follow it: what ends it passes as well. */
+  #letGo(conversation: Conversation): void {
+    const { tracks } = this.#deps.datapath;
+    if (conversation.ended) return;
+    conversation.ended = true;
+    this.#deps.tally.unprotected++;
+    tracks.letEnd(conversation.slot, true);
+    tracks.setClientMode(conversation.slot, ClientMode.CLIENT_UNLOGGED);
+  }
+
+  #bound(conversation: Conversation, backend: Backend | undefined): void {
+    if (conversation.backend) conversation.backend.active--;
+    conversation.backend = backend;
+    if (backend) backend.active++;
+  }
+
+  #move(conversation: Conversation): void {
+    if (this.#over.has(conversation) || conversation.unprotected !== undefined) return;
+    const former = conversation.backend;
+    if (former) former.active--;
+    const mayRest = former !== undefined;
+    const move = new Move(conversation, this.#recovery, () => this.#moves.delete(conversation), mayRest);
+    if (!move.isEnded) this.#moves.set(conversation, move);
+  }
+
+  #moved(conversation: Conversation, backend: Backend): void {
+    backend.active++;
+    conversation.failovers++;
+    this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection moved');
+  }
+
+  #isOver(conversation: Conversation): void {
+    this.#moves.get(conversation)?.close();
+    if (!this.#over.has(conversation)) this.#over.set(conversation, performance.now());
+  }
+
+  #sweep(): void {
+    for (const move of this.#moves.values()) move.look();
+    const before = performance.now() - LINGER_MS;
+    for (const [conversation, sinceMs] of this.#over) {
+      if (sinceMs > before) break;
+      this.#forget(conversation, true);
+    }
+  }
+
+  /** @param ownsVip whether nobody else uses its addresses */
+  #forget(conversation: Conversation, ownsVip: boolean): void {
+    const { datapath, backends } = this.#deps;
+    const { client, vip, clientPort, vipPort } = conversation.id;
+    this.#moves.get(conversation)?.close();
+    clearTimeout(this.#confirming.get(conversation));
+    this.#confirming.delete(conversation);
+    this.#over.delete(conversation);
+    if (conversation.backend) conversation.backend.active--;
+    this.#bySlot.delete(conversation.slot);
+    const keys = backends.all.map(({ address, port }) => ({
+      ...{ client, clientPort },
+      peer: address,
+      peerPort: port,
+    }));
+    if (ownsVip) keys.push({ client, clientPort, peer: vip, peerPort: vipPort });
+    for (const key of keys)
+      if (datapath.flows.get(key)?.slot === conversation.slot) datapath.flows.delete(key);
+    datapath.free(conversation.slot);
+  }
+}

@@ -1,0 +1,157 @@
+import { fileURLToPath } from 'node:url';
+import { BpfMap, type BpfObject, mapMemory, parseIp, RingBuffer } from '@resplice/dataplane';
+import { deriveKey } from '@resplice/protocol';
+import {
+  loggerConfigOffsets as at,
+  type Flow,
+  type FlowKey,
+  flowKey as flowKeyLayout,
+  flow as flowLayout,
+  type LogEvent,
+  logEvent,
+  loggerConfig,
+} from './layout.generated.ts';
+import { Tracks } from './tracks.ts';
+
+export const OBJECT = fileURLToPath(new URL('../bpf/logger.bpf.o', import.meta.url));
+
+/** Between two looks into the ring, ms: a wake-up for each event would cost more than all the rest. */
+const LOOK_MS = 1;
+/** After so many looks at an empty ring the kernel half is asked to wake this one up. */
+const LOOKS_BEFORE_SLEEP = 50;
+/** Events of one turn, so that control records and timers get theirs while an upload goes on. */
+const EVENTS_A_TURN = 4096;
+
+/** @param bytes a view into the ring, valid only during the call; `start` to `end` are the event's */
+export type EventSink = (event: LogEvent, bytes: Uint8Array, start: number, end: number) => void;
+
+/** The front-end logger's kernel half: its table of connections, what leads to it, and the ring of what it tells. */
+export class Datapath {
+  readonly tracks: Tracks;
+  readonly flows: BpfMap<FlowKey, Flow>;
+  readonly #ring: RingBuffer;
+  readonly #config: Int32Array;
+  readonly #free: BigUint64Array;
+  readonly #afterDrain: (() => void)[] = [];
+  #sink: EventSink = () => {};
+  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #idleLooks = 0;
+  /** How late the newest event was looked at, ms: one's own delay must not look like a server's. */
+  lagMs = 0;
+
+  /** Every connection that the table holds already passes on unseen, until its addresses are used anew. */
+  constructor(object: BpfObject, options: { key: Uint8Array; address: string }) {
+    this.tracks = new Tracks(object.map('tracks'));
+    this.flows = new BpfMap(object.map('flows'), flowKeyLayout, flowLayout);
+    this.#ring = new RingBuffer(object.map('events'));
+    const memory = mapMemory(object.map('logger_config'));
+    this.#config = new Int32Array(memory);
+    this.#free = new BigUint64Array(mapMemory(object.map('free_slots')));
+    const view = new DataView(memory);
+    const secret = Buffer.from(deriveKey(options.key, 'splice-syn', 16));
+    const { slots } = this.tracks;
+    loggerConfig.write(view, 0, {
+      identityKey: { k0: secret.readBigUInt64LE(0), k1: secret.readBigUInt64LE(8) },
+      address: parseIp(options.address),
+      slots,
+      sleeping: 0,
+      fences: view.getUint32(at.fences, true),
+      freeHead: view.getUint32(at.freeHead, true),
+      freeTail: view.getUint32(at.freeTail, true),
+    });
+    if (this.#word(at.freeTail) === 0) {
+      for (let slot = 0; slot < slots; slot++) this.#free[slot] = BigInt(slot);
+      Atomics.store(this.#config, at.freeTail / 4, slots);
+    }
+  }
+
+  /** Connections that have a slot. */
+  get used(): number {
+    return this.tracks.slots - ((this.#word(at.freeTail) - this.#word(at.freeHead)) | 0);
+  }
+
+  /** Bytes that wait in the ring. */
+  get pending(): number {
+    return this.#ring.pending;
+  }
+
+  /** Gives a slot back; nothing may lead to it any more. */
+  free(slot: number): void {
+    const tail = this.#word(at.freeTail) >>> 0;
+    this.#free[tail % this.tracks.slots] = BigInt(slot);
+    Atomics.store(this.#config, at.freeTail / 4, tail + 1);
+  }
+
+  /** Tells the kernel half whether to look for fenced proxies. */
+  setFences(count: number): void {
+    Atomics.store(this.#config, at.fences / 4, count);
+  }
+
+  /** Begins to hand events to `sink`, those that wait already too. */
+  listen(sink: EventSink): void {
+    this.#sink = sink;
+    this.#look();
+  }
+
+  /**
+   * Calls back when everything that the kernel half had told until now has been handed over, and no event is being handled.
+   */
+  afterDrain(callback: () => void): void {
+    this.#afterDrain.push(callback);
+    if (this.#stopWaiting) this.#wake();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#stopWaiting?.();
+    this.#ring.close();
+  }
+
+  #look(): void {
+    const waiting = this.#afterDrain.splice(0);
+    const count = this.#ring.drain(this.#deliver, EVENTS_A_TURN);
+    // There may be more: what waits for all of it waits on.
+    if (count === EVENTS_A_TURN) this.#afterDrain.unshift(...waiting);
+    else for (const callback of waiting) callback();
+    if (count === EVENTS_A_TURN || this.#afterDrain.length > 0) {
+      this.#idleLooks = 0;
+      setImmediate(() => this.#look());
+      return;
+    }
+    this.#idleLooks = count > 0 ? 0 : this.#idleLooks + 1;
+    if (this.#idleLooks < LOOKS_BEFORE_SLEEP) {
+      this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+      return;
+    }
+    this.#stopWaiting = this.#ring.onReadable(() => this.#wake());
+    Atomics.store(this.#config, at.sleeping / 4, 1);
+    // What came before the kernel half could see that: nobody would be woken up for it.
+    if (this.#ring.pending > 0) this.#wake();
+  }
+
+  #wake(): void {
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
+    Atomics.store(this.#config, at.sleeping / 4, 0);
+    this.#idleLooks = 0;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), 0);
+  }
+
+  readonly #deliver = (view: DataView, offset: number): void => {
+    const event = logEvent.read(view, offset);
+    const start = offset + logEvent.size;
+    this.#sink(event, this.#bytesOf(view), start, start + event.captured);
+  };
+
+  #bytes: Uint8Array | undefined;
+  #bytesOf(view: DataView): Uint8Array {
+    this.#bytes ??= new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    return this.#bytes;
+  }
+
+  #word(offset: number): number {
+    return Atomics.load(this.#config, offset / 4);
+  }
+}

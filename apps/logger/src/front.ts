@@ -1,0 +1,144 @@
+// The front-end logger (P4.4, P5.1): in the path between proxies and back ends. It logs what passes (conversation.ts), finds out
+// when a back end has failed (watch.ts) and moves connections (recovery.ts). It also steers answers to the proxies, as the balancer
+// does with requests, and is the one to fence a proxy that the others go on without, since all their packets pass here.
+
+import { RawSender } from '@resplice/dataplane';
+import { deriveKey } from '@resplice/protocol';
+import {
+  buildSteerer,
+  ControlChannel,
+  type Daemon,
+  type Deps,
+  keepAttached,
+  type SteererParts,
+} from '@resplice/service-kit';
+import { Backends, Dialer, Wire } from '@resplice/splice';
+import { Alternates } from './alternates.ts';
+import { Arbiter } from './arbiter.ts';
+import type { LoggerConfig } from './config.ts';
+import { Conversations } from './conversations.ts';
+import { Datapath, OBJECT } from './datapath.ts';
+import { Fences } from './fences.ts';
+import { RecordPool } from './http/record-pool.ts';
+import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
+import { Speaker } from './speaker.ts';
+import { LoggerTally } from './tally.ts';
+import { Timeline } from './timeline.ts';
+
+/** Agents are probed under their hosts' ids, which begin here. */
+const AGENT_ID = 300;
+/** What the records of all responses may hold together. */
+const RECORDS_BYTES = 512 << 20;
+/** Largest segment towards either side, bytes: that of an Ethernet link. */
+const SEGMENT = { bytes: 1460 };
+
+export function buildFront(config: LoggerConfig, deps: Deps): Promise<Daemon<LoggerConfig>> {
+  return buildSteerer(config, deps, {
+    objectPath: OBJECT,
+    program: 'logger_back',
+    ingress: config.back.device,
+    towards: config.middle.device,
+    layouts: { steering, steeringOffsets, nextHop, listenerKey, exitNames: loggerExitNames },
+    state: ['fences'],
+    maxEntries: {
+      tracks: config.maxConnections,
+      free_slots: config.maxConnections,
+      flows: 4 * config.maxConnections,
+    },
+    others: config.backends.map(({ name, id, address }) => ({ name, id: AGENT_ID + id, address })),
+    extend: tools => extend(config, deps, tools),
+  });
+}
+
+type Tools = Parameters<NonNullable<SteererParts['extend']>>[0];
+
+async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
+  const { id, middle, proxies, controlPort } = config;
+  const { key, epoch, log, metrics } = deps;
+  const { object, liveness, upkeep } = tools;
+  const tally = new LoggerTally();
+  const datapath = new Datapath(object, { key, address: config.back.address });
+  const backends = new Backends(config.backends);
+  const sender = new RawSender();
+  const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
+  const conversations = new Conversations({
+    datapath,
+    backends,
+    wire,
+    speaker: new Speaker(new RawSender(), SEGMENT.bytes),
+    dialer: new Dialer(wire, tally, { connectTimeoutMs: 400 }),
+    alternates: new Alternates(backends),
+    tally,
+    timeline: new Timeline(),
+    records: new RecordPool(RECORDS_BYTES),
+    waitMs: config.waitMs,
+    log,
+  });
+  const follow = (name: string) => {
+    const backend = backends.byName(name);
+    if (!backend) return;
+    const { live, ready } = liveness.state(name);
+    const before = backend.up;
+    backend.up = live && ready;
+    if (before !== backend.up) log.info({ backend: name, live, ready }, 'back end changed');
+    if (!live) conversations.backendDied(backend);
+  };
+  for (const { name } of config.backends) follow(name);
+  liveness.onChange(({ name }) => follow(name));
+  const arbiter = arbitrate();
+  keepAttached(upkeep, middle.device, 'ingress', object.program('logger_middle'), log);
+  keepAttached(upkeep, middle.device, 'egress', object.program('logger_out'), log);
+  conversations.start();
+
+  metrics.events('events_total', 'What user space did, by kind.', tally);
+  metrics.gauge('connections', 'Connections that are logged.', () => conversations.size);
+  metrics.gauge('moves', 'Connections that are moving to another back end.', () => conversations.moves);
+  metrics.gauge('ring_bytes', 'Bytes of log that wait for user space.', () => datapath.pending);
+  return {
+    status: () => ({ ...arbiter.status(), ...conversations.status() }),
+    async close() {
+      arbiter.close();
+      conversations.close();
+      datapath.close();
+      wire.close();
+    },
+  };
+
+  /** Answers the proxies' questions about each other. */
+  function arbitrate() {
+    const fences = new Fences({
+      ...{ object, device: middle.device, proxies, log },
+      onCount: count => datapath.setFences(count),
+    });
+    upkeep.add('fences', () => fences.look());
+    const names = new Map(proxies.map(proxy => [proxy.id, proxy.name]));
+    const stateOf = (proxy: number) => liveness.state(names.get(proxy) ?? '');
+    const life = {
+      isLive: (proxy: number) => stateOf(proxy).live,
+      epochOf: (proxy: number) => stateOf(proxy).epoch,
+    };
+    const decisions = new Arbiter(
+      proxies.map(proxy => proxy.id),
+      life,
+      fences,
+    );
+    const channel: ControlChannel = new ControlChannel({
+      ...{ key, id, epoch, address: middle.address, port: controlPort, peers: proxies, counters: tally, log },
+      onRecord(from, record, fromEpoch) {
+        const knowledge = decisions.answer(from, fromEpoch, record);
+        if (!knowledge || !('id' in record)) {
+          tally.recordsUnexpected++;
+          return;
+        }
+        // Those whom it concerns learn from our next answer to their probes that they should ask.
+        liveness.setStatus(decisions.changes);
+        channel.send(from, { type: 'answer', id: record.id, knowledge });
+      },
+    });
+    metrics.gauge('fences', 'Proxies that are fenced.', () => fences.all.size);
+    return {
+      status: () => ({ fenced: [...fences.all.keys()].map(proxy => names.get(proxy) ?? `proxy ${proxy}`) }),
+      close: () => channel.close(),
+    };
+  }
+}

@@ -1,0 +1,473 @@
+import { add, deltaOf, TcpFlags } from '@resplice/dataplane';
+import type { Backend, Dialer, Wire } from '@resplice/splice';
+import type { Alternates } from './alternates.ts';
+import type { Conversation } from './conversation.ts';
+import type { Datapath } from './datapath.ts';
+import { ResponseCheck } from './http/response-check.ts';
+import { RECORD_LIMIT } from './http/response-record.ts';
+import { ClientMode, type LogEvent, ServerMode } from './layout.generated.ts';
+import { refusal } from './refusal.ts';
+import { Replayer } from './replayer.ts';
+import { Retransmitter } from './retransmitter.ts';
+import type { Speaker } from './speaker.ts';
+import type { LoggerTally } from './tally.ts';
+import type { Timeline } from './timeline.ts';
+import type { Tracks } from './tracks.ts';
+import type { Transaction } from './transaction.ts';
+
+/** While nobody takes a connection, somebody is looked for again after so many ms. */
+const LOOK_AGAIN_MS = 50;
+
+export interface RecoveryDeps {
+  datapath: Datapath;
+  tracks: Tracks;
+  wire: Wire;
+  speaker: Speaker;
+  dialer: Dialer;
+  alternates: Alternates;
+  tally: LoggerTally;
+  timeline: Timeline;
+  /** How long a request waits for a back end when there is none, ms. */
+  waitMs: number;
+  /** The connection has another back end now. */
+  onMoved(conversation: Conversation, backend: Backend, delta: number): void;
+  /** Nothing is left of it. */
+  onDead(conversation: Conversation): void;
+}
+
+/** What is under way for a connection that changes its back end (P7.2, P12; ARCHITECTURE §6). */
+export class Move {
+  readonly #conversation: Conversation;
+  readonly #deps: RecoveryDeps;
+  readonly #startedMs = performance.now();
+  readonly #former: Backend | undefined;
+  readonly #onEnd: () => void;
+  readonly #mayRest: boolean;
+  #tried = new Set<Backend>();
+  #ended = false;
+  #replayer: Replayer | undefined;
+  #retransmitter: Retransmitter | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #backend: Backend | undefined;
+  /** The response that is being given again; undefined: nothing of it has been heard. */
+  #compared: Transaction | undefined;
+  #check: ResponseCheck | undefined;
+  /** Offset behind the last byte that the alternate has given in order. */
+  #given = 0;
+  /** Offset up to which its bytes must be those of the record. */
+  #checkTo = 0;
+  /** What the client may have heard, when the way was closed: T. */
+  #heard = 0;
+  #passed = false;
+  /** Transaction that must not be given to another back end, and ends this delivery. */
+  #barrier: Transaction | undefined;
+  readonly #early = new Map<number, Uint8Array>();
+
+  /**
+   * Closes the way at once.
+   *
+   * @param mayRest whether an idle connection needs no back end before its next request
+   */
+  constructor(conversation: Conversation, deps: RecoveryDeps, onEnd: () => void, mayRest: boolean) {
+    this.#conversation = conversation;
+    this.#deps = deps;
+    this.#onEnd = onEnd;
+    this.#mayRest = mayRest;
+    this.#former = conversation.backend;
+    const { slot } = conversation;
+    // In this order: what the kernel half lets through from here on it has noted before (see server.h).
+    deps.tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
+    deps.tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
+    deps.tracks.unbind(slot);
+    conversation.backend = undefined;
+    deps.timeline.note(conversation, 'fenced');
+    deps.datapath.afterDrain(() => this.#plan());
+  }
+
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** What the connection is moving to, if that is known. */
+  get backend(): Backend | undefined {
+    return this.#backend;
+  }
+
+  /** Decides from what is known what the client needs next. */
+  #plan() {
+    if (this.#ended) return;
+    const conversation = this.#conversation;
+    conversation.commit();
+    this.#heard = conversation.heard;
+    const [transaction] = conversation.transactions;
+    if (!transaction) {
+      const isIdle = conversation.requests.size === 0;
+      if (isIdle && conversation.clientEnd !== undefined) return this.#finish();
+      if (isIdle && this.#mayRest) return this.#rest();
+      return this.#bind();
+    }
+    if (transaction.responseEnd !== undefined && this.#heard >= transaction.responseEnd) {
+      // All of it has been heard but for what was lost on the way.
+      if (transaction.record.isWhole) return this.#retransmit(transaction);
+      if (transaction.isRepeatable) return this.#bind();
+      return this.#reset('an update whose response was longer than its record');
+    }
+    if (transaction.isRepeatable) return this.#bind();
+    if (this.#heard === transaction.responseAt) return this.#refuse(transaction, 502);
+    return this.#reset('an update that was cut in its response');
+  }
+
+  /** Nobody needs a back end now: the next request finds one. */
+  #rest(): void {
+    this.#deps.tally.unbound++;
+    this.#deps.timeline.note(this.#conversation, 'resting');
+    this.#end();
+  }
+
+  /** The client has closed and has everything: so does the server. */
+  #finish(): void {
+    const conversation = this.#conversation;
+    const { tracks, speaker } = this.#deps;
+    speaker.say(conversation.id, {
+      seq: tracks.serverNext(conversation.slot),
+      ack: conversation.clientSequence((conversation.clientEnd ?? conversation.requests.end) + 1),
+      window: 512,
+      mss: conversation.offer.mss,
+      fin: true,
+    });
+    conversation.ended = true;
+    this.#end();
+    this.#deps.onDead(conversation);
+  }
+
+  #refuse(transaction: Transaction, status: 502 | 503): void {
+    const conversation = this.#conversation;
+    this.#deps.tally.refused++;
+    this.#deps.timeline.note(conversation, `refused with ${status}`);
+    const { responseAt } = transaction;
+    const bytes = refusal(status, transaction.method, conversation.clientEnd !== undefined);
+    transaction.responseAt = responseAt;
+    conversation.speak(bytes);
+    this.#send(bytes, responseAt);
+  }
+
+  #retransmit(transaction: Transaction): void {
+    this.#deps.timeline.note(this.#conversation, 'retransmitting');
+    this.#send(transaction.record.bytes(0, transaction.record.length), transaction.responseAt);
+  }
+
+  #send(bytes: Uint8Array, from: number): void {
+    const { speaker, tracks } = this.#deps;
+    this.#retransmitter?.close();
+    this.#retransmitter = new Retransmitter({
+      conversation: this.#conversation,
+      speaker,
+      tracks,
+      bytes,
+      from,
+      onEnd: () => {
+        this.#retransmitter = undefined;
+        this.#plan();
+      },
+    });
+  }
+
+  /** There is no honest way on. */
+  #reset(why: string): void {
+    const conversation = this.#conversation;
+    const { tally, tracks, speaker, timeline } = this.#deps;
+    tally.reset++;
+    timeline.note(conversation, `reset: ${why}`);
+    speaker.reset(conversation.id, tracks.clientAck(conversation.slot));
+    // Its receiver may have got further than its last ACK says.
+    if (tracks.serverNext(conversation.slot) !== tracks.clientAck(conversation.slot))
+      speaker.reset(conversation.id, tracks.serverNext(conversation.slot));
+    this.#end();
+    this.#deps.onDead(conversation);
+  }
+
+  /** Asks the next back end for the connection, from the first unfinished request on. */
+  #bind() {
+    const conversation = this.#conversation;
+    const { alternates, dialer, timeline } = this.#deps;
+    const backend = alternates.choose(this.#former, this.#tried);
+    if (!backend) {
+      this.#tried.clear();
+      const waited = performance.now() - this.#startedMs;
+      if (waited < this.#deps.waitMs) {
+        this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
+        return;
+      }
+      const transaction = conversation.open;
+      if (transaction && this.#heard === transaction.responseAt && transaction.requestEnd !== undefined)
+        return this.#refuse(transaction, 503);
+      return this.#reset('no back end is left');
+    }
+    this.#tried.add(backend);
+    this.#backend = backend;
+    const [transaction] = conversation.transactions;
+    const requestAt = conversation.pendingRequestAt;
+    const responseAt = transaction ? transaction.responseAt : conversation.responseAt;
+    const id = {
+      ...conversation.id,
+      isn: add(conversation.clientSequence(requestAt), -1),
+      originalIsn: conversation.id.isn,
+    };
+    const p0 = add(conversation.serverSequence(responseAt), -1);
+    timeline.note(conversation, `SYN to ${backend.name}`);
+    this.#deps.tally.dialled++;
+    void dialer.dial(backend, id, p0, conversation.offer).then(result => {
+      if (this.#ended) return;
+      if (result.kind !== 'connected') {
+        timeline.note(conversation, `${backend.name} ${result.kind}`);
+        this.#plan();
+        return;
+      }
+      this.#connected(backend, deltaOf(p0, result.s0), requestAt, responseAt, transaction);
+    });
+  }
+
+  #connected(
+    backend: Backend,
+    delta: number,
+    requestAt: number,
+    responseAt: number,
+    transaction: Transaction | undefined,
+  ): void {
+    const conversation = this.#conversation;
+    const { slot, id } = conversation;
+    const { datapath, tracks, wire, timeline, alternates } = this.#deps;
+    const mac = alternates.stationOf(backend);
+    timeline.note(conversation, 'connected');
+    datapath.flows.set(
+      { client: id.client, peer: backend.address, clientPort: id.clientPort, peerPort: backend.port },
+      { slot, delta, mac, known: 1 },
+    );
+    this.#compared = transaction?.answered ? transaction : undefined;
+    this.#check = this.#compared && new ResponseCheck(this.#compared.record);
+    this.#given = responseAt;
+    this.#checkTo = Math.max(
+      responseAt,
+      this.#compared ? Math.min(this.#heard, responseAt + this.#compared.record.length) : responseAt,
+    );
+    tracks.bind(slot, {
+      address: backend.address,
+      port: backend.port,
+      delta,
+      mac,
+      responseAt: conversation.serverSequence(responseAt),
+      acked: conversation.clientSequence(requestAt),
+    });
+    const replayer = new Replayer({ conversation, wire, tracks, backend, delta, from: requestAt });
+    this.#replayer = replayer;
+    replayer.acknowledgement = conversation.serverSequence(responseAt);
+    this.#barrier = conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable);
+    if (this.#barrier) replayer.limit = this.#barrier.requestAt;
+    for (const each of conversation.transactions)
+      if (each.requestEnd !== undefined && each.requestEnd <= replayer.limit) each.delivered = true;
+    if (this.#checkTo === responseAt && this.#heard === responseAt) this.#pass();
+    else replayer.window = 65_535;
+    replayer.go();
+    if (conversation.requests.size === 0) replayer.acknowledge();
+  }
+
+  /** More of the client's bytes are in the log, or its FIN. */
+  clientBytes(): void {
+    this.#replayer?.go();
+    this.#settle();
+  }
+
+  /** A packet of the alternate's that was kept from the client. */
+  serverBytes(event: LogEvent, bytes: Uint8Array, start: number, end: number): void {
+    const conversation = this.#conversation;
+    if (this.#ended || !this.#backend || event.backend !== this.#backend.address) return;
+    if (event.flags & TcpFlags.RST) {
+      this.#deps.timeline.note(conversation, `${this.#backend.name} reset it`);
+      this.again();
+      return;
+    }
+    const at = conversation.serverOffset(event.sequence);
+    if (event.payload > 0) this.#give(at, event.captured > 0 ? bytes.subarray(start, end) : undefined, event);
+    this.#replayer?.progressed();
+    this.#settle();
+  }
+
+  /** @param bytes undefined: only where they would have been */
+  #give(at: number, bytes: Uint8Array | undefined, event: LogEvent): void {
+    const conversation = this.#conversation;
+    const behind = at + event.payload;
+    if (at > this.#given && !this.#passed) {
+      if (bytes && this.#early.size < 64) this.#early.set(at, bytes.slice());
+      return;
+    }
+    if (!this.#passed) {
+      if (behind <= this.#given) {
+        this.#acknowledge();
+        return;
+      }
+      const compared = this.#compared;
+      if (compared && bytes && this.#given < this.#checkTo) {
+        const from = this.#given - at;
+        const to = Math.min(bytes.length, this.#checkTo - at);
+        if (this.#check!.compare(this.#given - compared.responseAt, bytes, from, to) >= 0) {
+          this.#deps.tally.differs++;
+          this.#reset(`${this.#backend?.name} gave another response`);
+          return;
+        }
+      }
+      this.#given = Math.max(this.#given, Math.min(behind, this.#checkTo));
+      if (this.#given >= this.#checkTo) {
+        if (this.#heard > this.#checkTo && compared && !this.#maySkip(compared)) {
+          this.#reset('a long response that nothing proves to be the same');
+          return;
+        }
+        this.#pass();
+      }
+      this.#acknowledge();
+    }
+    // What the client has acknowledged is the logger's to acknowledge; what it has not yet is sent on.
+    if (behind <= conversation.acknowledged) {
+      this.#given = Math.max(this.#given, behind);
+      this.#acknowledge();
+    } else if (bytes && behind > this.#checkTo)
+      this.#sendOn(Math.max(at, this.#checkTo), bytes.subarray(Math.max(0, this.#checkTo - at)), event);
+    const next = this.#early.get(this.#given);
+    if (next) {
+      this.#early.delete(this.#given);
+      this.#give(this.#given, next, {
+        ...event,
+        payload: next.length,
+        sequence: conversation.serverSequence(this.#given),
+      });
+    }
+  }
+
+  #maySkip(transaction: Transaction): boolean {
+    return (
+      transaction.record.length >= RECORD_LIMIT &&
+      (transaction.hasValidator || transaction.tags.deterministic === true)
+    );
+  }
+
+  /** Bytes that came before the way was open again. */
+  #sendOn(at: number, bytes: Uint8Array, event: LogEvent): void {
+    const conversation = this.#conversation;
+    const { tracks, speaker } = this.#deps;
+    speaker.say(conversation.id, {
+      seq: conversation.serverSequence(at),
+      ack: tracks.told(conversation.slot),
+      window: event.window,
+      mss: conversation.offer.mss,
+      payload: bytes,
+    });
+    const behind = at + bytes.length;
+    conversation.serverBytes(at, bytes, 0, bytes.length);
+    if (behind > conversation.heard)
+      tracks.setServerNext(conversation.slot, conversation.serverSequence(behind));
+  }
+
+  /** Tells the alternate what of its response need not come again. */
+  #acknowledge(): void {
+    const replayer = this.#replayer;
+    if (!replayer) return;
+    replayer.acknowledgement = this.#conversation.serverSequence(this.#given);
+    replayer.acknowledge();
+  }
+
+  /** The response is the same as far as it was heard: the client may hear the rest. */
+  #pass(): void {
+    const conversation = this.#conversation;
+    const { tracks, timeline, tally } = this.#deps;
+    this.#passed = true;
+    const skips = conversation.acknowledged > this.#checkTo;
+    tracks.setServerMode(
+      conversation.slot,
+      skips || this.#heard > this.#checkTo ? ServerMode.SERVER_SKIPPED : ServerMode.SERVER_PASSES,
+    );
+    if (this.#replayer) this.#replayer.window = undefined;
+    timeline.note(conversation, 'passed');
+    tally.passed++;
+    const compared = this.#compared;
+    if (compared && conversation.acknowledged < this.#checkTo) {
+      const from = conversation.acknowledged;
+      this.#retransmitter = new Retransmitter({
+        conversation,
+        speaker: this.#deps.speaker,
+        tracks,
+        bytes: compared.record.bytes(from - compared.responseAt, this.#checkTo - compared.responseAt),
+        from,
+        onEnd: () => {
+          this.#retransmitter = undefined;
+          this.#settle();
+        },
+      });
+    }
+  }
+
+  /** Ends the move when the connection can do without. */
+  #settle(): void {
+    const replayer = this.#replayer;
+    const conversation = this.#conversation;
+    if (this.#ended || !this.#passed || !replayer?.isDone || this.#retransmitter) return;
+    const { tracks } = this.#deps;
+    if (this.#barrier) {
+      // What is before it goes on as usual; the client's bytes are held until it is its turn.
+      if (conversation.open === this.#barrier) this.again();
+      return;
+    }
+    if (
+      this.#heard > this.#checkTo &&
+      conversation.serverOffset(tracks.serverSeen(conversation.slot)) < this.#heard
+    )
+      return;
+    tracks.setServerMode(conversation.slot, ServerMode.SERVER_PASSES);
+    tracks.setClientMode(conversation.slot, ClientMode.CLIENT_PASSES);
+    conversation.backend = this.#backend;
+    this.#deps.timeline.note(conversation, 'moved');
+    this.#deps.tally.moved++;
+    this.#end();
+    if (this.#backend) this.#deps.onMoved(conversation, this.#backend, tracks.delta(conversation.slot));
+  }
+
+  /** The back end that the connection is moving to has said something that passed. */
+  progressed(): void {
+    this.#replayer?.progressed();
+    this.#settle();
+  }
+
+  /** A response has ended, or an acknowledgement may have come. */
+  look(): void {
+    this.#settle();
+  }
+
+  /** The alternate has failed, too, or the next request needs another treatment. */
+  again(): void {
+    if (this.#ended) return;
+    const conversation = this.#conversation;
+    const { tracks, datapath } = this.#deps;
+    tracks.setServerMode(conversation.slot, ServerMode.SERVER_DIVERTED);
+    tracks.setClientMode(conversation.slot, ClientMode.CLIENT_HELD);
+    tracks.unbind(conversation.slot);
+    this.#replayer?.close();
+    this.#replayer = undefined;
+    this.#retransmitter?.close();
+    this.#retransmitter = undefined;
+    this.#passed = false;
+    this.#early.clear();
+    this.#barrier = undefined;
+    datapath.afterDrain(() => this.#plan());
+  }
+
+  close(): void {
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#replayer?.close();
+    this.#retransmitter?.close();
+    this.#onEnd();
+  }
+}

@@ -1,0 +1,132 @@
+import { after } from '@resplice/dataplane';
+import type { Backend, Wire } from '@resplice/splice';
+import type { Conversation } from './conversation.ts';
+import type { Tracks } from './tracks.ts';
+
+/** Bytes on their way at once. */
+const BURST = 32 << 10;
+/** Pause before what is not acknowledged is sent again, ms; the last one repeats. */
+const RETRY_MS = [20, 40, 80, 160, 320, 640, 1000];
+
+/**
+ * Delivers the logged request to the back end that holds the connection now (P12.4), paced by its acknowledgements: the client sends
+ * none of it again, since it was told that it has arrived.
+ */
+export class Replayer {
+  readonly #conversation: Conversation;
+  readonly #wire: Pick<Wire, 'deliver'>;
+  readonly #tracks: Tracks;
+  readonly #backend: Backend;
+  readonly #delta: number;
+  /** Offset behind the last byte that may be delivered now; Infinity: all. */
+  limit = Number.POSITIVE_INFINITY;
+  #sentTo: number;
+  #attempts = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #finSent = false;
+  #closed = false;
+
+  /** @param from offset of the first byte to be delivered */
+  constructor(options: {
+    conversation: Conversation;
+    wire: Pick<Wire, 'deliver'>;
+    tracks: Tracks;
+    backend: Backend;
+    delta: number;
+    from: number;
+  }) {
+    this.#conversation = options.conversation;
+    this.#wire = options.wire;
+    this.#tracks = options.tracks;
+    this.#backend = options.backend;
+    this.#delta = options.delta;
+    this.#sentTo = options.from;
+  }
+
+  /** Whether the back end has acknowledged all that may be delivered. */
+  get isDone(): boolean {
+    const { delivered, clientEnd } = this.#conversation;
+    const end = this.#end;
+    return delivered >= end && (clientEnd === undefined || end < clientEnd || delivered > clientEnd);
+  }
+
+  get #end(): number {
+    return Math.min(this.limit, this.#conversation.requests.end);
+  }
+
+  /** Sends what is due. To be called when bytes were logged or acknowledged, also when there is nothing to send: it is a bare ACK then. */
+  go(): void {
+    const { delivered } = this.#conversation;
+    const end = this.#end;
+    if (this.#sentTo < delivered) this.#sentTo = delivered;
+    while (this.#sentTo < end && this.#sentTo - delivered < BURST) {
+      const to = Math.min(end, delivered + BURST);
+      this.#send(this.#sentTo, to);
+      this.#sentTo = to;
+    }
+    const { clientEnd } = this.#conversation;
+    if (clientEnd !== undefined && this.#sentTo === clientEnd && !this.#finSent && end === clientEnd) {
+      this.#finSent = true;
+      this.#send(clientEnd, clientEnd);
+    }
+    this.#arm();
+  }
+
+  /** The back end has acknowledged more. */
+  progressed(): void {
+    this.#attempts = 0;
+    this.go();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #send(from: number, to: number): void {
+    const conversation = this.#conversation;
+    const { slot } = conversation;
+    this.#wire.deliver(
+      this.#backend,
+      { ...conversation.id, delta: this.#delta },
+      {
+        sequence: conversation.clientSequence(from),
+        acknowledgement: this.#acknowledgement,
+        window: this.window ?? this.#tracks.clientWindow(slot),
+        payload: conversation.requests.read(from, to),
+        fin: to === conversation.clientEnd,
+      },
+    );
+  }
+
+  /** Client space: what the back end is told has arrived of its response. */
+  acknowledgement = 0;
+  /** The field that it is told; undefined: the client's. */
+  window: number | undefined;
+
+  /** What the logger has taken in the client's name, or the client itself; never more than was sent. */
+  get #acknowledgement(): number {
+    const { slot } = this.#conversation;
+    const byClient = this.#tracks.clientAck(slot);
+    const seen = this.#tracks.serverSeen(slot);
+    const most = after(byClient, seen) ? seen : byClient;
+    return after(most, this.acknowledgement) ? most : this.acknowledgement;
+  }
+
+  /** A bare ACK. */
+  acknowledge(): void {
+    this.#send(this.#sentTo, this.#sentTo);
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed || this.isDone) return;
+    const wait = RETRY_MS[Math.min(this.#attempts, RETRY_MS.length - 1)]!;
+    this.#timer = setTimeout(() => {
+      this.#attempts++;
+      this.#sentTo = Math.min(this.#sentTo, this.#conversation.delivered);
+      this.#finSent = false;
+      this.go();
+    }, wait);
+  }
+}

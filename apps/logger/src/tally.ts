@@ -1,0 +1,33 @@
+/** What user space counts; published as one metric with a label for each. */
+export class LoggerTally {
+  opened = 0;
+  /** Connections that could not be followed: upgraded ones, broken streams, those of a former run. */
+  unprotected = 0;
+  transactions = 0;
+  /** Connections that left a back end in the middle of a transaction, by what told that it had failed. */
+  failedByEnd = 0;
+  failedByLiveness = 0;
+  failedByTimeout = 0;
+  /** Connections that lost their back end while they were idle. */
+  unbound = 0;
+  /** SYNs to alternates. */
+  dialled = 0;
+  /** Responses that were the same as far as they had been heard. */
+  passed = 0;
+  moved = 0;
+  /** Responses that were not: their connections were reset. */
+  differs = 0;
+  reset = 0;
+  /** Requests that were answered with 502 or 503. */
+  refused = 0;
+  endsPassed = 0;
+  backendRefused = 0;
+  backendSilent = 0;
+  backendOldSocket = 0;
+  backendPortTaken = 0;
+  backendLacksOptions = 0;
+  peersSilent = 0;
+  recordsRefused = 0;
+  recordsMalformed = 0;
+  recordsUnexpected = 0;
+}

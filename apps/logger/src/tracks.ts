@@ -1,0 +1,162 @@
+import type { BpfMapHandle } from '@resplice/dataplane';
+import { mapMemory } from '@resplice/dataplane';
+import { trackOffsets as at, type Track, track as trackLayout } from './layout.generated.ts';
+
+/** 2^32: set in `skip` to say that it holds a sequence number. */
+const SKIPS = 1n << 32n;
+
+/**
+ * The kernel half's table of connections, in memory that is shared with it: reading and writing take no system call. Sequence
+ * numbers are in client space. Fields that only one side writes need no more than a plain load or store; the two that recovery
+ * orders against each other (`serverMode`, `serverNext`) go through Atomics.
+ */
+export class Tracks {
+  readonly slots: number;
+  readonly #words: Int32Array;
+  readonly #doubleWords: BigUint64Array;
+  readonly #view: DataView;
+  readonly #stride = trackLayout.size / 4;
+
+  constructor(handle: BpfMapHandle) {
+    const memory = mapMemory(handle);
+    this.slots = handle.maxEntries;
+    this.#words = new Int32Array(memory);
+    this.#doubleWords = new BigUint64Array(memory);
+    this.#view = new DataView(memory);
+  }
+
+  read(slot: number): Track {
+    return trackLayout.read(this.#view, slot * trackLayout.size);
+  }
+
+  generation(slot: number): number {
+    return this.#word(slot, at.generation);
+  }
+
+  clientLogged(slot: number): number {
+    return this.#word(slot, at.clientLogged);
+  }
+
+  /** The client's last ACK (P7.3). */
+  clientAck(slot: number): number {
+    return this.#word(slot, at.clientAck);
+  }
+
+  /** The window field of the client's last segment. */
+  clientWindow(slot: number): number {
+    return this.#view.getUint16(slot * trackLayout.size + at.clientWindow, true);
+  }
+
+  /** Behind the last byte that the client may have heard (P7.3). */
+  serverNext(slot: number): number {
+    return Atomics.load(this.#words, slot * this.#stride + at.serverNext / 4) >>> 0;
+  }
+
+  serverSeen(slot: number): number {
+    return this.#word(slot, at.serverSeen);
+  }
+
+  /** Behind the last client byte that the present back end has acknowledged. */
+  serverAcked(slot: number): number {
+    return this.#word(slot, at.serverAcked);
+  }
+
+  told(slot: number): number {
+    return this.#word(slot, at.told);
+  }
+
+  isBound(slot: number): boolean {
+    return this.#view.getUint8(slot * trackLayout.size + at.bound) !== 0;
+  }
+
+  /** Host order. */
+  backend(slot: number): number {
+    return this.#view.getUint32(slot * trackLayout.size + at.backend, false);
+  }
+
+  delta(slot: number): number {
+    return this.#word(slot, at.delta);
+  }
+
+  /** CLOCK_MONOTONIC, ms. */
+  clientMs(slot: number): number {
+    return Number(this.#doubleWords[(slot * trackLayout.size + at.clientNs) >> 3]) / 1e6;
+  }
+
+  /** CLOCK_MONOTONIC, ms. */
+  serverMs(slot: number): number {
+    return Number(this.#doubleWords[(slot * trackLayout.size + at.serverNs) >> 3]) / 1e6;
+  }
+
+  setClientMode(slot: number, mode: number): void {
+    Atomics.store(this.#words, slot * this.#stride + at.clientMode / 4, mode);
+  }
+
+  /** A full barrier: what is read afterwards is what the kernel half may have let through before. */
+  setServerMode(slot: number, mode: number): void {
+    Atomics.store(this.#words, slot * this.#stride + at.serverMode / 4, mode);
+  }
+
+  /** Of the server's bytes nothing that ends before `sequence` is to be told. */
+  skipUntil(slot: number, sequence: number): void {
+    this.#doubleWords[(slot * trackLayout.size + at.skip) >> 3] = SKIPS | BigInt(sequence >>> 0);
+  }
+
+  /** User space has filled a gap: the log is whole up to there. */
+  setClientLogged(slot: number, sequence: number): void {
+    this.#words[slot * this.#stride + at.clientLogged / 4] = sequence;
+  }
+
+  /** User space has said something to the client itself, or let something through. */
+  setServerNext(slot: number, sequence: number): void {
+    Atomics.store(this.#words, slot * this.#stride + at.serverNext / 4, sequence);
+    this.#words[slot * this.#stride + at.serverLogged / 4] = sequence;
+  }
+
+  setServerLogged(slot: number, sequence: number): void {
+    this.#words[slot * this.#stride + at.serverLogged / 4] = sequence;
+  }
+
+  /** From here on nobody's packets count as the server's. */
+  unbind(slot: number): void {
+    this.#setMac(slot, [0, 0, 0, 0, 0, 0]);
+  }
+
+  /** From here on this back end holds the connection. */
+  bind(
+    slot: number,
+    to: {
+      address: number;
+      port: number;
+      delta: number;
+      mac: readonly number[];
+      /** Where its first byte goes. */
+      responseAt: number;
+      /** What it has acknowledged. */
+      acked: number;
+    },
+  ): void {
+    const base = slot * trackLayout.size;
+    this.#view.setUint32(base + at.backend, to.address, false);
+    this.#view.setUint16(base + at.backendPort, to.port, false);
+    this.#view.setUint32(base + at.delta, to.delta, true);
+    this.#view.setUint32(base + at.serverSeen, to.responseAt, true);
+    this.#view.setUint32(base + at.serverAcked, to.acked, true);
+    this.#view.setUint8(base + at.bound, 1);
+    this.#setMac(slot, to.mac);
+  }
+
+  /** Says whether the back end's FINs may pass. */
+  letEnd(slot: number, passes: boolean): void {
+    this.#words[slot * this.#stride + at.endPasses / 4] = passes ? 1 : 0;
+  }
+
+  #setMac(slot: number, mac: readonly number[]): void {
+    const base = slot * trackLayout.size + at.mac;
+    for (let i = 0; i < 6; i++) this.#view.setUint8(base + i, mac[i]!);
+  }
+
+  #word(slot: number, offset: number): number {
+    return this.#words[slot * this.#stride + offset / 4]! >>> 0;
+  }
+}

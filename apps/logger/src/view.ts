@@ -1,0 +1,36 @@
+import { formatIp } from '@resplice/dataplane';
+import type { Conversation } from './conversation.ts';
+
+/** A connection as /status shows it. */
+export interface ConversationView {
+  /** `address:port` */
+  client: string;
+  vip: string;
+  backend: string | null;
+  /** Of the oldest unfinished transaction: its number within the connection, its method, and how far it is. */
+  transaction: string | null;
+  state: 'passing' | 'moving' | 'resting' | 'unprotected';
+  /** Why it is unprotected. */
+  reason: string | null;
+  failovers: number;
+  ageMs: number;
+}
+
+export function viewOf(conversation: Conversation, isMoving: boolean): ConversationView {
+  const { id, backend, unprotected, failovers, openedMs } = conversation;
+  const [transaction] = conversation.transactions;
+  const state =
+    unprotected !== undefined ? 'unprotected' : isMoving ? 'moving' : backend ? 'passing' : 'resting';
+  return {
+    client: `${formatIp(id.client)}:${id.clientPort}`,
+    vip: `${formatIp(id.vip)}:${id.vipPort}`,
+    backend: backend?.name ?? null,
+    transaction: transaction
+      ? `${transaction.number} ${transaction.method} ${transaction.responseEnd !== undefined ? 'tail' : transaction.answered ? 'response' : transaction.requestEnd === undefined ? 'upload' : 'waiting'}`
+      : null,
+    state,
+    reason: unprotected ?? null,
+    failovers,
+    ageMs: Date.now() - openedMs,
+  };
+}

@@ -1,0 +1,3 @@
+export * from './backends.ts';
+export * from './dialer.ts';
+export * from './wire.ts';
