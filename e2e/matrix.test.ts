@@ -56,6 +56,36 @@ test("where HAProxy stands in the middle, a back end's death breaks a download o
   assertNothingLeft();
 });
 
+test('a lab that is up is used if it fits, and stays', TIMEOUT, async () => {
+  const { code: up, stderr: why } = await resplice(['up', '--detach', '--arm', 'forward'], {
+    deadlineMs: 90_000,
+  });
+  assert.equal(up, PASS, why);
+  try {
+    const other = await resplice(['drill', '--arm', 'nginx']);
+    assert.deepEqual([other.code, other.stdout], [USAGE, '']);
+    assert.match(other.stderr, /the lab that is up has --arm forward; first: .\/resplice down/);
+    const { code, result, stderr } = await matrix(
+      '--cells',
+      'proxy/crash/idle/update,proxy/freeze/idle/read',
+    );
+    assert.equal(code, FAIL, stderr);
+    assert.deepEqual(
+      [result.arm, ...result.cells.map(({ cell, verdict }) => `${cell}: ${verdict}`)],
+      ['forward', 'proxy/crash/idle/update: fail', 'proxy/freeze/idle/read: not applicable'],
+    );
+    const status = JSON.parse((await resplice(['status', '--json'])).stdout);
+    const states = status.components.map(({ state, faults }: { state: string; faults: [] }) => [
+      state,
+      faults,
+    ]);
+    for (const each of states) assert.deepEqual(each, ['up', []]);
+  } finally {
+    await resplice(['down']);
+  }
+  assertNothingLeft();
+});
+
 /** Says that it keeps connections, and ends each of them at its second request. */
 const unreliable = `exec ${process.execPath} -e '
   const seen = new WeakSet();

@@ -50,10 +50,10 @@ const TOLD_MS = 3000;
 /** About 120 bytes of head take half a second. */
 const HEAD_PIECES = { bytes: 20, pauseMs: 80 };
 /**
- * How long an answer is held back, ms: beyond a sender's first time-out (200) and before its second (600), with a fault or without
- * one. Else the fault's own duration would decide which of them brings the answer.
+ * How long an answer is held back, ms: beyond a sender's second time-out (200 + 400) and well before its third (800 more), with a
+ * fault or without one. Else the time that the fault takes would decide which of them brings the answer.
  */
-const HELD_MS = 450;
+const HELD_MS = 1000;
 /** So many connections for each back end that one of them meets the struck one, whichever is taken for it. */
 const CONNECTIONS_PER_BACKEND = 2;
 
@@ -177,9 +177,9 @@ const upload: Moment = async stage => {
   return [await struck(stage, under, holder, isOver)];
 };
 
-/** Where in a transfer the fault is asked for: in its second or third fifth, which leaves time to make it. */
+/** Where in a transfer the fault is asked for: in its second fifth, which leaves time to make it. */
 function mark({ draw }: Stage, { bytes }: Work): number {
-  return Math.floor(bytes * (0.2 + 0.3 * draw));
+  return Math.floor(bytes * (0.2 + 0.2 * draw));
 }
 
 /** The site has the whole request, has done what is asked, and says nothing yet. */

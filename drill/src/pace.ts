@@ -11,16 +11,18 @@ export interface Pace {
 /** Of the client's sockets: small enough that the kernel's buffers hide only a few milliseconds of a stall. */
 export const BUFFER_BYTES = 131_072;
 /** Slow enough that a fault lands in the middle, fast enough to keep a link busy. */
-const PACE = 20e6;
+const PACE = 10e6;
+/** How long a transfer lasts, s: longer than a fault takes to be made. */
+const SECONDS = 2;
 const LEAST_BYTES = 400_000;
 /** Longer than any stall that is worth telling from one without an end, ms. */
 const PATIENCE_MS = 8000;
 
-/** A second of transfer, at a pace that link and window can keep. */
+/** Two seconds of transfer, at a pace that link and window can keep. */
 export function paceOver({ rttMs, rateMbit }: ClientLink): Pace {
   const byLink = rateMbit === null ? PACE : (rateMbit * 1e6) / 8;
   const byWindow = rttMs === 0 ? PACE : (BUFFER_BYTES * 1000) / rttMs;
   const bytesPerSecond = Math.min(PACE, byLink, byWindow);
-  const bytes = Math.round(Math.max(LEAST_BYTES, bytesPerSecond));
+  const bytes = Math.round(Math.max(LEAST_BYTES, SECONDS * bytesPerSecond));
   return { bytes, bytesPerSecond, deadlineMs: PATIENCE_MS + (3000 * bytes) / bytesPerSecond + 20 * rttMs };
 }

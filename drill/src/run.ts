@@ -63,8 +63,15 @@ interface Afterwards {
   readonly reason: string;
 }
 
+/** Of an answer that had to be transparent; who refuses may close. */
+const closing: Afterwards = {
+  kind: 'closing',
+  reason: 'answered, but says that it closes the connection, which it does not without a fault',
+};
+
 async function usefulAfterwards({ site }: Scene, { connection, ended }: Attempt): Promise<Afterwards | null> {
-  if ('broken' in ended || !keepsAlive(ended.exchange)) return null;
+  if ('broken' in ended) return null;
+  if (!keepsAlive(ended.exchange)) return site.keepsAlive && ended.exchange.status === 200 ? closing : null;
   try {
     const { status } = await site.ask(connection);
     return status === 200
@@ -206,6 +213,7 @@ export async function drill(scene: Scene, cell: Cell, kind: PromiseKind, number:
     else if (error instanceof ExchangeError) unmet = `before the fault: ${error.message}`;
     else throw error;
   }
+  // Two of them would wait for each other's work.
   await made?.healing.catch(() => {});
   const healed = await lab.heal();
   if (healed) await witness?.settled();

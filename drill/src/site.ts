@@ -34,7 +34,7 @@ export interface Site {
 }
 
 /** How long a waiting request waits, ms: longer than a fault takes to be made. */
-const WAIT_MS = 1000;
+const WAIT_MS = 2000;
 /** Fits into one flight of a server's, so that all of it is on its way before anything is acknowledged. */
 const ONE_FLIGHT = 12_000;
 /** Of a request that has nothing special about it. */

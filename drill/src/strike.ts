@@ -73,8 +73,10 @@ export async function strike(
 export async function notFired(
   lab: DrillLab,
   { fault }: Cell,
-  { target, from, pids }: Strike,
+  { target, from, pids, healing }: Strike,
 ): Promise<string | null> {
+  // What it did not do is seen, and told, when all is healed.
+  await healing.catch(() => {});
   const { state, faults, processes } = await lab.component(target);
   if (fault === 'restart') {
     const left = lab.processesOf(target).filter(pid => pids.includes(pid));

@@ -20,7 +20,9 @@ function wordOf({ verdict, addedStallMs, runs }: CellResult): string {
   if (telling?.failure) return telling.failure;
   if (telling?.status && telling.status !== 200) return String(telling.status);
   if (telling?.afterwards) return `then ${telling.afterwards}`;
-  return addedStallMs ? addedStallMs.median.toFixed(0) : '';
+  if (!addedStallMs) return '';
+  const { median, max } = addedStallMs;
+  return runs.length > 1 ? `${median.toFixed(0)}/${max.toFixed(0)}` : median.toFixed(0);
 }
 
 interface Rendered {
@@ -60,7 +62,7 @@ function lines(rows: readonly (readonly Rendered[])[], colour: boolean): string[
 }
 
 const legend = [
-  '✔ kept, ✘ broken, ? inconclusive, · not applicable. Figures: added stall, ms (median). Words: how the connection broke, "then":',
+  '✔ kept, ✘ broken, ? inconclusive, · not applicable. Figures: added stall, ms (median/max). Words: how the connection broke, "then":',
   'after the answer; 502, 503: refused on the open connection; ×2: executed twice. update: a POST, which must run once.',
 ];
 

@@ -33,6 +33,7 @@ class BackendWitness {
       workerData: { namespace, port },
     });
     this.#worker.on('message', (told: Told) => this.#hear(told));
+    this.#worker.on('error', error => this.#hear({ ended: String(error) }));
   }
 
   async start(): Promise<void> {
@@ -117,9 +118,10 @@ export class Witness {
 
   /** The back end that has begun this request and not finished it. */
   holderOf(token: string): string | undefined {
+    const times = (steps: StepName[], step: StepName) => steps.filter(each => each === step).length;
     return this.#all.find(each => {
       const steps = each.stepsOf(token);
-      return steps.includes('begin') && !steps.includes('finish');
+      return times(steps, 'begin') > times(steps, 'finish');
     })?.backend;
   }
 

@@ -36,7 +36,7 @@ function result(pattern: string, over: Partial<CellResult>, runOver: Partial<Run
 
 const cells = [
   result('proxy/crash/head/read', { addedStallMs: { median: 209.6, max: 300 } }),
-  result('proxy/crash/idle/update', { addedStallMs: { median: 3, max: 3 } }),
+  result('proxy/crash/idle/update', { addedStallMs: { median: 3, max: 9 }, runs: [run, run] }),
   result('backend/crash/waiting/read', { verdict: 'fail', reason: 'FIN' }, { failure: 'closed' }),
   result('backend/crash/tail/read', { verdict: 'inconclusive', reason: 'too late' }),
   result('backend/crash/waiting/update', { promise: 'refused' }, { status: 502 }),
@@ -52,7 +52,7 @@ test('the table has a row a component, fault and kind of work, a column a moment
     [
       '                       handshake  head   upload         waiting   response  tail  idle',
       'proxy crash    read               ✔ 210',
-      '               update                                                             ✔ 3',
+      '               update                                                             ✔ 3/9',
       'backend crash  read                                     ✘ closed            ?',
       '               update                    ✘ then closed  ✔ 502                     ✘ ×2',
       'backend cut    update                    ·',
