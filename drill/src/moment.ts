@@ -47,8 +47,8 @@ export type Moment = (stage: Stage) => Promise<Attempt[]>;
 
 /** How long the site may take to tell of a request, ms. */
 const TOLD_MS = 3000;
-/** About 120 bytes of head take half a second. */
-const HEAD_PIECES = { bytes: 20, pauseMs: 80 };
+/** About 140 bytes of head take a second. */
+const HEAD_PIECES = { bytes: 20, pauseMs: 150 };
 /**
  * How long an answer is held back, ms: beyond a sender's second time-out (200 + 400) and well before its third (800 more), with a
  * fault or without one. Else the time that the fault takes would decide which of them brings the answer.
@@ -217,7 +217,7 @@ const tail: Moment = async stage => {
       ...stage,
       strike: async (...aim) => {
         const at = await stage.strike(...aim);
-        await delay(heldUntil - performance.now());
+        await delay(Math.max(0, heldUntil - performance.now()));
         await letThrough();
         return at;
       },

@@ -16,7 +16,7 @@ const PACE = 10e6;
 const SECONDS = 2;
 const LEAST_BYTES = 400_000;
 /** Longer than any stall that is worth telling from one without an end, ms. */
-const PATIENCE_MS = 8000;
+const PATIENCE_MS = 6000;
 
 /** Two seconds of transfer, at a pace that link and window can keep. */
 export function paceOver({ rttMs, rateMbit }: ClientLink): Pace {
@@ -24,5 +24,7 @@ export function paceOver({ rttMs, rateMbit }: ClientLink): Pace {
   const byWindow = rttMs === 0 ? PACE : (BUFFER_BYTES * 1000) / rttMs;
   const bytesPerSecond = Math.min(PACE, byLink, byWindow);
   const bytes = Math.round(Math.max(LEAST_BYTES, SECONDS * bytesPerSecond));
-  return { bytes, bytesPerSecond, deadlineMs: PATIENCE_MS + (3000 * bytes) / bytesPerSecond + 20 * rttMs };
+  // What was carried may have to be carried again.
+  const transferMs = (2 * 1000 * bytes) / bytesPerSecond;
+  return { bytes, bytesPerSecond, deadlineMs: PATIENCE_MS + transferMs + 20 * rttMs };
 }
