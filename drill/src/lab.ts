@@ -18,6 +18,8 @@ export interface LabFacts {
   readonly link: ClientLink;
   readonly proxies: readonly string[];
   readonly backends: readonly string[];
+  /** What stands between them, be it the router or the front-end logger in its place. */
+  readonly between: string;
   /** `demo`: the built-in site, which tells what it does; `command`: the user's. */
   readonly site: 'demo' | 'command';
   /** Where the site listens on each back end. */
@@ -35,6 +37,7 @@ function factsOf({ arm, link, vip: at, client, components }: LabStatus): LabFact
     link: parseLink(link.name),
     proxies: named('proxy').map(({ name }) => name),
     backends: named('backend').map(({ name }) => name),
+    between: [...named('logger'), ...named('router')][0]!.name,
     site: demo ? 'demo' : 'command',
     port: arm === 'forward' ? vip.port : applicationPort,
     vip: at,
