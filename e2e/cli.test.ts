@@ -69,7 +69,7 @@ test('with a lab', async t => {
     assert.equal(status.vip.url.replace(/\/$/, ''), `http://${status.vip.address}`);
     assert.ok(existsSync(`/run/netns/${status.client.netns}`));
     const names = status.components.map((each: { name: string }) => each.name).sort();
-    assert.deepEqual(names, ['backend-1', 'backend-2', 'client-1', 'lb-1', 'proxy-1', 'proxy-2', 'router-1']);
+    assert.deepEqual(names, ['backend-1', 'backend-2', 'client-1', 'lb-1', 'logger-1', 'proxy-1', 'proxy-2']);
     for (const component of status.components) {
       assert.equal(component.state, 'up', component.name);
       assert.ok(existsSync(`/run/netns/${component.netns}`), component.name);

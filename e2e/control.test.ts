@@ -23,7 +23,7 @@ let lab: Lab;
 let stranger: Client;
 before(async () => {
   lab = await Lab.up();
-  stranger = await Client.start(`/run/netns/${await namespaceOf('router-1')}`);
+  stranger = await Client.start(`/run/netns/${await namespaceOf('logger-1')}`);
 });
 after(async () => {
   await stranger?.stop();
@@ -159,12 +159,12 @@ for (const backend of ['backend-1', 'backend-2']) {
 }
 
 labTest('a forged answer does not bring a dead proxy back to life', theLab, async () => {
-  const target = await addressOf('router-1', '10.63.');
-  // Overheard while the proxy was alive: genuine answers to the router's probes arrive at the router's own port.
+  const target = await addressOf('logger-1', '10.63.');
+  // Overheard while the proxy was alive: genuine answers to the logger's probes arrive at the logger's own port.
   const heard = await overhear(await namespaceOf('proxy-1'), 'middle0', PROBE, all => all.length >= 3);
   await lab.fault('crash', 'proxy-1');
-  await waitFor('the router to drop proxy-1', 3000, async () => {
-    return (await lab.component('router-1')).metrics.steering_live_proxies === 1;
+  await waitFor('the logger to drop proxy-1', 3000, async () => {
+    return (await lab.component('logger-1')).metrics.steering_live_proxies === 1;
   });
   const proxy2 = await Client.start(`/run/netns/${await namespaceOf('proxy-2')}`);
   try {
@@ -177,7 +177,7 @@ labTest('a forged answer does not bring a dead proxy back to life', theLab, asyn
     await proxy2.stop();
   }
   await aConnection();
-  assert.equal((await lab.component('router-1')).metrics.steering_live_proxies, 1);
+  assert.equal((await lab.component('logger-1')).metrics.steering_live_proxies, 1);
   assert.equal((await lab.component('lb-1')).metrics.steering_live_proxies, 1);
 });
 

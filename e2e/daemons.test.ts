@@ -38,7 +38,7 @@ const theLab = (): Lab => lab;
 const daemons: Record<string, (trio: Pick<Trio, 'proxy' | 'backend'>) => string> = {
   'the proxy': ({ proxy }) => `${proxy}/proxy`,
   'the balancer': () => 'lb-1/lb',
-  'the router': () => 'router-1/router',
+  'the logger': () => 'logger-1/logger',
   'the agent': ({ backend }) => `${backend}/agent`,
 };
 

@@ -1,5 +1,5 @@
 /**
- * A proxy is cut off from one neighbour only: its peer, the balancer, the router, or a back end. Everybody else hears both, and
+ * A proxy is cut off from one neighbour only: its peer, the balancer, the logger, or a back end. Everybody else hears both, and
  * another way exists: the client must see the same bytes on the same socket, each POST must run exactly once.
  *
  * `REPEAT=n` runs each cell n times (default 3).
@@ -18,7 +18,7 @@ import { waitFor } from './fixtures/wait.ts';
 const REPEAT = Number(process.env.REPEAT ?? 3);
 /** FAULTS.md: added stall allowed on a LAN, as a median. */
 const BAR_MS = 300;
-/** A set-up that meets the gap waits for the verdict, the router and the client's retransmission, perhaps twice. */
+/** A set-up that meets the gap waits for the verdict, the logger and the client's retransmission, perhaps twice. */
 const SLOWEST_MS = 3000;
 const BYTES = 40_000_000;
 const PACE = 20e6;
@@ -73,7 +73,7 @@ forEachSteering(({ steering, proxies, lab }) => {
   const cuts = {
     'its peer': ({ proxy }: { proxy: string }) => [proxy, proxy === 'proxy-2' ? 'proxy-1' : 'proxy-2'],
     'the balancer': ({ proxy }: { proxy: string }) => [proxy, 'lb-1'],
-    'the router': ({ proxy }: { proxy: string }) => [proxy, 'router-1'],
+    'the logger': ({ proxy }: { proxy: string }) => [proxy, 'logger-1'],
     'its back end': ({ proxy, backend }: { proxy: string; backend: string }) => [proxy, backend],
   };
 
@@ -124,7 +124,7 @@ forEachSteering(({ steering, proxies, lab }) => {
     }
   }
 
-  for (const other of ['proxy-2', 'lb-1', 'router-1', 'backend-1']) {
+  for (const other of ['proxy-2', 'lb-1', 'logger-1', 'backend-1']) {
     labTest(
       `proxy-1 is isolated from ${other} while connections are set up: each POST is answered and runs once`,
       lab,

@@ -45,7 +45,7 @@ async function statusMs(): Promise<number> {
 /** Swaps of the steering tables so far: each death that is believed makes one. */
 async function swaps(): Promise<number[]> {
   return Promise.all(
-    ['lb-1', 'router-1'].map(async name => (await lab.component(name)).metrics.steering_version!),
+    ['lb-1', 'logger-1'].map(async name => (await lab.component(name)).metrics.steering_version!),
   );
 }
 

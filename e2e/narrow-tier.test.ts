@@ -12,7 +12,7 @@ const ETHERNET = 1500;
 /** IP and TCP headers without options. */
 const HEADERS = 40;
 const BYTES = 5_000_000;
-const HOSTS = ['proxy-1', 'proxy-2', 'router-1'];
+const HOSTS = ['proxy-1', 'proxy-2', 'logger-1'];
 
 let lab: Lab;
 before(async () => {

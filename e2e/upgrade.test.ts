@@ -21,7 +21,7 @@ const DAEMONS = [
   'lb-1/lb',
   'proxy-1/proxy',
   'proxy-2/proxy',
-  'router-1/router',
+  'logger-1/logger',
   'backend-1/agent',
   'backend-2/agent',
 ];

@@ -61,7 +61,7 @@ labTest(
 for (const [component, process] of [
   ['lb-1', 'lb'],
   ['proxy-1', 'proxy'],
-  ['router-1', 'router'],
+  ['logger-1', 'logger'],
   ['backend-1', 'agent'],
 ] as const) {
   labTest(`${component}/${process} is shown as gone within a second of its death`, theLab, async t => {

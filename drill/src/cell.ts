@@ -8,7 +8,7 @@ export const faultsOf = {
     'restart',
     'isolate-lb',
     'isolate-peer',
-    'isolate-router',
+    'isolate-logger',
     'isolate-backend',
   ],
   backend: ['crash', 'cut', 'freeze', 'restart'],

@@ -28,7 +28,7 @@ async function proxyOf({ facts }: DrillLab, { local }: ClientConnection): Promis
 
 function neighbourOf({ facts }: DrillLab, target: string, fault: Cell['fault']): string | undefined {
   if (fault === 'isolate-lb') return 'lb-1';
-  if (fault === 'isolate-router') return facts.between;
+  if (fault === 'isolate-logger') return facts.between;
   if (fault === 'isolate-peer') return facts.proxies.find(each => each !== target);
   return fault === 'isolate-backend' ? facts.backends[0] : undefined;
 }

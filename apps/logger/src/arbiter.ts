@@ -16,7 +16,7 @@ export interface FenceState {
   readonly generation: number;
 }
 
-/** What the router hears of the proxies itself. */
+/** What the logger hears of the proxies itself. */
 export interface ProxyLife {
   isLive(proxy: number): boolean;
   /** 0: never heard. */
@@ -51,7 +51,7 @@ export class Arbiter {
   }
   #changes = 0;
 
-  /** @param epoch of the process that asks. Undefined: no question to a router */
+  /** @param epoch of the process that asks. Undefined: no question to a logger */
   answer(from: number, epoch: number, record: ControlRecord): Standing | undefined {
     if (record.type === 'standing') return this.#standing(from, epoch);
     if (record.type === 'fence') return this.#fence(from, epoch, record);

@@ -21,7 +21,7 @@ const PROBE_PORT = 7001;
 const CONTROL_PORT = 7000;
 const ASK = join(import.meta.dirname, 'fixtures/ask.ts');
 const CONFIG = {
-  name: 'router-1',
+  name: 'logger-1',
   id: 201,
   role: 'front',
   vips: [{ address: VIP, port: 80 }],
@@ -47,21 +47,21 @@ interface Status {
 
 const skip = whyNoNetwork();
 let network: TestNetwork;
-let router: TestDaemon;
+let logger: TestDaemon;
 const proxies: TestProcess[] = [];
 
 /** A back end that speaks in the VIP's name, and two proxies that hold the client's address. */
 function build(): void {
   network = new TestNetwork('srt');
-  for (const host of ['router', 'backend', 'fabric', 'proxy-1', 'proxy-2']) network.addHost(host);
+  for (const host of ['logger', 'backend', 'fabric', 'proxy-1', 'proxy-2']) network.addHost(host);
   network.addBridge('fabric', 'middle');
   network.link(
-    { host: 'router', device: 'back0', address: '10.64.0.1/24' },
+    { host: 'logger', device: 'back0', address: '10.64.0.1/24' },
     { host: 'backend', device: 'back0', address: '10.64.0.11/24' },
   );
   network.link(
-    { host: 'router', device: 'middle0', address: '10.63.0.1/24' },
-    { host: 'fabric', device: 'router-1', bridge: 'middle' },
+    { host: 'logger', device: 'middle0', address: '10.63.0.1/24' },
+    { host: 'fabric', device: 'logger-1', bridge: 'middle' },
   );
   for (const n of [1, 2]) {
     const host = `proxy-${n}`;
@@ -75,9 +75,9 @@ function build(): void {
   network.ip('backend', 'addr', 'add', `${VIP}/32`, 'dev', 'lo');
   network.ip('backend', 'route', 'add', 'default', 'via', '10.64.0.1');
   // Only for the test: the way to the VIP, which here leads to the back end without a splice.
-  network.ip('router', 'route', 'add', `${VIP}/32`, 'via', '10.64.0.11');
-  network.ip('router', 'route', 'add', 'default', 'via', '10.63.0.11');
-  network.set('router', 'net.ipv4.ip_forward', '1');
+  network.ip('logger', 'route', 'add', `${VIP}/32`, 'via', '10.64.0.11');
+  network.ip('logger', 'route', 'add', 'default', 'via', '10.63.0.11');
+  network.set('logger', 'net.ipv4.ip_forward', '1');
 }
 
 function startProxy(n: number): void {
@@ -87,7 +87,7 @@ function startProxy(n: number): void {
   proxies[n] = new TestProcess(network, `proxy-${n}`, FAKE_PROXY, args);
 }
 
-const status = () => router.status<Status>();
+const status = () => logger.status<Status>();
 const live = async () => (await status()).table.live.join();
 
 let nextPort = 20_000;
@@ -106,19 +106,19 @@ function expected(table: Status['table'], vipPort: number): string | undefined {
 before(() => {
   if (skip) return;
   build();
-  router = new TestDaemon(network, 'router', MAIN, CONFIG);
+  logger = new TestDaemon(network, 'logger', MAIN, CONFIG);
   for (const n of [1, 2]) startProxy(n);
 });
 
 after(async () => {
-  await Promise.all([router, ...proxies].map(process => process?.end()));
+  await Promise.all([logger, ...proxies].map(process => process?.end()));
   network?.remove();
 });
 
 test('what carries the VIP as its source leaves by way of the proxy that the table names', {
   skip,
 }, async () => {
-  await router.ready();
+  await logger.ready();
   await until('both are in the table', async () => (await live()) === 'proxy-1,proxy-2', 20_000);
   const { table, role } = await status();
   assert.equal(role, 'front');
@@ -135,7 +135,7 @@ test('anything else is for the kernel to route', { skip }, async () => {
   assert.ok((await status()).metrics['packets_total.back_plain']! > before);
 });
 
-test('balancer and router agree: the same key, the same seed and slots', { skip }, async () => {
+test('balancer and logger agree: the same key, the same seed and slots', { skip }, async () => {
   const { table } = await status();
   assert.equal(table.seed, Buffer.from(deriveKey(network.key, 'steering', 4)).readUInt32LE());
   assert.deepEqual(table.slots, [...buildSlots([1, 2], new Set([1, 2]))]);
@@ -159,16 +159,16 @@ test('a frozen proxy is out of the table within 100 ms, a thawed one in again', 
 
 test('killed itself it goes on, restarted it takes over', { skip }, async () => {
   const { table } = await status();
-  await router.end('SIGKILL');
+  await logger.end('SIGKILL');
   const ports = freshPorts(10);
   const answers = await reached(VIP, ports);
   for (const port of ports) assert.equal(answers[port], expected(table, port), `port ${port}`);
-  router = new TestDaemon(network, 'router', MAIN, CONFIG);
-  await router.ready();
+  logger = new TestDaemon(network, 'logger', MAIN, CONFIG);
+  await logger.ready();
   assert.deepEqual((await status()).table, table);
 });
 
-/** What the router says to a proxy's question; null when it says nothing. */
+/** What the logger says to a proxy's question; null when it says nothing. */
 async function askAs(n: number, record: object): Promise<{ fenced: boolean; generation: number } | null> {
   const key = Buffer.from(network.key).toString('hex');
   const args = [String(n), `10.63.0.1${n}`, key, String(EPOCH), '10.63.0.1', String(CONTROL_PORT)];
@@ -177,11 +177,11 @@ async function askAs(n: number, record: object): Promise<{ fenced: boolean; gene
   return JSON.parse(process.output);
 }
 
-/** Later than that of the stand-ins which answer the probes: what is fenced is a process that the router has not outlived. */
+/** Later than that of the stand-ins which answer the probes: what is fenced is a process that the logger has not outlived. */
 const EPOCH = Math.floor(Date.now() / 1000) + 3600;
 
-/** Whether a connection in a client's name, sent by way of that proxy, reaches the back end's side of the router. */
-async function passesRouter(n: number): Promise<boolean> {
+/** Whether a connection in a client's name, sent by way of that proxy, reaches the back end's side of the logger. */
+async function passesLogger(n: number): Promise<boolean> {
   const before = (await status()).metrics['packets_total.middle_fenced'] ?? 0;
   const ports = freshPorts(1);
   await talk(network, `proxy-${n}`, { address: CLIENT, ports }, { address: '10.64.0.11', port: 9 });
@@ -191,34 +191,34 @@ async function passesRouter(n: number): Promise<boolean> {
 test('a proxy is fenced at the word of another, not at its own: what it sends in clients’ names goes nowhere', {
   skip,
 }, async () => {
-  assert.deepEqual([await passesRouter(2), (await status()).fenced], [true, []]);
+  assert.deepEqual([await passesLogger(2), (await status()).fenced], [true, []]);
   assert.equal((await askAs(1, { type: 'fence', proxy: 2, epoch: EPOCH }))?.fenced, false);
   // What it relays is let through until balancers can have turned away.
-  await until('its packets are dropped', async () => !(await passesRouter(2)), 10_000);
+  await until('its packets are dropped', async () => !(await passesLogger(2)), 10_000);
   assert.deepEqual((await status()).fenced, ['proxy-2']);
-  assert.equal(await passesRouter(1), true);
+  assert.equal(await passesLogger(1), true);
   assert.equal((await askAs(2, { type: 'fence', proxy: 1, epoch: EPOCH }))?.fenced, true);
-  assert.equal(await passesRouter(1), true);
+  assert.equal(await passesLogger(1), true);
   assert.ok((await askAs(2, { type: 'standing' }))?.fenced, 'in its own name it is heard');
 });
 
-test('the router killed alone keeps its fences, started again it knows them, lets in who was told', {
+test('the logger killed alone keeps its fences, started again it knows them, lets in who was told', {
   skip,
 }, async () => {
-  await router.end('SIGKILL');
-  router = new TestDaemon(network, 'router', MAIN, CONFIG);
-  await router.ready();
-  assert.deepEqual([await passesRouter(2), (await status()).fenced], [false, ['proxy-2']]);
+  await logger.end('SIGKILL');
+  logger = new TestDaemon(network, 'logger', MAIN, CONFIG);
+  await logger.ready();
+  assert.deepEqual([await passesLogger(2), (await status()).fenced], [false, ['proxy-2']]);
   const { generation } = (await askAs(2, { type: 'standing' }))!;
   assert.equal((await askAs(2, { type: 'join', generation, told: [] }))?.fenced, true, 'proxy-1 lives');
   assert.equal((await askAs(2, { type: 'join', generation, told: [1] }))?.fenced, false);
-  assert.deepEqual([await passesRouter(2), (await status()).fenced], [true, []]);
+  assert.deepEqual([await passesLogger(2), (await status()).fenced], [true, []]);
 });
 
 test('a wrong config is refused with all its problems', { skip }, async () => {
   const { back: _, ...rest } = CONFIG;
-  const wrong = { ...rest, name: 'router-2', role: 'router', proxies: [] };
-  const daemon = new TestDaemon(network, 'router', MAIN, wrong);
+  const wrong = { ...rest, name: 'logger-2', role: 'logger', proxies: [] };
+  const daemon = new TestDaemon(network, 'logger', MAIN, wrong);
   await until('it ends', () => !daemon.running, 20_000);
   assert.equal(daemon.child.exitCode, 78);
   assert.deepEqual(daemon.output.trim().split('\n').sort(), [

@@ -30,7 +30,7 @@ export const proxyConfig = z
     /** Whose packets come in by `front`; probed, to know whether the answers would reach them. */
     balancers: distinct(peer, 'name', 'id', 'address').default([]),
     /** Who decides which proxies go on when they no longer hear each other. Without one, each side goes on by itself. */
-    router: peer.optional(),
+    logger: peer.optional(),
     backends: distinct(backend, 'name', 'id', 'address').min(1),
     /** UDP port of the records between proxies, the same on every proxy. */
     controlPort: port,

@@ -39,7 +39,7 @@ export interface MembershipEvents {
 export interface MembershipOptions {
   peers: readonly number[];
   /** Who arbitrates, if anybody does. */
-  router: number | undefined;
+  logger: number | undefined;
   channel: {
     send(peer: number, record: ControlRecord): void;
     ask(peer: number, makeRecord: (id: number) => ControlRecord): Promise<Knowledge | undefined>;
@@ -51,17 +51,17 @@ export interface MembershipOptions {
 
 /**
  * Who of the proxies may set connections up (P3.1, ARCHITECTURE §5). A peer that fell silent may yet be alive, and go on: so it
- * is counted on until the router has fenced it. A proxy that finds itself fenced is out: it sets nothing up until its peers have
- * told it what it missed, and the router has let it in again. So has one that starts.
+ * is counted on until the logger has fenced it. A proxy that finds itself fenced is out: it sets nothing up until its peers have
+ * told it what it missed, and the logger has let it in again. So has one that starts.
  */
 export class Membership {
   readonly #peers: ReadonlyMap<number, Peer>;
-  readonly #router: number | undefined;
+  readonly #logger: number | undefined;
   readonly #channel: MembershipOptions['channel'];
   readonly #events: MembershipEvents;
   readonly #tally: Tally;
   readonly #log: Log;
-  #routerIsLive = false;
+  #loggerIsLive = false;
   #isIn = false;
   /** Of the fence that we are behind; 0: none. */
   #generation = 0;
@@ -83,7 +83,7 @@ export class Membership {
         },
       ]),
     );
-    this.#router = options.router;
+    this.#logger = options.logger;
     this.#channel = options.channel;
     this.#events = options.events;
     this.#tally = options.tally;
@@ -111,7 +111,7 @@ export class Membership {
     const untold = [...this.#peers].filter(([, peer]) => peer.state === 'present' && !this.#hasTold(peer));
     return untold.length > 0
       ? `proxies ${untold.map(([id]) => id).join(', ')} have not told everything yet`
-      : 'the router has not let it in yet: not every proxy that is alive has told what it knows';
+      : 'the logger has not let it in yet: not every proxy that is alive has told what it knows';
   }
 
   /** What liveness says of a peer. */
@@ -143,9 +143,9 @@ export class Membership {
     }
   }
 
-  /** The router was heard, or not; it says with each answer to a probe whether fences have changed. */
-  routerChanged(live: boolean): void {
-    this.#routerIsLive = live;
+  /** The logger was heard, or not; it says with each answer to a probe whether fences have changed. */
+  loggerChanged(live: boolean): void {
+    this.#loggerIsLive = live;
     if (live) void this.check();
   }
 
@@ -166,7 +166,7 @@ export class Membership {
     return true;
   }
 
-  /** Asks the router how we stand: peers may have gone on without us. Resolves when that is known, or cannot be. */
+  /** Asks the logger how we stand: peers may have gone on without us. Resolves when that is known, or cannot be. */
   async check(): Promise<void> {
     if (!this.#isIn) return;
     const standing = await this.#ask(id => ({ type: 'standing', id }));
@@ -190,7 +190,7 @@ export class Membership {
     }
     // It is back, and will find itself fenced if it was.
     if (peer.state !== 'lost' || peer.epoch !== epoch) return;
-    // A router that is dead fences nobody; were we to wait for it, nobody would be served.
+    // A logger that is dead fences nobody; were we to wait for it, nobody would be served.
     if (standing) this.#tally.fenced++;
     else this.#tally.fencedByNobody++;
     this.#leave(id, peer);
@@ -226,10 +226,10 @@ export class Membership {
       const told = present.map(([id]) => id);
       const generation = this.#generation;
       const standing = await this.#ask(id => ({ type: 'join', id, generation, told }));
-      // Not alone before the router had its say, unless it is dead.
+      // Not alone before the logger had its say, unless it is dead.
       if (standing?.fenced) this.#generation = standing.generation;
-      if (standing?.fenced || (!standing && this.#routerIsLive)) continue;
-      if (!standing && this.#router !== undefined) this.#tally.joinedUnasked++;
+      if (standing?.fenced || (!standing && this.#loggerIsLive)) continue;
+      if (!standing && this.#logger !== undefined) this.#tally.joinedUnasked++;
       break;
     }
     this.#isComingIn = false;
@@ -271,8 +271,8 @@ export class Membership {
   async #ask(
     makeRecord: (id: number) => ControlRecord,
   ): Promise<Extract<Knowledge, { kind: 'standing' }> | undefined> {
-    if (this.#router === undefined || !this.#routerIsLive) return undefined;
-    const answer = await this.#channel.ask(this.#router, makeRecord);
+    if (this.#logger === undefined || !this.#loggerIsLive) return undefined;
+    const answer = await this.#channel.ask(this.#logger, makeRecord);
     return answer?.kind === 'standing' ? answer : undefined;
   }
 }

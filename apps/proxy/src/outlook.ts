@@ -10,7 +10,7 @@ export interface PeerView {
 }
 
 /**
- * How well this proxy is connected, compared with its peers: a proxy that hears fewer of the hosts around it (balancers, router,
+ * How well this proxy is connected, compared with its peers: a proxy that hears fewer of the hosts around it (balancers, logger,
  * back ends' agents) than a peer does must not carry connections which that peer can carry. When the hosts themselves die, all
  * proxies hear fewer, and nobody is worse off.
  */

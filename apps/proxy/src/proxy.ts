@@ -29,13 +29,13 @@ import { SpliceTable } from './splice-table.ts';
 import { StoredHeads } from './stored-heads.ts';
 import { Tally } from './tally.ts';
 
-/** Probing of peers, balancers, the router and the back ends' agents (ARCHITECTURE §5, §6). */
+/** Probing of peers, balancers, the logger and the back ends' agents (ARCHITECTURE §5, §6). */
 const PROBE = { intervalMs: 20, misses: 3 };
 /** Stopped for so long a proxy may be dead for its peers, whose verdict takes as many ms. */
 const LAPSE_MS = 60;
 /** Between two looks whether peers are better off, besides those at each news, in ms. */
 const ASSESS_MS = 100;
-/** Balancers and routers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
+/** Balancers and loggers that hear it is no longer ready have turned away from a proxy by then: five rounds of their probes, in ms. */
 const TURN_AWAY_MS = 100;
 /** What is being set up when a proxy is stopped may take so long to be finished, in ms. */
 const FINISH_MS = 1000;
@@ -68,7 +68,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     ...self,
     address: config.middle.address,
     port: config.controlPort,
-    peers: config.router ? [...config.peers, config.router] : config.peers,
+    peers: config.logger ? [...config.peers, config.logger] : config.peers,
     counters: tally,
     log,
     onRecord(peer, record) {
@@ -90,7 +90,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const outlook = new Outlook();
   const serves = () => membership.isIn && !outlook.isWorse;
   let served = false;
-  /** Takes connections up, or leaves them to the peers: balancers and router hear it with the next probe. */
+  /** Takes connections up, or leaves them to the peers: balancers and logger hear it with the next probe. */
   const assess = () => {
     liveness.setStatus(outlook.reach);
     if (serves() === served) return;
@@ -106,7 +106,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   let stopping = false;
   const membership: Membership = new Membership({
     peers: config.peers.map(peer => peer.id),
-    router: config.router?.id,
+    logger: config.logger?.id,
     channel,
     events: {
       standing(isIn) {
@@ -164,8 +164,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const probePort = config.probePort;
   // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
   const agents = config.backends.map(({ name, address, id }) => ({ name, address, id: AGENT_ID + id }));
-  const routers = config.router ? [config.router] : [];
-  const targets = [...config.peers, ...config.balancers, ...routers, ...agents].map(
+  const loggers = config.logger ? [config.logger] : [];
+  const targets = [...config.peers, ...config.balancers, ...loggers, ...agents].map(
     (host): Target => ({ ...host, port: probePort, ...PROBE }),
   );
   const peerIds = new Set(config.peers.map(peer => peer.id));
@@ -187,9 +187,9 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       membership.peerChanged(target.id, state.live, state.epoch);
     } else {
       outlook.hostChanged(target.name, state.live);
-      if (target.id === config.router?.id) {
+      if (target.id === config.logger?.id) {
         if (!state.live) channel.forgetPeer(target.id);
-        membership.routerChanged(state.live);
+        membership.loggerChanged(state.live);
       }
     }
     assess();
@@ -222,7 +222,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   metrics.exits('packets_total', 'Packets by the exit they took in the kernel half.', datapath.counters);
   metrics.events('events_total', 'What user space did, by kind.', tally);
   metrics.gauge('in', '1 while this proxy is not fenced and knows all.', () => Number(membership.isIn));
-  metrics.gauge('reach', 'Balancers, routers and agents that this proxy hears.', () => outlook.reach);
+  metrics.gauge('reach', 'Balancers, loggers and agents that this proxy hears.', () => outlook.reach);
   metrics.totals('send_errors_total', 'Packets that could not be sent, by errno.', ['errno'], () =>
     Object.entries(sender.errors).map(([errno, count]) => [{ errno }, count]),
   );

@@ -11,7 +11,7 @@ import { Replication } from '../src/replication.ts';
 import { Tally } from '../src/tally.ts';
 
 const CONNECTION: ConnectionId = { client: 1, vip: 2, clientPort: 3, vipPort: 80, isn: 1000 };
-const ROUTER = 201;
+const LOGGER = 201;
 const EPOCH = 1;
 const log = createLog('test', 'fatal');
 
@@ -46,7 +46,7 @@ class Cluster {
           ids.filter(other => other !== id),
         ),
     );
-    for (const node of this.nodes) node.membership.routerChanged(true);
+    for (const node of this.nodes) node.membership.loggerChanged(true);
     this.probe();
     for (const node of this.nodes) node.membership.start();
   }
@@ -97,15 +97,15 @@ class Cluster {
     if (this.frozen.has(message.to)) return;
     this.wire.splice(at, 1);
     const { from, to, record } = message;
-    if (to === ROUTER) {
+    if (to === LOGGER) {
       const knowledge = this.arbiter.answer(from, EPOCH, record);
       if (knowledge && 'id' in record)
-        this.wire.push({ from: ROUTER, to: from, record: { type: 'answer', id: record.id, knowledge } });
-    } else if (from === ROUTER || this.hear(from, to))
+        this.wire.push({ from: LOGGER, to: from, record: { type: 'answer', id: record.id, knowledge } });
+    } else if (from === LOGGER || this.hear(from, to))
       this.nodes.find(({ id }) => id === to)!.receive(from, record);
   }
 
-  /** A request's bytes on their way to a back end: past the router, or not. */
+  /** A request's bytes on their way to a back end: past the logger, or not. */
   pass(by: number, entry: Entry): void {
     if (!this.#fences.has(by)) this.delivered.push(entry);
   }
@@ -170,7 +170,7 @@ class Node {
     });
     this.membership = new Membership({
       peers,
-      router: ROUTER,
+      logger: LOGGER,
       channel,
       events: {
         standing: isIn => {
@@ -197,11 +197,11 @@ class Node {
     } else if (!this.membership.receive(from, record)) this.replication.receive(from, record);
   }
 
-  /** Questions that were put often enough, or to a peer that is gone, end without an answer; the router always answers. */
+  /** Questions that were put often enough, or to a peer that is gone, end without an answer; the logger always answers. */
   giveUp(peer?: number): void {
     if (this.#cluster.frozen.has(this.id)) return;
     for (const [id, question] of this.#questions) {
-      if (question.peer === ROUTER || (peer !== undefined && question.peer !== peer)) continue;
+      if (question.peer === LOGGER || (peer !== undefined && question.peer !== peer)) continue;
       this.#questions.delete(id);
       question.resolve(undefined);
     }

@@ -6,7 +6,7 @@ import { until } from '@resplice/service-kit/testing';
 import { Membership } from '../src/membership.ts';
 import { Tally } from '../src/tally.ts';
 
-const ROUTER = 201;
+const LOGGER = 201;
 const EPOCH = 100;
 const NONE: Knowledge = { kind: 'none' };
 const standingIs = (fenced: boolean, generation: number): Knowledge => ({
@@ -15,8 +15,8 @@ const standingIs = (fenced: boolean, generation: number): Knowledge => ({
   generation,
 });
 
-/** What the router says to the next question of each kind; a promise keeps the asker waiting. */
-let router: {
+/** What the logger says to the next question of each kind; a promise keeps the asker waiting. */
+let logger: {
   fence: Knowledge | Promise<Knowledge> | undefined;
   standing: Knowledge | undefined;
   join: Knowledge | undefined;
@@ -28,7 +28,7 @@ let tally: Tally;
 let membership: Membership;
 
 beforeEach(() => {
-  router = { fence: standingIs(false, 0), standing: standingIs(false, 0), join: standingIs(false, 0) };
+  logger = { fence: standingIs(false, 0), standing: standingIs(false, 0), join: standingIs(false, 0) };
   peersAnswer = true;
   asked = [];
   happened = [];
@@ -40,14 +40,14 @@ afterEach(() => membership.close());
 function build(peers: number[]): void {
   membership = new Membership({
     peers,
-    router: ROUTER,
+    logger: LOGGER,
     channel: {
       send: () => {},
       async ask(to, makeRecord) {
         const record = makeRecord(1);
         asked.push({ to, record });
-        if (to !== ROUTER) return peersAnswer ? NONE : undefined;
-        return router[record.type as keyof typeof router];
+        if (to !== LOGGER) return peersAnswer ? NONE : undefined;
+        return logger[record.type as keyof typeof logger];
       },
     },
     events: {
@@ -71,7 +71,7 @@ const kinds = (to: number) => asked.filter(each => each.to === to).map(({ record
 
 /** In, with both peers. */
 async function begin(): Promise<void> {
-  membership.routerChanged(true);
+  membership.loggerChanged(true);
   for (const peer of [2, 3]) membership.peerChanged(peer, true, EPOCH);
   membership.start();
   for (const peer of [2, 3]) synced(peer);
@@ -80,32 +80,32 @@ async function begin(): Promise<void> {
   happened = [];
 }
 
-test('a proxy that starts is in only when every peer has told what it knows, and the router agrees', async () => {
-  membership.routerChanged(true);
+test('a proxy that starts is in only when every peer has told what it knows, and the logger agrees', async () => {
+  membership.loggerChanged(true);
   for (const peer of [2, 3]) membership.peerChanged(peer, true, EPOCH);
-  router.join = standingIs(true, 0);
+  logger.join = standingIs(true, 0);
   membership.start();
   synced(2);
   await until('both are asked', () => kinds(2).includes('catchUp') && kinds(3).includes('catchUp'));
-  assert.ok(!kinds(ROUTER).includes('join'), 'proxy-3 has told nothing yet');
+  assert.ok(!kinds(LOGGER).includes('join'), 'proxy-3 has told nothing yet');
   assert.match(membership.obstacle, /proxies 3 have not told/);
   synced(3);
-  await until('the router is asked twice', () => kinds(ROUTER).filter(kind => kind === 'join').length === 2);
+  await until('the logger is asked twice', () => kinds(LOGGER).filter(kind => kind === 'join').length === 2);
   assert.equal(membership.isIn, false);
-  router.join = standingIs(false, 0);
+  logger.join = standingIs(false, 0);
   await isIn();
   assert.deepEqual(asked.filter(({ record }) => record.type === 'join')[0]?.record, {
     ...{ type: 'join', id: 1, generation: 0, told: [2, 3] },
   });
 });
 
-test('a peer that falls silent is counted on until the router has fenced it', async () => {
+test('a peer that falls silent is counted on until the logger has fenced it', async () => {
   await begin();
   const confirmed = Promise.withResolvers<Knowledge>();
-  router.fence = confirmed.promise;
+  logger.fence = confirmed.promise;
   membership.peerChanged(2, false, EPOCH);
   await turn();
-  assert.deepEqual(asked, [{ to: ROUTER, record: { type: 'fence', id: 1, proxy: 2, epoch: EPOCH } }]);
+  assert.deepEqual(asked, [{ to: LOGGER, record: { type: 'fence', id: 1, proxy: 2, epoch: EPOCH } }]);
   assert.equal(membership.isCounted(2), true);
   assert.deepEqual(happened, []);
   confirmed.resolve(standingIs(false, 0));
@@ -115,7 +115,7 @@ test('a peer that falls silent is counted on until the router has fenced it', as
 
 test('whoever asks second is out, and comes in when it has been told, for that fence', async () => {
   await begin();
-  router.fence = standingIs(true, 5);
+  logger.fence = standingIs(true, 5);
   membership.peerChanged(2, false, EPOCH);
   await until('it is out', () => !membership.isIn);
   assert.deepEqual(happened, ['out', 'gone 2']);
@@ -124,7 +124,7 @@ test('whoever asks second is out, and comes in when it has been told, for that f
   membership.peerChanged(2, true, EPOCH);
   synced(2, 0);
   await until('proxy-2 is asked', () => kinds(2).includes('catchUp'));
-  assert.ok(!kinds(ROUTER).includes('join'));
+  assert.ok(!kinds(LOGGER).includes('join'));
   for (const peer of [2, 3]) synced(peer, 5);
   await isIn();
   assert.deepEqual(asked.at(-2)?.record, { type: 'join', id: 1, generation: 5, told: [2, 3] });
@@ -133,15 +133,15 @@ test('whoever asks second is out, and comes in when it has been told, for that f
 
 test('fenced once more while it was being told: all of it again', async () => {
   await begin();
-  router.fence = standingIs(true, 5);
+  logger.fence = standingIs(true, 5);
   membership.peerChanged(2, false, EPOCH);
   await until('proxy-3 is asked', () => kinds(3).includes('catchUp'));
-  router.join = standingIs(true, 6);
+  logger.join = standingIs(true, 6);
   synced(3, 5);
   await until('proxy-3 is asked for the newer fence', () =>
     asked.some(({ record }) => record.type === 'catchUp' && record.generation === 6),
   );
-  router.join = standingIs(false, 0);
+  logger.join = standingIs(false, 0);
   synced(3, 6);
   await isIn();
 });
@@ -151,33 +151,33 @@ test('fenced once more while it was being told: all of it again', async () => {
 // acknowledgement, and sent it to the older one's back end, which answered RST with exactly the number that the client expected.
 test('a proxy that stood still and was fenced is out before it says that it is ready', async () => {
   await begin();
-  router.standing = standingIs(true, 9);
+  logger.standing = standingIs(true, 9);
   await membership.check();
   assert.equal(membership.isIn, false);
   assert.deepEqual(happened, ['out']);
   await until('it asks to be told', () => kinds(2).includes('catchUp') && kinds(3).includes('catchUp'));
-  router.standing = standingIs(false, 0);
+  logger.standing = standingIs(false, 0);
   for (const peer of [2, 3]) synced(peer, 9);
   await isIn();
 });
 
-test('a router that is dead fences nobody: it goes on, and counts that', async () => {
+test('a logger that is dead fences nobody: it goes on, and counts that', async () => {
   await begin();
-  membership.routerChanged(false);
+  membership.loggerChanged(false);
   membership.peerChanged(2, false, EPOCH);
   await until('it is gone', () => !membership.isCounted(2));
-  assert.deepEqual([kinds(ROUTER), tally.fencedByNobody, membership.isIn], [[], 1, true]);
+  assert.deepEqual([kinds(LOGGER), tally.fencedByNobody, membership.isIn], [[], 1, true]);
 });
 
-test('a router that is silent holds it up for as long as a question takes, not longer', async () => {
+test('a logger that is silent holds it up for as long as a question takes, not longer', async () => {
   await begin();
-  router.fence = undefined;
+  logger.fence = undefined;
   membership.peerChanged(2, false, EPOCH);
   await until('it is gone', () => !membership.isCounted(2));
-  assert.deepEqual([kinds(ROUTER), tally.fencedByNobody], [['fence'], 1]);
+  assert.deepEqual([kinds(LOGGER), tally.fencedByNobody], [['fence'], 1]);
 });
 
-test('a proxy that starts without a router comes in when its peers have told', async () => {
+test('a proxy that starts without a logger comes in when its peers have told', async () => {
   for (const peer of [2, 3]) membership.peerChanged(peer, true, EPOCH);
   membership.start();
   for (const peer of [2, 3]) synced(peer);
@@ -207,7 +207,7 @@ test('a peer that is not counted on is not told that it knows everything', async
 
 test('a peer that does not answer is asked again', async () => {
   peersAnswer = false;
-  membership.routerChanged(true);
+  membership.loggerChanged(true);
   membership.peerChanged(2, true, EPOCH);
   membership.start();
   await until('it is asked three times', () => kinds(2).filter(kind => kind === 'catchUp').length >= 3);

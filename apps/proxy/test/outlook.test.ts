@@ -7,7 +7,7 @@ let outlook: Outlook;
 beforeEach(() => {
   now = 0;
   outlook = new Outlook(() => now);
-  for (const host of ['lb-1', 'router-1', 'backend-1']) outlook.hostChanged(host, true);
+  for (const host of ['lb-1', 'logger-1', 'backend-1']) outlook.hostChanged(host, true);
 });
 
 const peer = (status: number, { live = true, ready = true } = {}) =>

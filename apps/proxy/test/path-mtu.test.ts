@@ -35,10 +35,10 @@ let network: TestNetwork;
 const processes: TestProcess[] = [];
 let proxy: TestDaemon;
 
-/** client - road-1 - narrow link - road-2 - balancer - proxy - router - back end. */
+/** client - road-1 - narrow link - road-2 - balancer - proxy - logger - back end. */
 function build(): void {
   network = new TestNetwork('ic');
-  for (const host of ['client', 'road-1', 'road-2', 'lb', 'proxy', 'router', 'backend']) {
+  for (const host of ['client', 'road-1', 'road-2', 'lb', 'proxy', 'logger', 'backend']) {
     network.addHost(host);
     if (host !== 'client' && host !== 'backend') network.set(host, 'net.ipv4.ip_forward', '1');
   }
@@ -63,10 +63,10 @@ function build(): void {
   );
   network.link(
     { host: 'proxy', device: 'middle0', address: '10.63.0.11/24' },
-    { host: 'router', device: 'middle0', address: '10.63.0.1/24' },
+    { host: 'logger', device: 'middle0', address: '10.63.0.1/24' },
   );
   network.link(
-    { host: 'router', device: 'back0', address: '10.64.0.1/24' },
+    { host: 'logger', device: 'back0', address: '10.64.0.1/24' },
     { host: 'backend', device: 'back0', address: `${BACKEND}/24` },
   );
   const route = (host: string, ...words: string[]) => network.ip(host, 'route', 'add', ...words);
@@ -79,7 +79,7 @@ function build(): void {
   route('proxy', 'default', 'via', '10.62.0.1');
   route('proxy', '10.64.0.0/24', 'via', '10.63.0.1');
   route('proxy', 'blackhole', '10.60.0.0/24');
-  route('router', 'default', 'via', '10.63.0.11');
+  route('logger', 'default', 'via', '10.63.0.11');
   route('backend', 'default', 'via', '10.64.0.1', 'congctl', 'cubic');
 }
 
@@ -100,7 +100,7 @@ function startDaemons(): TestDaemon[] {
     app: { port: 8080 },
     proxies: [{ name: 'proxy-1', id: 1, address: '10.63.0.11' }],
   });
-  const router = start('router', 'logger', {
+  const logger = start('logger', 'logger', {
     id: 201,
     role: 'front',
     vips,
@@ -128,7 +128,7 @@ function startDaemons(): TestDaemon[] {
     front: { device: 'front0', address: '10.62.0.1' },
     proxies: [{ name: 'proxy-1', id: 1, address: '10.62.0.11' }],
   });
-  return [agent, router, proxy, lb];
+  return [agent, logger, proxy, lb];
 }
 
 function read(host: string, ...command: string[]): string {

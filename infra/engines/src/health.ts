@@ -35,7 +35,7 @@ function sound(lab: Lab, role: Role): string[] {
 /** Those that are sound but that this process does not yet (or no longer) count on. */
 function unnoticed(lab: Lab, { host, processes }: HostInspection): Problem[] {
   // The proxies see the back ends through it.
-  const wayBack = sound(lab, 'router').length > 0;
+  const wayBack = sound(lab, 'logger').length > 0;
   return processes.flatMap(({ process, status }) => {
     if (!status) return [];
     const missing = (role: Role, known: readonly string[], what: string): Problem[] =>

@@ -28,7 +28,7 @@ function portsOfNeighbours(a: Host, b: Host): DeafPort[] {
 }
 
 /**
- * Between a proxy and a back end lies the router, and there only addresses tell: what bears the other one's is dropped at both
+ * Between a proxy and a back end lies the logger, and there only addresses tell: what bears the other one's is dropped at both
  * ends, whichever name the sender used. A back end's answers in the VIP's name are not among it: they may take any proxy.
  */
 function portsOfPath(a: Host, b: Host): DeafPort[] {
@@ -51,7 +51,7 @@ function portsBetween(a: Host, b: Host): DeafPort[] {
   return commonNetworks(a, b).length > 0 ? portsOfNeighbours(a, b) : portsOfPath(a, b);
 }
 
-/** Whether two hosts talk to each other, directly or by way of the router. */
+/** Whether two hosts talk to each other, directly or by way of the logger. */
 export function canBeIsolated(a: Host, b: Host): boolean {
   const path = [a.role, b.role].sort().join() === 'backend,proxy';
   return a !== b && (path || commonNetworks(a, b).length > 0);

@@ -26,7 +26,7 @@ export async function followConfigs(lab: Lab, options: FollowOptions): Promise<s
   const deadline = Date.now() + options.deadlineMs;
   const { hosts } = lab.topology;
   // Proxies first: whom a balancer sends to a new listener must find it on any of them.
-  const steering = hosts.filter(({ role }) => role === 'lb' || role === 'router');
+  const steering = hosts.filter(({ role }) => role === 'lb' || role === 'logger');
   const others = hosts.filter(host => !steering.includes(host));
   const later: string[] = [];
   for (const wave of [others, steering]) {

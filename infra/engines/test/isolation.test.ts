@@ -51,21 +51,21 @@ const address = {
   lb: '10.62.0.1',
   proxy1: { front: '10.62.0.11', middle: '10.63.0.11' },
   proxy2: { front: '10.62.0.12', middle: '10.63.0.12' },
-  router: '10.63.0.1',
+  logger: '10.63.0.1',
 };
 
 /** proxy-1 and proxy-2 share two networks. */
 async function assertProxies(apart: boolean): Promise<void> {
-  await forgetNeighbours('proxy-1', 'proxy-2', 'lb-1', 'router-1');
-  const { lb, router, proxy1, proxy2 } = address;
+  await forgetNeighbours('proxy-1', 'proxy-2', 'lb-1', 'logger-1');
+  const { lb, logger, proxy1, proxy2 } = address;
   const [fromOne, fromTwo, fromBalancer, fromRouter] = await Promise.all([
-    hears('proxy-1', lb, router, proxy2.front, proxy2.middle),
-    hears('proxy-2', lb, router, proxy1.front, proxy1.middle),
+    hears('proxy-1', lb, logger, proxy2.front, proxy2.middle),
+    hears('proxy-2', lb, logger, proxy1.front, proxy1.middle),
     hears('lb-1', proxy1.front, proxy2.front),
-    hears('router-1', proxy1.middle, proxy2.middle),
+    hears('logger-1', proxy1.middle, proxy2.middle),
   ]);
-  assert.deepEqual(fromOne, apart ? [lb, router] : [lb, router, proxy2.front, proxy2.middle]);
-  assert.deepEqual(fromTwo, apart ? [lb, router] : [lb, router, proxy1.front, proxy1.middle]);
+  assert.deepEqual(fromOne, apart ? [lb, logger] : [lb, logger, proxy2.front, proxy2.middle]);
+  assert.deepEqual(fromTwo, apart ? [lb, logger] : [lb, logger, proxy1.front, proxy1.middle]);
   assert.deepEqual(fromBalancer, [proxy1.front, proxy2.front]);
   assert.deepEqual(fromRouter, [proxy1.middle, proxy2.middle]);
 }
@@ -191,22 +191,22 @@ suite('isolation', { timeout: 120_000 }, () => {
     await assertProxies(false);
     assert.deepEqual(await filters(), []);
     await engine.heal('proxy-1');
-    await engine.isolate('backend-1', 'router-1');
+    await engine.isolate('backend-1', 'logger-1');
     assert.deepEqual(await hears('backend-1', '10.64.0.1', '10.64.0.12'), ['10.64.0.12']);
     await engine.restart('backend-1');
     assert.deepEqual(await hears('backend-1', '10.64.0.1', '10.64.0.12'), ['10.64.0.1', '10.64.0.12']);
     assert.deepEqual(await filters(), []);
   });
 
-  test('while the router is isolated, or gone, nobody waits for a proxy to see a back end', async () => {
-    await engine.isolate('router-1', 'proxy-1');
-    for (const breaks of [() => engine.cut('backend-1'), () => engine.crash('router-1')]) {
+  test('while the logger is isolated, or gone, nobody waits for a proxy to see a back end', async () => {
+    await engine.isolate('logger-1', 'proxy-1');
+    for (const breaks of [() => engine.cut('backend-1'), () => engine.crash('logger-1')]) {
       await breaks();
       const { at, healthyAt } = await engine.heal('backend-1');
       assert.ok(healthyAt! - at < 5000, `${healthyAt! - at} ms`);
     }
     await engine.heal();
-    assert.equal((await componentOf(engine, 'router-1')).state, 'up');
+    assert.equal((await componentOf(engine, 'logger-1')).state, 'up');
     assert.deepEqual(await filters(), []);
   });
 
@@ -220,22 +220,22 @@ suite('isolation', { timeout: 120_000 }, () => {
     assert.deepEqual((await componentOf(engine, 'proxy-1')).state, 'up');
   });
 
-  test('a proxy and a back end, which meet only through the router', async () => {
+  test('a proxy and a back end, which meet only through the logger', async () => {
     const [backend1, backend2] = ['10.64.0.11', '10.64.0.12'];
     const all = async () => [
-      await hears('proxy-1', backend1, backend2, address.router),
+      await hears('proxy-1', backend1, backend2, address.logger),
       await hears('proxy-2', backend1, backend2),
       await hears('backend-1', address.proxy1.middle, address.proxy2.middle),
     ];
     const whole = await all();
     assert.deepEqual(whole, [
-      [backend1, backend2, address.router],
+      [backend1, backend2, address.logger],
       [backend1, backend2],
       [address.proxy1.middle, address.proxy2.middle],
     ]);
     await engine.isolate('proxy-1', 'backend-1');
     assert.deepEqual(await all(), [
-      [backend2, address.router],
+      [backend2, address.logger],
       [backend1, backend2],
       [address.proxy2.middle],
     ]);
@@ -250,7 +250,7 @@ suite('isolation', { timeout: 120_000 }, () => {
     await refused(
       'backend-1',
       'lb-1',
-      /^backend-1 and lb-1 do not talk to each other; backend-1 can be isolated from proxy-1, proxy-2, router-1, backend-2$/,
+      /^backend-1 and lb-1 do not talk to each other; backend-1 can be isolated from proxy-1, proxy-2, logger-1, backend-2$/,
     );
     await refused('proxy-1', 'proxy-1', /cannot be isolated from itself/);
     await refused('proxy-1/proxy', 'proxy-2', /no links to cut; try: isolate proxy-1/);

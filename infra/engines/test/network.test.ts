@@ -50,7 +50,7 @@ suite('a lab of stubs', { timeout: 120_000 }, () => {
         ['lb-1', 'up', 'lb'],
         ['proxy-1', 'up', 'proxy'],
         ['proxy-2', 'up', 'proxy'],
-        ['router-1', 'up', 'router'],
+        ['logger-1', 'up', 'logger'],
         ['backend-1', 'up', 'agent,demo'],
         ['backend-2', 'up', 'agent,demo'],
       ],
@@ -97,7 +97,7 @@ suite('a lab of stubs', { timeout: 120_000 }, () => {
       (await inside(host, 'cat', `/proc/sys/net/${key}`)).trim();
     assert.equal(await value('lb-1', 'ipv4/conf/wan0/rp_filter'), '0');
     assert.equal(await value('lb-1', 'ipv4/conf/wan0/send_redirects'), '0');
-    assert.equal(await value('router-1', 'ipv4/ip_forward'), '1');
+    assert.equal(await value('logger-1', 'ipv4/ip_forward'), '1');
     assert.equal(await value('client-1', 'ipv4/ip_forward'), '0');
     assert.equal(await value('backend-1', 'ipv4/tcp_syncookies'), '0');
     assert.equal(await value('backend-1', 'ipv4/tcp_invalid_ratelimit'), '0');
@@ -148,7 +148,7 @@ suite('a lab of stubs', { timeout: 120_000 }, () => {
     await engine.crash('backend-1');
     assert.ok(Object.values(processes).every(pid => !running(pid)));
     assert.equal((await component('backend-1')).state, 'down');
-    assert.equal(await reaches(place, 'router-1', '10.64.0.11', 8080), true, 'its kernel refuses');
+    assert.equal(await reaches(place, 'logger-1', '10.64.0.11', 8080), true, 'its kernel refuses');
     const { healthyAt, at } = await engine.heal('backend-1');
     assert.ok(healthyAt! >= at);
     assert.match(await inside('proxy-1', 'curl', '-s', 'http://10.64.0.11:8080/'), /ready/);
@@ -178,10 +178,10 @@ suite('a lab of stubs', { timeout: 120_000 }, () => {
   });
 
   test('restart of a whole host gives it new processes and a network', async () => {
-    const { processes } = await component('router-1');
-    const { at, healthyAt } = await engine.restart('router-1');
+    const { processes } = await component('logger-1');
+    const { at, healthyAt } = await engine.restart('logger-1');
     assert.ok(healthyAt! >= at);
-    assert.notEqual((await component('router-1')).processes.router, processes.router);
+    assert.notEqual((await component('logger-1')).processes.logger, processes.logger);
     assert.equal(await reaches(place, 'proxy-1', '10.64.0.12', 8080), true);
   });
 
@@ -198,7 +198,7 @@ suite('a lab of stubs', { timeout: 120_000 }, () => {
       'lb-1 degraded',
       'proxy-1 down',
       'proxy-2 up',
-      'router-1 up',
+      'logger-1 up',
       'backend-1 down',
       'backend-2 degraded',
     ]);

@@ -21,7 +21,16 @@ export const probe = { intervalMs: 20, misses: 3 } as const;
 
 /** One number a daemon, unique over all roles: it is the sender's id in sealed datagrams. */
 export function daemonId(host: Host): number {
-  const base = { client: undefined, link: 400, proxy: 0, lb: 100, router: 200, backend: 300 }[host.role];
+  const bases = {
+    proxy: 0,
+    lb: 100,
+    logger: 200,
+    backend: 300,
+    link: 400,
+    client: undefined,
+    router: undefined,
+  };
+  const base = bases[host.role];
   if (base === undefined) throw new Error(`${host.name} runs no daemon`);
   return base + host.number;
 }
@@ -80,7 +89,7 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
       id: daemonId(host),
       address: addressOn(host, 'front'),
     })),
-    router: hostsOf(topology, 'router').map(host => ({
+    logger: hostsOf(topology, 'logger').map(host => ({
       name: host.name,
       id: daemonId(host),
       address: addressOn(host, 'middle'),
@@ -97,7 +106,7 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
   };
 }
 
-function router(topology: Topology, host: Host): DaemonConfig {
+function logger(topology: Topology, host: Host): DaemonConfig {
   return {
     role: 'front',
     vips: vips(topology),
@@ -120,10 +129,10 @@ function agent(topology: Topology, host: Host): DaemonConfig {
     // The logger opens connections in clients' names, too, when they move.
     proxies: [
       ...proxiesOn(topology, 'middle'),
-      ...hostsOf(topology, 'router').map(logger => ({
-        name: logger.name,
-        id: daemonId(logger),
-        address: addressOn(logger, 'back'),
+      ...hostsOf(topology, 'logger').map(each => ({
+        name: each.name,
+        id: daemonId(each),
+        address: addressOn(each, 'back'),
       })),
     ],
     probePort: ports.probe,
@@ -150,7 +159,7 @@ function link({ link: { rttMs, rateMbit, lossPercent, queuePackets } }: Topology
   };
 }
 
-const own = { link, lb, proxy, router, agent, responder };
+const own = { link, lb, proxy, logger, agent, responder };
 
 /** The JSON that a daemon reads with `--config`; its schema lives in the daemon's own app. */
 export function daemonConfig(

@@ -2,10 +2,10 @@ import type { ServerName } from './arm.ts';
 import type { NetworkName } from './network.ts';
 
 /**
- * What a host is in the picture of ARCHITECTURE §1; `router` stands where the front-end logger will. A `link` is the
+ * What a host is in the picture of ARCHITECTURE §1; a `router` stands in the logger's place in the other arms. A `link` is the
  * emulated line between client and balancer: a host that carries frames and has no address.
  */
-export type Role = 'client' | 'link' | 'lb' | 'proxy' | 'router' | 'backend';
+export type Role = 'client' | 'link' | 'lb' | 'proxy' | 'logger' | 'router' | 'backend';
 
 /** Our programs, by their folder under `apps/`; `link` is infra/tc-netem-wrapper's. */
 export type AppName = 'link' | 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'demo';
@@ -43,7 +43,7 @@ export interface Sysctl {
 /** A daemon of ours: reads `--config FILE`, serves /healthz and /status on its Unix socket. */
 export interface DaemonProcess {
   readonly kind: 'daemon';
-  readonly name: 'link' | 'lb' | 'proxy' | 'router' | 'agent' | 'responder';
+  readonly name: 'link' | 'lb' | 'proxy' | 'logger' | 'agent' | 'responder';
   readonly app: Exclude<AppName, 'demo'>;
 }
 

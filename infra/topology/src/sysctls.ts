@@ -34,6 +34,7 @@ const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
   link: [],
   lb: forwarding,
   proxy: forwarding,
+  logger: forwarding,
   router: forwarding,
   backend,
 };

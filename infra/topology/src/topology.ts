@@ -172,20 +172,22 @@ function proxy(number: number, arm: Arm): Host {
   );
 }
 
-function router(arm: Arm): Host {
+/** Between proxies and back ends: the front-end logger, or in the other arms a router that nothing of ours runs on. */
+function middle(arm: Arm): Host {
+  const isLogger = arm === 'resplice';
   return hostWith(
-    'router',
+    isLogger ? 'logger' : 'router',
     1,
     [
       ['middle', 1],
       ['back', 1],
     ],
-    // Its BPF picks the live proxy; this route exists only so that the kernel agrees to forward at all.
+    // The logger's BPF picks the live proxy; this route exists only so that the kernel agrees to forward at all.
     [
       { destination: 'default', via: addressIn('middle', 11) },
       ...(arm === 'forward' ? [wayToTheVip(arm, addressIn('back', 11))] : []),
     ],
-    arm === 'resplice' ? [{ kind: 'daemon', name: 'router', app: 'logger' }] : [],
+    isLogger ? [{ kind: 'daemon', name: 'logger', app: 'logger' }] : [],
   );
 }
 
@@ -242,7 +244,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     ...lineOf(link),
     balancer(arm),
     ...upTo(proxies).map(number => proxy(number, arm)),
-    router(arm),
+    middle(arm),
     ...upTo(backends).map(number => backend(number, arm, site)),
   ];
   return {

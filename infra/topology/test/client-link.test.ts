@@ -66,7 +66,7 @@ suite('a topology with a link', () => {
   test('has a host that carries frames between client and balancer', () => {
     assert.deepEqual(
       topology.hosts.map(host => host.name),
-      ['client-1', 'link-1', 'lb-1', 'proxy-1', 'proxy-2', 'router-1', 'backend-1'],
+      ['client-1', 'link-1', 'lb-1', 'proxy-1', 'proxy-2', 'logger-1', 'backend-1'],
     );
     const plugged = topology.links.filter(({ bridge }) => bridge === 'wan' || bridge === 'access');
     assert.deepEqual(

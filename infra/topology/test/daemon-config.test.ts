@@ -53,7 +53,7 @@ suite('daemon configuration', () => {
       pools: { web: { backends: 'all', balance: 'least-connections' } },
       peers: [middleProxies[1]],
       balancers: [{ name: 'lb-1', id: 101, address: '10.62.0.1' }],
-      router: { name: 'router-1', id: 201, address: '10.63.0.1' },
+      logger: { name: 'logger-1', id: 201, address: '10.63.0.1' },
       backends,
       controlPort: 7000,
       probePort: 7001,
@@ -63,10 +63,10 @@ suite('daemon configuration', () => {
     });
   });
 
-  test('router', () => {
-    assert.deepEqual(configOf('router-1'), {
+  test('logger', () => {
+    assert.deepEqual(configOf('logger-1'), {
       ...common,
-      name: 'router-1',
+      name: 'logger-1',
       id: 201,
       role: 'front',
       vips,
@@ -89,7 +89,7 @@ suite('daemon configuration', () => {
       device: 'back0',
       address: '10.64.0.12',
       app: { port: 8080 },
-      proxies: [...middleProxies, { name: 'router-1', id: 201, address: '10.64.0.1' }],
+      proxies: [...middleProxies, { name: 'logger-1', id: 201, address: '10.64.0.1' }],
       probePort: 7001,
       maxConnections: 262144,
     });
@@ -110,7 +110,7 @@ limits: { headBytes: 2048, headTimeout: 5s, connectTimeout: 1s, connections: 409
     assert.deepEqual(own.vip, { address: '10.60.0.1', port: 9100, url: 'http://10.60.0.1:9100/' });
     const two = [9100, 80].map(port => ({ address: '10.60.0.1', port }));
     assert.deepEqual(configOf('lb-1', own).vips, two);
-    assert.deepEqual(configOf('router-1', own).vips, two);
+    assert.deepEqual(configOf('logger-1', own).vips, two);
     const proxy = configOf('proxy-1', own);
     assert.deepEqual(proxy.listeners, [
       { name: 'api', address: '10.60.0.1', port: 9100, pool: 'api', allow: ['10.61.0.0/24'] },

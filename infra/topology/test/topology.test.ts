@@ -11,7 +11,7 @@ suite('topology', () => {
     const { hosts } = buildTopology({ proxies: 2, backends: 2 });
     assert.deepEqual(
       hosts.map(host => host.name),
-      ['client-1', 'lb-1', 'proxy-1', 'proxy-2', 'router-1', 'backend-1', 'backend-2'],
+      ['client-1', 'lb-1', 'proxy-1', 'proxy-2', 'logger-1', 'backend-1', 'backend-2'],
     );
   });
 
@@ -25,7 +25,7 @@ suite('topology', () => {
       'lb-1': ['wan0 10.61.0.1', 'front0 10.62.0.1'],
       'proxy-1': ['front0 10.62.0.11', 'middle0 10.63.0.11'],
       'proxy-2': ['front0 10.62.0.12', 'middle0 10.63.0.12'],
-      'router-1': ['middle0 10.63.0.1', 'back0 10.64.0.1'],
+      'logger-1': ['middle0 10.63.0.1', 'back0 10.64.0.1'],
       'backend-1': ['back0 10.64.0.11'],
       'backend-2': ['back0 10.64.0.12'],
     });
@@ -60,7 +60,7 @@ suite('topology', () => {
   test('only those in the path forward; IPv6 and reverse-path filters are off everywhere', () => {
     for (const host of buildTopology({ proxies: 1, backends: 1 }).hosts) {
       const values = new Map(host.sysctls.map(each => [each.path, each.value]));
-      const forwards = ['lb', 'proxy', 'router'].includes(host.role);
+      const forwards = ['lb', 'proxy', 'logger'].includes(host.role);
       assert.equal(values.get('net/ipv4/ip_forward'), forwards ? '1' : undefined, host.name);
       for (const which of ['all', 'default']) {
         assert.equal(values.get(`net/ipv4/conf/${which}/rp_filter`), '0');
@@ -95,7 +95,7 @@ suite('topology', () => {
     assert.equal(common('client-1', 'lb-1'), 'wan');
     assert.equal(common('proxy-1', 'lb-1'), 'front');
     assert.equal(common('proxy-1', 'proxy-2'), 'front middle');
-    assert.equal(common('backend-1', 'router-1'), 'back');
+    assert.equal(common('backend-1', 'logger-1'), 'back');
     assert.equal(common('backend-1', 'proxy-1'), '');
     assert.equal(common('client-1', 'proxy-1'), '');
   });

@@ -5,7 +5,7 @@
 #include <bpf/bpf_helpers.h>
 
 // Which live proxy carries a connection (P4.1): a hash of the 4-tuple picks a slot, the slot names a next hop. Balancer and
-// router share it, so both directions of a connection meet the same proxy and one death interrupts as few of them as can be.
+// logger share it, so both directions of a connection meet the same proxy and one death interrupts as few of them as can be.
 #define STEERING_SLOTS 1024 // a power of two
 #define MAX_NEXT_HOPS 64
 #define NO_NEXT_HOP 0xffff

@@ -1,5 +1,5 @@
 /**
- * Which proxy serves which flow: the balancer and the router must agree on it without talking to each other (P4.1).
+ * Which proxy serves which flow: the balancer and the logger must agree on it without talking to each other (P4.1).
  *
  * `flowHash` is the same function as in `bpf/flow.h`; a test holds the two together.
  */
@@ -38,7 +38,7 @@ export function flowHash(
  * The balancer's table by rendezvous hashing: each slot goes to the live proxy that weighs most for that slot. When a
  * proxy dies only its own slots move, and when it comes back it gets exactly these again.
  *
- * The weights depend on the proxies' ids, not on their order, so that balancer and router need the same ids only.
+ * The weights depend on the proxies' ids, not on their order, so that balancer and logger need the same ids only.
  *
  * @param proxyIds ids of all proxies, live or not; a slot holds an index into this list
  * @param liveIds ids of those that may be used

@@ -10,7 +10,7 @@ export type Knowledge =
   | { kind: 'entry'; entry: Entry }
   /** Another proxy is setting it up. */
   | { kind: 'held'; holder: number }
-  /** From the router: whether the asker is fenced, or may not come in yet. `generation` counts its fences. */
+  /** From the logger: whether the asker is fenced, or may not come in yet. `generation` counts its fences. */
   | { kind: 'standing'; fenced: boolean; generation: number };
 
 /** To the question with the same id. */

@@ -8,11 +8,11 @@ export type MembershipRecord =
   | { type: 'catchUp'; id: number; generation: number }
   /** That was all that the receiver can have missed. Answered, so that it is not lost. */
   | { type: 'synced'; id: number; generation: number }
-  /** To the router: "let nothing more through from that proxy; I go on without it". */
+  /** To the logger: "let nothing more through from that proxy; I go on without it". */
   | { type: 'fence'; id: number; proxy: number; epoch: number }
-  /** To the router: "how do I stand?" */
+  /** To the logger: "how do I stand?" */
   | { type: 'standing'; id: number }
-  /** To the router: "these proxies have told me what I missed since that fence: let me in". At most 255. */
+  /** To the logger: "these proxies have told me what I missed since that fence: let me in". At most 255. */
   | { type: 'join'; id: number; generation: number; told: readonly number[] };
 
 const TYPES = {

@@ -1,4 +1,4 @@
-// What proxies tell each other about connections, and ask the router about each other. Many records share one sealed datagram:
+// What proxies tell each other about connections, and ask the logger about each other. Many records share one sealed datagram:
 // a datagram's cost is in its seal and its system call, not in its bytes. All numbers big-endian; every record begins with its
 // type, and is written and read field by field.
 

@@ -1,4 +1,4 @@
-// Liveness: who answers, and who of those is ready. One mechanism for everything: balancer and router probe the proxies,
+// Liveness: who answers, and who of those is ready. One mechanism for everything: balancer and logger probe the proxies,
 // proxies each other and the back ends' agents. Every daemon answers on its probe port.
 
 import { Worker } from 'node:worker_threads';

@@ -1,4 +1,4 @@
-// A daemon that steers packets to the live proxies: the balancer towards them, the router back to the clients. One loads this
+// A daemon that steers packets to the live proxies: the balancer towards them, the logger back to the clients. One loads this
 // program at that device, the other another one; the rest is the same.
 
 import { type BpfObject, Counters, loadObject } from '@resplice/dataplane';
@@ -11,7 +11,7 @@ import type { DaemonConfig, ProbeConfig } from './schema.ts';
 import { Steering, type SteeringLayouts, type SteeringMember, type SteeringMode } from './steering.ts';
 import { Upkeep } from './upkeep.ts';
 
-/** What balancer and router have in their configurations alike. */
+/** What balancer and logger have in their configurations alike. */
 export interface SteererConfig extends DaemonConfig {
   vips: readonly { address: string; port: number }[];
   proxies: SteeringMember[];

@@ -1,4 +1,4 @@
-// Which live proxy carries a connection (P4.1): the table that balancer and router share by computing the same one. It
+// Which live proxy carries a connection (P4.1): the table that balancer and logger share by computing the same one. It
 // lies in memory that the BPF program reads; there are two halves, one of them active.
 
 import {

@@ -12,7 +12,7 @@ const directory = mkdtempSync(join(tmpdir(), 'config-'));
 after(() => rmSync(directory, { recursive: true }));
 
 const schema = daemonConfig.extend({
-  role: z.literal('router'),
+  role: z.literal('logger'),
   vips,
   proxies: distinct(peer, 'name', 'id', 'address'),
   probePort: port,
@@ -20,12 +20,12 @@ const schema = daemonConfig.extend({
 });
 
 const good = {
-  name: 'router-1',
+  name: 'logger-1',
   id: 201,
   keyFile: '/run/resplice/key',
-  pinDirectory: '/run/resplice/bpf/router-1',
-  admin: { socket: '/run/resplice/router-1/router.sock' },
-  role: 'router',
+  pinDirectory: '/run/resplice/bpf/logger-1',
+  admin: { socket: '/run/resplice/logger-1/logger.sock' },
+  role: 'logger',
   vips: [{ address: '10.60.0.1', port: 80 }],
   proxies: [{ name: 'proxy-1', id: 1, address: '10.63.0.11' }],
   probePort: 7001,
@@ -77,7 +77,7 @@ test('all problems are named at once, by their path', () => {
     'config: proxies[2].id: must be an integer',
     'config: proxies[2].name: must be a name of lower-case letters, digits and dashes, such as proxy-1',
     'config: proxies[3]: must be an object',
-    'config: role: must be "router"',
+    'config: role: must be "logger"',
     'config: vips: must be at least 1 item',
   ]);
 });

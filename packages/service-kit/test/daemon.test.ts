@@ -140,7 +140,7 @@ suite('SIGHUP', () => {
       ],
       ['{', [/is not JSON/]],
       [{ name: 'test-2', answer: 8 }, [/^config: name: can only be changed by a restart$/]],
-      [{ role: 'router' }, [/^config: role: can only be changed by a restart$/]],
+      [{ role: 'logger' }, [/^config: role: can only be changed by a restart$/]],
       [{ answer: 100 }, [/^no room for that answer$/]],
     ] as const) {
       const { config, metrics } = await reload(change);
@@ -169,10 +169,10 @@ suite('SIGHUP', () => {
 });
 
 test('a role in the config is shown and names the metrics', async t => {
-  const { socket } = start(t, { role: 'router' });
+  const { socket } = start(t, { role: 'logger' });
   await untilAnswers(socket);
-  assert.equal(JSON.parse((await ask(socket, '/status')).body).role, 'router');
-  assert.match((await ask(socket, '/metrics')).body, /^resplice_router_answer 42$/m);
+  assert.equal(JSON.parse((await ask(socket, '/status')).body).role, 'logger');
+  assert.match((await ask(socket, '/metrics')).body, /^resplice_logger_answer 42$/m);
 });
 
 test('not ready is 503 with the reason', async t => {
