@@ -92,13 +92,14 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 		struct flow peer = { .slot = slot };
 		bpf_map_update_elem(&flows, &of_proxy, &peer, BPF_ANY);
 	}
-	track->client_ns = bpf_ktime_get_ns();
-	if (is_new) {
+	// Not told yet: this is the first one, or the ring was full when that came.
+	if (!track->client_ns) {
 		struct log_event event = event_of(LOG_OPENED, slot, track, packet);
 		event.captured = packet->options;
 		if (emit(skb, &event, OPTIONS_OFFSET))
 			return leave(LOGGER_MIDDLE_RING_FULL, TC_ACT_SHOT);
 	}
+	track->client_ns = bpf_ktime_get_ns();
 	return leave(LOGGER_MIDDLE_OPENED, TC_ACT_OK);
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { BpfMap, buildPacket, frame, parseIp, SELF_MADE_TOS, TcpFlags, Verdict } from '@resplice/dataplane';
 import * as layout from '../src/layout.generated.ts';
-import { BACKEND, CLIENT, KernelHalf, MAC, VIP } from './fixtures/kernel-half.ts';
+import { BACKEND, CLIENT, KernelHalf, MAC, passed, VIP } from './fixtures/kernel-half.ts';
 
 let half: KernelHalf;
 
@@ -90,5 +90,32 @@ suite('fences in logger_middle', () => {
     fence([...MAC.slice(0, 5), MAC[5]! ^ 1]);
     assert.equal(pass(answer(CLIENT, 40_000)), Verdict.OK);
     half.expect({ middle_plain: 1 });
+  });
+});
+
+suite('logger_out', () => {
+  const said = (fields: { src?: number; tos?: number }) => {
+    const tcp = { dst: CLIENT, dport: 40_000, sport: 80, seq: 1, ack: 2, flags: TcpFlags.ACK, window: 3 };
+    const payload = new TextEncoder().encode('HTTP/1.1 502');
+    return frame(buildPacket({ ...tcp, payload, src: VIP, tos: SELF_MADE_TOS, ...fields }));
+  };
+
+  test('what the logger says takes the proxy of its connection, and bears no mark any more', () => {
+    half.steer(undefined);
+    assert.equal(half.out(said({})).verdict, Verdict.SHOT, 'no proxy in any slot');
+    half.expect({ out_no_proxy: 1 });
+    half.steer({ client: CLIENT, clientPort: 40_000, vip: VIP, vipPort: 80 });
+    const result = half.out(said({}));
+    passed(result, Verdict.REDIRECT);
+    assert.deepEqual(result.packet, said({ tos: 0 }));
+    half.expect({ out_steered: 1 });
+  });
+
+  test('everything else is on its way already', () => {
+    for (const bytes of [said({ tos: 0 }), said({ src: BACKEND }), frame(new Uint8Array(46), 0x0806)]) {
+      const result = half.out(bytes);
+      assert.deepEqual([result.verdict, result.packet], [Verdict.OK, bytes]);
+    }
+    half.expect({ out_plain: 3 });
   });
 });
