@@ -105,7 +105,20 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 
 // What a proxy sends to a back end that the connection has left goes to the one that has it. And no server hears an acknowledgement
 // of what it has not sent yet: it would discard the data that comes with it (RFC 9293 §3.10.7.4).
-static __always_inline int redirect_to_present(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
+// By how much a proxy's packet was translated. When a connection has come back to a back end that it had left, a proxy that has not
+// heard yet still translates for the former socket there: only one of the two makes sense of what the client acknowledges.
+#define PLAUSIBLE_WINDOW (4 << 20)
+static __always_inline __u32 delta_of(const struct flow *flow, const struct track *track, const struct packet *packet)
+{
+	if (!flow->came_back)
+		return flow->delta;
+	__u32 former = packet->acknowledgement + flow->former_delta, present = packet->acknowledgement + flow->delta;
+	int is_former = ahead(former, track->server_next) <= 1 && ahead(track->client_ack, former) < PLAUSIBLE_WINDOW;
+	int is_present = ahead(present, track->server_next) <= 1 && ahead(track->client_ack, present) < PLAUSIBLE_WINDOW;
+	return is_former && !is_present ? flow->former_delta : flow->delta;
+}
+
+static __always_inline int redirect_to_present(struct __sk_buff *skb, const struct packet *packet, __u32 translated,
 					       const struct track *track, __u32 acknowledgement)
 {
 	__u32 delta = track->delta, clamped = acknowledgement;
@@ -116,7 +129,7 @@ static __always_inline int redirect_to_present(struct __sk_buff *skb, const stru
 	if (packet->acknowledgement != clamped - delta)
 		replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq), bpf_htonl(packet->acknowledgement),
 			      bpf_htonl(clamped - delta));
-	if (delta != flow->delta && packet->options && translate_sack(skb, packet, delta - flow->delta))
+	if (delta != translated && packet->options && translate_sack(skb, packet, delta - translated))
 		return -1;
 	if (packet->destination_port != port)
 		replace_tcp16(skb, TCP_OFFSET + offsetof(struct tcphdr, dest), packet->destination_port, port);
@@ -155,7 +168,7 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	__u64 now = bpf_ktime_get_ns();
 	track->client_ns = now;
 	track->client_window = packet->window;
-	__u32 acknowledgement = packet->acknowledgement + flow->delta;
+	__u32 translated = delta_of(flow, track, packet), acknowledgement = packet->acknowledgement + translated;
 	if ((packet->flags & FLAG_ACK) && ahead(acknowledgement, track->client_ack) > 0 &&
 	    ahead(acknowledgement, track->server_next) <= 0)
 		track->client_ack = acknowledgement;
@@ -182,7 +195,7 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	// What a client acknowledges concerns an alternate as soon as its bytes pass.
 	if (held && (packet->payload || (packet->flags & FLAG_FIN) || track->server_mode == SERVER_DIVERTED))
 		return leave(LOGGER_MIDDLE_HELD, TC_ACT_SHOT);
-	if (redirect_to_present(skb, packet, flow, track, acknowledgement))
+	if (redirect_to_present(skb, packet, translated, track, acknowledgement))
 		return leave(LOGGER_NEVER_FAILED, TC_ACT_SHOT);
 	return leave(is_new ? LOGGER_MIDDLE_LOGGED : LOGGER_MIDDLE_REPEATED, TC_ACT_OK);
 }

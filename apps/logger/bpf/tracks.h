@@ -60,9 +60,10 @@ struct flow_key {
 struct flow {
 	__u32 slot;
 	__u32 delta; // client space - the peer's; 0 for the VIP
+	__u32 former_delta; // of its former socket, when a connection has come back to it; proxies may not have heard yet
 	__u8 mac[ETH_ALEN]; // the peer's
 	__u8 known; // `delta` and `mac` are
-	__u8 pad;
+	__u8 came_back; // `former_delta` is filled in
 };
 
 struct logger_config {

@@ -8,6 +8,7 @@ import {
   steeringModes,
   vips,
 } from '@resplice/service-kit';
+import { listenerSchema, recoveryInMs, timeoutClassesInMs } from '@resplice/site-config';
 import { z } from 'zod';
 
 export const loggerConfig = z.strictObject({
@@ -32,8 +33,10 @@ export const loggerConfig = z.strictObject({
   probe: probe.prefault({}),
   /** Connections that are logged at once; others pass unprotected. */
   maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
-  /** How long a request waits for a back end when there is none, ms. */
-  waitMs: z.int().min(0).max(60_000).default(5000),
+  /** What the application's requests are (P6.2). */
+  listeners: z.array(listenerSchema).min(1),
+  timeoutClasses: timeoutClassesInMs.default({}),
+  recovery: recoveryInMs,
 });
 
 export type LoggerConfig = z.infer<typeof loggerConfig>;

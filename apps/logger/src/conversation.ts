@@ -1,4 +1,5 @@
 import type { ClientOffer, ConnectionId } from '@resplice/protocol';
+import type { Treatment } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
 import { Assembly } from './assembly.ts';
 import type { RecordPool } from './http/record-pool.ts';
@@ -6,7 +7,6 @@ import { RequestFraming, type RequestSink } from './http/request-framing.ts';
 import type { RequestHead } from './http/request-head.ts';
 import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
 import type { ResponseHead } from './http/response-head.ts';
-import { RECORD_LIMIT, ResponseRecord } from './http/response-record.ts';
 import { RequestLog } from './request-log.ts';
 import type { Tracks } from './tracks.ts';
 import { Transaction } from './transaction.ts';
@@ -18,7 +18,8 @@ const SKIP_LEAST = 16 << 10;
 
 /** What a conversation tells the one who watches over it. */
 export interface ConversationEvents {
-  /** A request's head is there. */
+  /** A request's head is there: what may be done with it? */
+  treatmentOf(conversation: Conversation, head: RequestHead): Treatment;
   requestBegan(conversation: Conversation, transaction: Transaction, head: RequestHead): void;
   requestEnded(conversation: Conversation, transaction: Transaction): void;
   responseBegan(conversation: Conversation, transaction: Transaction): void;
@@ -74,13 +75,13 @@ export class Conversation implements RequestSink, ResponseSink {
     records: RecordPool,
     events: ConversationEvents,
   ) {
+    this.#records = records;
     this.slot = slot;
     this.generation = identity.generation;
     this.id = identity.id;
     this.p0 = identity.p0;
     this.offer = identity.offer;
     this.#tracks = tracks;
-    this.#records = records;
     this.#events = events;
   }
 
@@ -128,6 +129,12 @@ export class Conversation implements RequestSink, ResponseSink {
     return this.transactions.length > 0 ? this.transactions[0]!.requestAt : this.requests.base;
   }
 
+  /** Whether the client has sent part of a head. */
+  get hasPendingBytes(): boolean {
+    const { requestEnd } = this.transactions.at(-1) ?? { requestEnd: this.requests.base };
+    return requestEnd !== undefined && this.requests.end > requestEnd;
+  }
+
   get open(): Transaction | undefined {
     return this.transactions.find(each => each.responseEnd === undefined);
   }
@@ -173,7 +180,14 @@ export class Conversation implements RequestSink, ResponseSink {
   }
 
   #requestHead(head: RequestHead, at: number): void {
-    const transaction = new Transaction(++this.count, head.method, at, new ResponseRecord(this.#records));
+    const transaction = new Transaction(
+      ++this.count,
+      head.method,
+      at,
+      this.#events.treatmentOf(this, head),
+      this.#records,
+    );
+    if (!this.open) transaction.responseAt = this.#responseAt;
     this.transactions.push(transaction);
     this.#events.requestBegan(this, transaction, head);
   }
@@ -222,8 +236,7 @@ export class Conversation implements RequestSink, ResponseSink {
     const length = to - fed.at;
     if (length <= 0) return;
     transaction.answered = true;
-    const offset = fed.at - transaction.responseAt;
-    transaction.record.append(offset, fed.bytes, fed.start, fed.start + length);
+    transaction.record.append(fed.at - transaction.responseAt, fed.bytes, fed.start, fed.start + length);
     fed.start += length;
     fed.at += length;
   }
@@ -233,7 +246,7 @@ export class Conversation implements RequestSink, ResponseSink {
     const { skippable } = this.#responseFraming;
     const transaction = this.open;
     if (skippable < SKIP_LEAST || !transaction || this.unprotected !== undefined) return;
-    if (this.outgoing.end - transaction.responseAt < RECORD_LIMIT) return;
+    if (!transaction.record.isFull) return;
     this.#skippedTo = this.outgoing.end + Math.min(skippable, SKIP_STEP);
     this.#tracks.skipUntil(this.slot, this.serverSequence(this.#skippedTo));
   }

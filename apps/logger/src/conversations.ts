@@ -1,25 +1,31 @@
 import { parseOptions, TcpFlags } from '@resplice/dataplane';
+import type { Entry } from '@resplice/protocol';
 import type { Log } from '@resplice/service-kit';
 import { type Backend, type Backends, NO_WINDOW_SCALE } from '@resplice/splice';
 import { Conversation, type ConversationEvents } from './conversation.ts';
-import type { RecordPool } from './http/record-pool.ts';
+import { Detector, requestClass } from './detector/index.ts';
+import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
+import type { Treatments } from './treatments.ts';
 import { viewOf } from './view.ts';
+import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
 
 /** A connection's last packets may still come for so long, ms. */
 const LINGER_MS = 5000;
-/** Between two looks at what is over, and at moves that wait for an acknowledgement, ms. */
-const SWEEP_MS = 10;
 /** A response that only the end of the stream ends: its server must be seen to live so long after its FIN, ms (P10). */
 const CONFIRM_MS = 200;
+/** Room for the beginnings of responses, bytes; a response that has none is not protected once it has begun. */
+const RECORDS_BYTES = 1 << 30;
 /** Connections that /status lists at most. */
 const MOST_VIEWS = 1000;
 
-export interface ConversationsDeps extends Omit<RecoveryDeps, 'onMoved' | 'onDead' | 'tracks'> {
+export interface ConversationsDeps
+  extends Omit<RecoveryDeps, 'onDelivered' | 'onMoved' | 'onDead' | 'tracks'> {
   backends: Backends;
-  /** Where responses are recorded. */
-  records: RecordPool;
+  treatments: Treatments;
+  /** A connection has another back end: the proxies are to know. */
+  onMoved(entry: Omit<Entry, 'owner'>): void;
   log: Log;
 }
 
@@ -32,6 +38,8 @@ export class Conversations {
   /** Over, and when that was: oldest first. */
   readonly #over = new Map<Conversation, number>();
   readonly #confirming = new Map<Conversation, NodeJS.Timeout>();
+  readonly #watchman: Watchman;
+  readonly #records = new RecordPool(RECORDS_BYTES);
   readonly #events: ConversationEvents;
   #timer: NodeJS.Timeout | undefined;
 
@@ -40,19 +48,35 @@ export class Conversations {
     this.#recovery = {
       ...deps,
       tracks: deps.datapath.tracks,
-      onMoved: (conversation, backend) => this.#moved(conversation, backend),
+      onDelivered: (conversation, backend) => this.#delivered(conversation, backend),
+      onMoved: (conversation, backend, delta) => this.#moved(conversation, backend, delta),
       onDead: conversation => this.#isOver(conversation),
     };
+    this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
     this.#events = {
-      requestBegan: (_conversation, transaction) => {
+      treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
+      requestBegan: ({ id }, transaction, head) => {
         deps.tally.transactions++;
-        const reads = ['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(transaction.method);
-        transaction.tags = { kind: reads ? 'read' : 'update', deterministic: undefined, idempotent: reads };
+        const { treatment } = transaction;
+        transaction.requestClass = requestClass(String(id.vipPort), treatment, head.target);
       },
-      requestEnded() {},
-      responseBegan() {},
-      responseEnded: conversation => this.#moves.get(conversation)?.look(),
+      requestEnded: (conversation, transaction) => {
+        if (transaction.delivered && conversation.open === transaction) this.#expect(conversation);
+      },
+      responseBegan: (_conversation, { watch }) => watch?.firstByte(monotonicMs()),
+      responseEnded: (conversation, transaction) => {
+        this.#watchman.end(conversation, transaction);
+        this.#expect(conversation);
+        this.#moves.get(conversation)?.look();
+      },
     };
+  }
+
+  /** The next response is due, if the request for it is complete. */
+  #expect(conversation: Conversation): void {
+    const { open, backend } = conversation;
+    if (!open || !backend || open.requestEnd === undefined || !open.delivered) return;
+    this.#watchman.begin(conversation, open, backend, monotonicMs());
   }
 
   get size(): number {
@@ -65,7 +89,7 @@ export class Conversations {
 
   start(): void {
     this.#deps.datapath.listen(this.#receive);
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#timer = setInterval(() => this.#sweep(), LOOK_MS);
   }
 
   close(): void {
@@ -145,7 +169,7 @@ export class Conversations {
         },
       },
       datapath.tracks,
-      this.#deps.records,
+      this.#records,
       this.#events,
     );
     this.#bySlot.set(event.slot, conversation);
@@ -171,7 +195,7 @@ export class Conversations {
     start: number,
     end: number,
   ): void {
-    const { backends, tally } = this.#deps;
+    const { backends } = this.#deps;
     const held = event.held !== 0;
     if (!held && conversation.backend?.address !== event.backend)
       this.#bound(
@@ -191,7 +215,6 @@ export class Conversations {
     if (move) move.clientBytes();
     else if (held && !conversation.backend) this.#move(conversation);
     else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
-    void tally;
   }
 
   #fromServer(
@@ -212,7 +235,7 @@ export class Conversations {
     if (conversation.unprotected !== undefined) this.#letGo(conversation);
     if (move) {
       if (event.flags & (TcpFlags.FIN | TcpFlags.RST)) move.again();
-      else move.progressed();
+      else move.progressed(event);
       return;
     }
     if (event.flags & TcpFlags.RST) this.#serverReset(conversation, event);
@@ -221,21 +244,16 @@ export class Conversations {
   }
 
   /** A FIN of the server's: the end, an idle time-out, or the last word of a dying process (ARCHITECTURE §4). */
-  #serverEnded(conversation: Conversation) {
+  #serverEnded(conversation: Conversation): void {
     conversation.commit();
-    const { open } = conversation;
-    if (conversation.unprotected !== undefined) return this.#letEnd(conversation);
-    if (!open) {
-      const pending =
-        conversation.requests.end >
-        (conversation.transactions.at(-1)?.requestEnd ?? conversation.requests.base);
-      if (conversation.clientEnd !== undefined || (conversation.closes && !pending))
-        return this.#letEnd(conversation);
-      return this.#move(conversation);
+    const { open, clientEnd, closes } = conversation;
+    const isLast = clientEnd !== undefined || (closes && !conversation.hasPendingBytes);
+    if (conversation.unprotected !== undefined || (!open && isLast)) this.#letEnd(conversation);
+    else if (open?.untilClose && open.bodyAt !== undefined) this.#confirm(conversation);
+    else {
+      if (open) this.#deps.tally.failedByEnd++;
+      this.#move(conversation);
     }
-    if (open.untilClose && open.bodyAt !== undefined) return this.#confirm(conversation);
-    this.#deps.tally.failedByEnd++;
-    this.#move(conversation);
   }
 
   /** A server that lives on after its FIN has meant it. */
@@ -310,18 +328,37 @@ export class Conversations {
     if (!move.isEnded) this.#moves.set(conversation, move);
   }
 
-  #moved(conversation: Conversation, backend: Backend): void {
+  /** An alternate has got the whole request: its response is due. */
+  #delivered(conversation: Conversation, backend: Backend): void {
+    const { open } = conversation;
+    if (open?.requestEnd !== undefined && open.delivered)
+      this.#watchman.begin(conversation, open, backend, monotonicMs());
+  }
+
+  #moved(conversation: Conversation, backend: Backend, delta: number): void {
+    const { id, p0 } = conversation;
+    this.#deps.onMoved({ ...id, p0, delta, backend: backend.id, createdMs: Date.now() });
     backend.active++;
     conversation.failovers++;
     this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection moved');
   }
 
+  readonly #suspect = (conversation: Conversation): void => {
+    const move = this.#moves.get(conversation);
+    this.#deps.tally.failedByTimeout++;
+    this.#deps.timeline.note(conversation, `${(move ?? conversation).backend?.name} is silent for too long`);
+    if (move) move.again();
+    else this.#move(conversation);
+  };
+
   #isOver(conversation: Conversation): void {
+    this.#watchman.forget(conversation);
     this.#moves.get(conversation)?.close();
     if (!this.#over.has(conversation)) this.#over.set(conversation, performance.now());
   }
 
   #sweep(): void {
+    this.#watchman.look(this.#deps.datapath.pending > 0, this.#suspect);
     for (const move of this.#moves.values()) move.look();
     const before = performance.now() - LINGER_MS;
     for (const [conversation, sinceMs] of this.#over) {

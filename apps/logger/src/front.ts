@@ -3,7 +3,7 @@
 // does with requests, and is the one to fence a proxy that the others go on without, since all their packets pass here.
 
 import { RawSender } from '@resplice/dataplane';
-import { deriveKey } from '@resplice/protocol';
+import { deriveKey, type Entry } from '@resplice/protocol';
 import {
   buildSteerer,
   ControlChannel,
@@ -19,16 +19,14 @@ import type { LoggerConfig } from './config.ts';
 import { Conversations } from './conversations.ts';
 import { Datapath, OBJECT } from './datapath.ts';
 import { Fences } from './fences.ts';
-import { RecordPool } from './http/record-pool.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
 import { Speaker } from './speaker.ts';
 import { LoggerTally } from './tally.ts';
 import { Timeline } from './timeline.ts';
+import { Treatments } from './treatments.ts';
 
 /** Agents are probed under their hosts' ids, which begin here. */
 const AGENT_ID = 300;
-/** What the records of all responses may hold together. */
-const RECORDS_BYTES = 512 << 20;
 /** Largest segment towards either side, bytes: that of an Ethernet link. */
 const SEGMENT = { bytes: 1460 };
 
@@ -61,6 +59,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const backends = new Backends(config.backends);
   const sender = new RawSender();
   const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
+  const treatments = new Treatments(config.listeners, config.timeoutClasses);
   const conversations = new Conversations({
     datapath,
     backends,
@@ -70,8 +69,9 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     alternates: new Alternates(backends),
     tally,
     timeline: new Timeline(),
-    records: new RecordPool(RECORDS_BYTES),
-    waitMs: config.waitMs,
+    recovery: config.recovery,
+    treatments,
+    onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
   const follow = (name: string) => {
@@ -138,6 +138,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     metrics.gauge('fences', 'Proxies that are fenced.', () => fences.all.size);
     return {
       status: () => ({ fenced: [...fences.all.keys()].map(proxy => names.get(proxy) ?? `proxy ${proxy}`) }),
+      /** A proxy that does not hear of it is told by its peers, or has its packets redirected until it forgets. */
+      tell(entry: Entry) {
+        for (const proxy of proxies)
+          if (life.isLive(proxy.id)) void channel.ask(proxy.id, id => ({ type: 'publish', id, entry }));
+      },
       close: () => channel.close(),
     };
   }

@@ -380,35 +380,42 @@ export const flowKeyOffsets = {
 export interface Flow {
   slot: number;
   delta: number;
+  formerDelta: number;
   mac: readonly number[];
   known: number;
+  cameBack: number;
 }
 
 export const flow: Layout<Flow> = {
-  size: 16,
+  size: 20,
   read: (view, offset) => ({
     slot: view.getUint32(offset, true),
     delta: view.getUint32(offset + 4, true),
-    mac: [view.getUint8(offset + 8 + 0), view.getUint8(offset + 8 + 1), view.getUint8(offset + 8 + 2), view.getUint8(offset + 8 + 3), view.getUint8(offset + 8 + 4), view.getUint8(offset + 8 + 5)],
-    known: view.getUint8(offset + 14),
+    formerDelta: view.getUint32(offset + 8, true),
+    mac: [view.getUint8(offset + 12 + 0), view.getUint8(offset + 12 + 1), view.getUint8(offset + 12 + 2), view.getUint8(offset + 12 + 3), view.getUint8(offset + 12 + 4), view.getUint8(offset + 12 + 5)],
+    known: view.getUint8(offset + 18),
+    cameBack: view.getUint8(offset + 19),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.slot, true);
     view.setUint32(offset + 4, value.delta, true);
+    view.setUint32(offset + 8, value.formerDelta, true);
     if (value.mac.length !== 6) throw new RangeError(`mac has ${value.mac.length} elements, not 6`);
     for (let i = 0; i < 6; i++) {
-      view.setUint8(offset + 8 + i * 1, (value.mac[i] as number));
+      view.setUint8(offset + 12 + i * 1, (value.mac[i] as number));
     }
-    view.setUint8(offset + 14, value.known);
-    view.setUint8(offset + 15, 0);
+    view.setUint8(offset + 18, value.known);
+    view.setUint8(offset + 19, value.cameBack);
   },
 };
 
 export const flowOffsets = {
   slot: 0,
   delta: 4,
-  mac: 8,
-  known: 14,
+  formerDelta: 8,
+  mac: 12,
+  known: 18,
+  cameBack: 19,
 } as const;
 
 export interface LogEvent {

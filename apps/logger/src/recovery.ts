@@ -1,10 +1,10 @@
 import { add, deltaOf, TcpFlags } from '@resplice/dataplane';
+import type { Recovery } from '@resplice/site-config';
 import type { Backend, Dialer, Wire } from '@resplice/splice';
 import type { Alternates } from './alternates.ts';
 import type { Conversation } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import { ResponseCheck } from './http/response-check.ts';
-import { RECORD_LIMIT } from './http/response-record.ts';
 import { ClientMode, type LogEvent, ServerMode } from './layout.generated.ts';
 import { refusal } from './refusal.ts';
 import { Replayer } from './replayer.ts';
@@ -27,8 +27,9 @@ export interface RecoveryDeps {
   alternates: Alternates;
   tally: LoggerTally;
   timeline: Timeline;
-  /** How long a request waits for a back end when there is none, ms. */
-  waitMs: number;
+  recovery: Recovery;
+  /** A back end has acknowledged the whole request. */
+  onDelivered(conversation: Conversation, backend: Backend): void;
   /** The connection has another back end now. */
   onMoved(conversation: Conversation, backend: Backend, delta: number): void;
   /** Nothing is left of it. */
@@ -59,6 +60,7 @@ export class Move {
   /** What the client may have heard, when the way was closed: T. */
   #heard = 0;
   #passed = false;
+  #isDelivered = false;
   /** Transaction that must not be given to another back end, and ends this delivery. */
   #barrier: Transaction | undefined;
   readonly #early = new Map<number, Uint8Array>();
@@ -94,27 +96,34 @@ export class Move {
   }
 
   /** Decides from what is known what the client needs next. */
-  #plan() {
+  #plan(): void {
     if (this.#ended) return;
     const conversation = this.#conversation;
     conversation.commit();
     this.#heard = conversation.heard;
     const [transaction] = conversation.transactions;
-    if (!transaction) {
-      const isIdle = conversation.requests.size === 0;
-      if (isIdle && conversation.clientEnd !== undefined) return this.#finish();
-      if (isIdle && this.#mayRest) return this.#rest();
-      return this.#bind();
-    }
-    if (transaction.responseEnd !== undefined && this.#heard >= transaction.responseEnd) {
+    if (transaction) this.#planFor(transaction);
+    else if (conversation.requests.size > 0) this.#bind();
+    else if (conversation.clientEnd !== undefined) this.#finish();
+    else if (this.#mayRest) this.#rest();
+    else this.#bind();
+  }
+
+  /** @param transaction the oldest unfinished one */
+  #planFor(transaction: Transaction): void {
+    const { responseEnd, isRepeatable, answered, treatment, record } = transaction;
+    if (responseEnd !== undefined && this.#heard >= responseEnd && record.isWhole) {
       // All of it has been heard but for what was lost on the way.
-      if (transaction.record.isWhole) return this.#retransmit(transaction);
-      if (transaction.isRepeatable) return this.#bind();
-      return this.#reset('an update whose response was longer than its record');
+      this.#retransmit(transaction);
+    } else if (isRepeatable) {
+      if (answered && treatment.deterministic === 'no')
+        this.#reset('a response that no other back end would give');
+      else this.#bind();
+    } else if (this.#heard === transaction.responseAt) {
+      this.#refuse(transaction, 502);
+    } else {
+      this.#reset('an update that was cut in its response');
     }
-    if (transaction.isRepeatable) return this.#bind();
-    if (this.#heard === transaction.responseAt) return this.#refuse(transaction, 502);
-    return this.#reset('an update that was cut in its response');
   }
 
   /** Nobody needs a back end now: the next request finds one. */
@@ -187,21 +196,22 @@ export class Move {
   }
 
   /** Asks the next back end for the connection, from the first unfinished request on. */
-  #bind() {
+  #bind(): void {
     const conversation = this.#conversation;
     const { alternates, dialer, timeline } = this.#deps;
     const backend = alternates.choose(this.#former, this.#tried);
     if (!backend) {
       this.#tried.clear();
       const waited = performance.now() - this.#startedMs;
-      if (waited < this.#deps.waitMs) {
+      if (waited < this.#deps.recovery.wait) {
         this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
         return;
       }
       const transaction = conversation.open;
       if (transaction && this.#heard === transaction.responseAt && transaction.requestEnd !== undefined)
-        return this.#refuse(transaction, 503);
-      return this.#reset('no back end is left');
+        this.#refuse(transaction, 503);
+      else this.#reset('no back end is left');
+      return;
     }
     this.#tried.add(backend);
     this.#backend = backend;
@@ -239,12 +249,20 @@ export class Move {
     const { datapath, tracks, wire, timeline, alternates } = this.#deps;
     const mac = alternates.stationOf(backend);
     timeline.note(conversation, 'connected');
-    datapath.flows.set(
-      { client: id.client, peer: backend.address, clientPort: id.clientPort, peerPort: backend.port },
-      { slot, delta, mac, known: 1 },
-    );
+    const key = {
+      client: id.client,
+      peer: backend.address,
+      clientPort: id.clientPort,
+      peerPort: backend.port,
+    };
+    // A proxy that has not heard yet may go on translating for a socket that was there before.
+    const former = datapath.flows.get(key);
+    const cameBack = former?.slot === slot && former.known ? 1 : 0;
+    const formerDelta = former?.delta ?? 0;
+    datapath.flows.set(key, { slot, delta, formerDelta, mac, known: 1, cameBack });
     this.#compared = transaction?.answered ? transaction : undefined;
-    this.#check = this.#compared && new ResponseCheck(this.#compared.record);
+    this.#check =
+      this.#compared && new ResponseCheck(this.#compared.record, [...this.#compared.treatment.mask]);
     this.#given = responseAt;
     this.#checkTo = Math.max(
       responseAt,
@@ -287,8 +305,13 @@ export class Move {
       return;
     }
     const at = conversation.serverOffset(event.sequence);
+    if (event.payload > 0) {
+      const watch = conversation.open?.watch;
+      watch?.firstByte(Number(event.timeNs) / 1e6);
+      watch?.serverBytes(Number(event.timeNs) / 1e6);
+    }
     if (event.payload > 0) this.#give(at, event.captured > 0 ? bytes.subarray(start, end) : undefined, event);
-    this.#replayer?.progressed();
+    this.#replayer?.heard(event);
     this.#settle();
   }
 
@@ -309,9 +332,10 @@ export class Move {
       if (compared && bytes && this.#given < this.#checkTo) {
         const from = this.#given - at;
         const to = Math.min(bytes.length, this.#checkTo - at);
-        if (this.#check!.compare(this.#given - compared.responseAt, bytes, from, to) >= 0) {
+        const differs = this.#check?.compare(this.#given - compared.responseAt, bytes, from, to) ?? -1;
+        if (differs >= 0) {
           this.#deps.tally.differs++;
-          this.#reset(`${this.#backend?.name} gave another response`);
+          this.#reset(`${this.#backend?.name} gave another response at byte ${differs}`);
           return;
         }
       }
@@ -343,10 +367,7 @@ export class Move {
   }
 
   #maySkip(transaction: Transaction): boolean {
-    return (
-      transaction.record.length >= RECORD_LIMIT &&
-      (transaction.hasValidator || transaction.tags.deterministic === true)
-    );
+    return transaction.hasValidator || transaction.treatment.deterministic === 'yes';
   }
 
   /** Bytes that came before the way was open again. */
@@ -408,7 +429,12 @@ export class Move {
   #settle(): void {
     const replayer = this.#replayer;
     const conversation = this.#conversation;
-    if (this.#ended || !this.#passed || !replayer?.isDone || this.#retransmitter) return;
+    if (this.#ended || !replayer?.isDone) return;
+    if (!this.#isDelivered && this.#backend) {
+      this.#isDelivered = true;
+      this.#deps.onDelivered(conversation, this.#backend);
+    }
+    if (!this.#passed || this.#retransmitter) return;
     const { tracks } = this.#deps;
     if (this.#barrier) {
       // What is before it goes on as usual; the client's bytes are held until it is its turn.
@@ -430,8 +456,8 @@ export class Move {
   }
 
   /** The back end that the connection is moving to has said something that passed. */
-  progressed(): void {
-    this.#replayer?.progressed();
+  progressed(event: LogEvent): void {
+    this.#replayer?.heard(event);
     this.#settle();
   }
 
@@ -453,6 +479,7 @@ export class Move {
     this.#retransmitter?.close();
     this.#retransmitter = undefined;
     this.#passed = false;
+    this.#isDelivered = false;
     this.#early.clear();
     this.#barrier = undefined;
     datapath.afterDrain(() => this.#plan());

@@ -1,10 +1,12 @@
 import { after } from '@resplice/dataplane';
-import type { Backend, Wire } from '@resplice/splice';
+import { type Backend, NO_WINDOW_SCALE, type Wire } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { Tracks } from './tracks.ts';
 
-/** Bytes on their way at once. */
-const BURST = 32 << 10;
+/** Bytes on their way at once, at most; the back end's window may allow for less. */
+const BURST = 256 << 10;
+/** The scale in which windows reach a client that has offered one (agent.bpf.c). */
+const CLIENT_SCALE = 7;
 /** Pause before what is not acknowledged is sent again, ms; the last one repeats. */
 const RETRY_MS = [20, 40, 80, 160, 320, 640, 1000];
 
@@ -21,6 +23,8 @@ export class Replayer {
   /** Offset behind the last byte that may be delivered now; Infinity: all. */
   limit = Number.POSITIVE_INFINITY;
   #sentTo: number;
+  /** Of the back end, bytes; at first the least that kernels grant. */
+  #window = 32 << 10;
   #attempts = 0;
   #timer: NodeJS.Timeout | undefined;
   #finSent = false;
@@ -59,8 +63,9 @@ export class Replayer {
     const { delivered } = this.#conversation;
     const end = this.#end;
     if (this.#sentTo < delivered) this.#sentTo = delivered;
-    while (this.#sentTo < end && this.#sentTo - delivered < BURST) {
-      const to = Math.min(end, delivered + BURST);
+    const most = delivered + this.#window;
+    if (this.#sentTo < end && this.#sentTo < most) {
+      const to = Math.min(end, most);
       this.#send(this.#sentTo, to);
       this.#sentTo = to;
     }
@@ -72,8 +77,10 @@ export class Replayer {
     this.#arm();
   }
 
-  /** The back end has acknowledged more. */
-  progressed(): void {
+  /** The back end has said something: how far it is, and how much more it takes. */
+  heard({ window }: { window: number }): void {
+    const scale = this.#conversation.offer.windowScale === NO_WINDOW_SCALE ? 0 : CLIENT_SCALE;
+    this.#window = Math.min(BURST, window << scale);
     this.#attempts = 0;
     this.go();
   }

@@ -1,13 +1,7 @@
-import type { ResponseRecord } from './http/response-record.ts';
-
-/** What the application says about a request (P6.5). */
-export interface Tags {
-  kind: 'read' | 'update';
-  /** Whether an alternate back end would give exactly the same response; undefined: the comparison decides. */
-  deterministic: boolean | undefined;
-  /** Whether it may be processed more than once. */
-  idempotent: boolean;
-}
+import type { Treatment } from '@resplice/site-config';
+import type { Watch } from './detector/index.ts';
+import type { RecordPool } from './http/record-pool.ts';
+import { ResponseRecord } from './http/response-record.ts';
 
 /** A request and its response (P6.3). Offsets are those of the conversation. */
 export class Transaction {
@@ -33,18 +27,24 @@ export class Transaction {
   /** Only the end of the stream ends it. */
   untilClose = false;
   hasValidator = false;
-  tags: Tags = { kind: 'read', deterministic: undefined, idempotent: true };
+  /** Tells how long its server may be silent; undefined while nothing is expected of it. */
+  watch: Watch | undefined;
+  /** Of requests that take about as long (P10.2). */
+  requestClass = '';
+  /** What may be done with it when its back end fails (P6.5). */
+  readonly treatment: Treatment;
   readonly record: ResponseRecord;
 
-  constructor(number: number, method: string, requestAt: number, record: ResponseRecord) {
+  constructor(number: number, method: string, requestAt: number, treatment: Treatment, records: RecordPool) {
+    this.treatment = treatment;
+    this.record = new ResponseRecord(records);
     this.number = number;
     this.method = method;
     this.requestAt = requestAt;
-    this.record = record;
   }
 
   /** Whether another back end may run it although this one may have. */
   get isRepeatable(): boolean {
-    return !this.delivered || this.tags.kind === 'read' || this.tags.idempotent;
+    return !this.delivered || this.treatment.kind === 'read' || this.treatment.idempotent;
   }
 }

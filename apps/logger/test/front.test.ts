@@ -34,6 +34,8 @@ const CONFIG = {
   backends: [{ name: 'backend-1', id: 1, address: '10.64.0.11', port: 8080 }],
   controlPort: CONTROL_PORT,
   maxConnections: 1024,
+  listeners: [{ name: 'web', port: 80, pool: 'web' }],
+  recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 0 },
   probePort: PROBE_PORT,
   probe: { intervalMs: 20, misses: 3 },
 };

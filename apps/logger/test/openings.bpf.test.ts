@@ -156,7 +156,14 @@ suite('answers', () => {
     const bytes = sentBy(mac, envelope({ seq: S0, ack: ISN + 1 }));
     const { verdict, packet } = half.back(bytes);
     assert.deepEqual([verdict, packet], [Verdict.OK, bytes], 'the proxy needs it');
-    assert.deepEqual(half.flows.get(key), { slot: 0, delta: (P0 - S0) >>> 0, mac, known: 1 });
+    assert.deepEqual(half.flows.get(key), {
+      slot: 0,
+      delta: (P0 - S0) >>> 0,
+      mac,
+      known: 1,
+      formerDelta: 0,
+      cameBack: 0,
+    });
     half.expect({ middle_opened: 1, back_plain: 5 });
   });
 

@@ -73,7 +73,10 @@ suite('moved to another back end', () => {
     client(0, 'GET');
     server(0, '0123456789');
     half.told();
-    half.flows.set({ ...from(OTHER_BACKEND), peerPort: 8081 }, { slot, delta, mac, known: 1 });
+    half.flows.set(
+      { ...from(OTHER_BACKEND), peerPort: 8081 },
+      { slot, delta, mac, known: 1, formerDelta: 0, cameBack: 0 },
+    );
     half.tracks.bind(slot, {
       address: OTHER_BACKEND,
       port: 8081,

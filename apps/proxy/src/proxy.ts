@@ -79,6 +79,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const replication: Replication = new Replication({
     self: config.id,
     peers: config.peers.map(peer => peer.id),
+    logger: config.logger?.id,
     isLive: peer => membership.isCounted(peer),
     isIn: () => membership.isIn,
     channel,

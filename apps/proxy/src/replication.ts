@@ -32,6 +32,8 @@ export interface EntryStore {
   find(connection: Omit<ConnectionId, 'isn'>): Entry | undefined;
   /** Takes a splice over from a peer. */
   adopt(entry: Entry): void;
+  /** The connection has another back end now. */
+  move(entry: Entry): void;
   /** The client has closed its half. */
   closing(connection: ConnectionId): void;
   forget(connection: ConnectionId): void;
@@ -54,6 +56,7 @@ export interface PeerChannel {
 export class Replication {
   readonly #self: number;
   readonly #ring: readonly number[];
+  readonly #logger: number | undefined;
   readonly #isLive: (peer: number) => boolean;
   readonly #isIn: () => boolean;
   readonly #channel: PeerChannel;
@@ -70,6 +73,8 @@ export class Replication {
   constructor(options: {
     self: number;
     peers: readonly number[];
+    /** Who moves connections to other back ends. */
+    logger?: number | undefined;
     /** Whether a peer is to be counted on: it lives, or nobody has made sure that it does not. */
     isLive: (peer: number) => boolean;
     /** Whether this proxy may set connections up. */
@@ -83,6 +88,7 @@ export class Replication {
     tally: Tally;
   }) {
     this.#self = options.self;
+    this.#logger = options.logger;
     this.#isLive = options.isLive;
     this.#isIn = options.isIn;
     this.#channel = options.channel;
@@ -309,6 +315,10 @@ export class Replication {
 
   #keep(peer: number, entry: Entry): Knowledge {
     const known = this.#store.find(entry);
+    if (known && known.isn === entry.isn && this.#isMove(known, entry)) {
+      this.#store.move(entry);
+      return { kind: 'entry', entry };
+    }
     if (known && known.isn === entry.isn && !sameSplice(known, entry)) return { kind: 'entry', entry: known };
     const holder = this.gates.holder(entry);
     if (holder !== undefined && holder !== peer) return { kind: 'held', holder };
@@ -319,6 +329,12 @@ export class Replication {
     this.gates.release(entry, peer);
     if (!known || known.isn !== entry.isn) this.#store.adopt(entry);
     return { kind: 'entry', entry };
+  }
+
+  /** Whether the logger has moved the connection since: then its word counts, whoever brings it. */
+  #isMove(known: Entry, entry: Entry): boolean {
+    if (entry.owner !== this.#logger) return false;
+    return known.owner !== this.#logger || entry.createdMs > known.createdMs;
   }
 
   #held(): Claim {

@@ -117,6 +117,33 @@ export class SpliceTable implements EntryStore {
     if (this.install(entry)) this.#tally.adopted++;
   }
 
+  move(entry: Entry): void {
+    const key = tupleKey(entry);
+    const record = this.#records.get(key);
+    const backend = this.#backends.byId(entry.backend);
+    const splice = record && this.#map.get(record.connection);
+    if (!backend || !record || splice?.isn !== entry.isn) {
+      this.adopt(entry);
+      return;
+    }
+    const moved: Splice = {
+      ...splice,
+      backend: backend.address,
+      backendPort: backend.port,
+      backendId: backend.id,
+      delta: entry.delta,
+      owner: entry.owner,
+      createdMs: BigInt(Math.round(entry.createdMs)),
+    };
+    this.#map.set(record.connection, moved, 'exist');
+    const { closedMs } = record;
+    this.#forgetRecord(key);
+    this.#remember(record.connection, moved);
+    const again = this.#records.get(key);
+    if (again && closedMs) close(again);
+    this.#tally.movedByLogger++;
+  }
+
   closing(id: ConnectionId): void {
     const record = this.#records.get(tupleKey(id));
     if (record?.isn !== id.isn || !close(record)) return;

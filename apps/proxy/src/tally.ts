@@ -5,6 +5,8 @@ export class Tally {
   setups = 0;
   spliced = 0;
   adopted = 0;
+  /** Splices whose connections the logger has moved to another back end. */
+  movedByLogger = 0;
   relayed = 0;
   strays = 0;
   strayResets = 0;

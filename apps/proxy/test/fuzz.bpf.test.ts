@@ -301,7 +301,10 @@ function loggerHalf() {
       [VIP, 80],
       [BACKEND, 8080],
     ] as const)
-      flows.set({ client: CLIENT, clientPort, peer, peerPort }, { slot, delta: 0, mac, known: 1 });
+      flows.set(
+        { client: CLIENT, clientPort, peer, peerPort },
+        { slot, delta: 0, mac, known: 1, formerDelta: 0, cameBack: 0 },
+      );
   }
   const ring = new RingBuffer(object.map('events'));
   return {

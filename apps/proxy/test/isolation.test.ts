@@ -160,6 +160,7 @@ class Node {
         adopt: entry => {
           this.#entry = entry;
         },
+        move() {},
         closing() {},
         forget() {},
         batches: () => (this.#entry ? [[{ entry: this.#entry, closed: false }]] : []),

@@ -7,12 +7,18 @@ import { Tally } from '../src/tally.ts';
 
 const CONNECTION: ConnectionId = { client: 1, vip: 2, clientPort: 3, vipPort: 80, isn: 1000 };
 
+/** Who moves connections to other back ends. */
+const LOGGER = 201;
+
 class Store implements EntryStore {
   entry: Entry | undefined;
   find() {
     return this.entry;
   }
   adopt(entry: Entry) {
+    this.entry = entry;
+  }
+  move(entry: Entry) {
     this.entry = entry;
   }
   closing() {}
@@ -90,6 +96,7 @@ class Node implements PeerChannel {
     this.replication = new Replication({
       self: id,
       peers,
+      logger: LOGGER,
       isLive: peer => !this.dead.has(peer),
       isIn: () => this.isIn,
       channel: this,
@@ -348,4 +355,29 @@ test('whatever the order of messages, no two proxies deliver one request to two 
     ),
     { numRuns: 300 },
   );
+});
+
+test('what the logger has moved counts, whoever tells it, and an older word does not', () => {
+  const cluster = new Cluster([1, 2]);
+  const made = {
+    ...{ client: 1, vip: 2, clientPort: 40_000, vipPort: 80, isn: 100, p0: 50 },
+    ...{ owner: 1, backend: 1, delta: 5, createdMs: 1000 },
+  };
+  const moved = { ...made, owner: LOGGER, backend: 2, delta: 9, createdMs: 2000 };
+  const node = cluster.node(1);
+  node.store.adopt(made);
+  const hear = (entry: Entry, from: number) =>
+    node.replication.receive(from, { type: 'publish', id: 1, entry });
+  hear(moved, LOGGER);
+  assert.deepEqual(node.store.entry, moved);
+  hear(made, 2);
+  assert.deepEqual(node.store.entry, moved, 'a peer that has not heard of it');
+  const again = { ...moved, backend: 1, delta: 7, createdMs: 3000 };
+  hear(again, 2);
+  assert.deepEqual(node.store.entry, again, 'by a peer that has');
+  hear(moved, LOGGER);
+  assert.deepEqual(node.store.entry, again, 'overtaken');
+  const foreign = { ...again, owner: 2, backend: 2, createdMs: 4000 };
+  hear(foreign, 2);
+  assert.deepEqual(node.store.entry, again, 'only the logger moves connections');
 });

@@ -11,3 +11,9 @@ export const plainSite: Site = {
   timeoutClasses: {},
   recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 1_073_741_824 },
 };
+
+/** The built-in site's: it answers with the same bytes wherever it runs. */
+export const demoSite: Site = {
+  ...plainSite,
+  listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
+};

@@ -3,7 +3,7 @@ import { type Arm, serverOf } from './arm.ts';
 import { type ClientLink, lan } from './client-link.ts';
 import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
 import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
-import { plainSite } from './site.ts';
+import { demoSite, plainSite } from './site.ts';
 import { sysctlsOf } from './sysctls.ts';
 
 export interface TopologyOptions {
@@ -17,7 +17,7 @@ export interface TopologyOptions {
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
-  /** Listeners, pools and limits; `plainSite` if absent. */
+  /** Listeners, pools and limits; if absent, `demoSite` or `plainSite`. */
   readonly rules?: Site | undefined;
   /** The client's; `lan` if absent. */
   readonly link?: ClientLink;
@@ -234,7 +234,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     steering = 'hash',
     arm = 'resplice',
     link = lan,
-    rules = plainSite,
+    rules = site === 'demo' ? demoSite : plainSite,
   } = options;
   const { port } = rules.listeners[0]!;
   requireCount('proxies', proxies);

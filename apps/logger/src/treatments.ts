@@ -1,0 +1,36 @@
+import { compileTreatments, type Listener, type Site, type Treatment } from '@resplice/site-config';
+import type { RequestHead } from './http/request-head.ts';
+
+/** What may be done with requests, by the listener that they came to (P6.2, P6.5). */
+export class Treatments {
+  #byPort = new Map<number, ReturnType<typeof compileTreatments>>();
+
+  constructor(listeners: readonly Listener[], classes: Site['timeoutClasses']) {
+    this.replace(listeners, classes);
+  }
+
+  /** From the next request on. */
+  replace(listeners: readonly Listener[], classes: Site['timeoutClasses']): void {
+    // A listener that was removed is as it was for the connections that it still has.
+    for (const listener of listeners) this.#byPort.set(listener.port, compileTreatments(listener, classes));
+  }
+
+  /** @param port of the VIP */
+  of(port: number, head: RequestHead): Treatment {
+    const treatment = this.#byPort.get(port);
+    if (!treatment) throw new Error(`no listener has port ${port}`);
+    // Most listeners look at nothing but the method; the rest is made when it is read.
+    return treatment({
+      method: head.method,
+      get target() {
+        return head.target;
+      },
+      get version() {
+        return head.minor === 0 ? '1.0' : '1.1';
+      },
+      get fields() {
+        return head.fields();
+      },
+    });
+  }
+}
