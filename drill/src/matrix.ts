@@ -112,7 +112,7 @@ class Matrix {
   readonly #lab: DrillLab;
   readonly #options: MatrixOptions;
   readonly #watcher: MatrixWatcher;
-  readonly #baselines = new Map<string, number | Inconclusive>();
+  readonly #baselines = new Map<string, number>();
   #scene: Scene;
 
   constructor(lab: DrillLab, scene: Scene, options: MatrixOptions, watcher: MatrixWatcher) {
@@ -170,7 +170,8 @@ class Matrix {
     const known = this.#baselines.get(key);
     if (known !== undefined) return known;
     const found = await this.#measure(cell);
-    this.#baselines.set(key, found);
+    // What goes wrong now may go well for the next cell.
+    if (typeof found === 'number') this.#baselines.set(key, found);
     return found;
   }
 
