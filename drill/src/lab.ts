@@ -122,25 +122,19 @@ export class DrillLab {
     return Object.values(processes[component] ?? {}).map(({ pid }) => pid);
   }
 
-  /**
-   * Undoes every fault; returns when healthy.
-   *
-   * @returns false if the lab did not become healthy and, being ours, was made anew
-   * @throws LabError unhealthy when it is not ours
-   */
-  async heal(): Promise<boolean> {
+  /** Undoes every fault; returns when healthy. @throws LabError unhealthy */
+  async heal(): Promise<void> {
     const { signal } = this.#watcher;
-    const quiet = signal ? { signal } : {};
-    try {
-      await this.engine.heal(undefined, quiet);
-      return true;
-    } catch (error) {
-      if (!this.#isOurs || !(error instanceof LabError) || error.code !== 'unhealthy') throw error;
-      this.#watcher.progress?.(`making the lab anew: ${error.message}`);
-      await this.engine.down();
-      await bringUp(this.engine, this.#wish, quiet);
-      return false;
-    }
+    await this.engine.heal(undefined, signal ? { signal } : {});
+  }
+
+  /** Makes a lab of our own anew. @param why it has to be; thrown when the lab is not ours */
+  async renew(why: Error): Promise<void> {
+    if (!this.#isOurs) throw why;
+    this.#watcher.progress?.(`making the lab anew: ${why.message}`);
+    const { signal } = this.#watcher;
+    await this.engine.down();
+    await bringUp(this.engine, this.#wish, signal ? { signal } : {});
   }
 
   /** Takes a lab of our own down; leaves another one healed. */

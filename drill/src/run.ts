@@ -1,27 +1,16 @@
 /** One run of a cell: from a healthy lab through the fault back to a healthy lab. */
 import { createHash } from 'node:crypto';
-import type { Client, ClientConnection } from '@resplice/e2e/fixtures/client.ts';
+import type { ClientConnection } from '@resplice/e2e/fixtures/client.ts';
 import { ExchangeError } from '@resplice/e2e/fixtures/exchange.ts';
 import { type Cell, nameOf } from './cell.ts';
-import type { DrillLab } from './lab.ts';
 import { type Attempt, moments } from './moment.ts';
 import { BUFFER_BYTES } from './pace.ts';
 import type { PromiseKind } from './promise.ts';
-import { keepsAlive, type Site } from './site.ts';
+import { recover } from './recovery.ts';
+import type { Scene } from './scene.ts';
+import { keepsAlive } from './site.ts';
 import { Inconclusive, notFired, type Strike, strike } from './strike.ts';
 import { type Evidence, type Judgement, judge } from './verdict.ts';
-import type { Witness } from './witness.ts';
-
-/** What all runs share. */
-export interface Scene {
-  readonly lab: DrillLab;
-  readonly client: Client;
-  readonly site: Site;
-  readonly witness: Witness | null;
-  readonly seed: number;
-  /** What this drill's requests are told from those of others by. */
-  readonly mark: string;
-}
 
 /** What one run has found. */
 export interface Run extends Judgement {
@@ -215,14 +204,13 @@ export async function drill(scene: Scene, cell: Cell, kind: PromiseKind, number:
   }
   // Two of them would wait for each other's work.
   await made?.healing.catch(() => {});
-  const healed = await lab.heal();
-  if (healed) await witness?.settled();
-  else unmet ??= 'the lab did not become healthy again after this fault, and was made anew';
+  const trouble = await recover(scene);
+  unmet ??= trouble;
   const { target = null, at: faultAt = null } = made ?? {};
   const run: Run =
     unmet === null
       ? { ...worstOf(shown.map(each => seen(scene, cell, kind, each))), target, faultAt }
       : { ...nothing, target, faultAt, verdict: 'inconclusive', reason: unmet };
   const counted = witness !== null && cell.workload === 'update';
-  return { run, healed, tokens: counted ? shown.map(({ attempt }) => attempt.token) : [] };
+  return { run, healed: trouble === null, tokens: counted ? shown.map(({ attempt }) => attempt.token) : [] };
 }
