@@ -11,7 +11,7 @@ export interface Pace {
 /** Of the client's sockets: small enough that the kernel's buffers hide only a few milliseconds of a stall. */
 export const BUFFER_BYTES = 131_072;
 /** Slow enough that a fault lands in the middle, fast enough to keep a link busy. */
-const PACE = 10e6;
+const PACE = 20e6;
 /** How long a transfer lasts, s: longer than a fault takes to be made. */
 const SECONDS = 2;
 const LEAST_BYTES = 400_000;

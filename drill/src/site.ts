@@ -136,8 +136,8 @@ export function demoSite({ bytes, bytesPerSecond, deadlineMs }: Pace): Site {
   };
 }
 
-/** Below that an answer is over before a fault can meet its middle. */
-const LEAST_TO_CUT = 500_000;
+/** Of less a server's kernel may hold all that a client has not got, and sends it whatever becomes of the server. */
+const LEAST_TO_CUT = 10_000_000;
 
 /** What `/` of the user's site, or whichever path was named, is without a fault. */
 export interface Page {
@@ -182,7 +182,7 @@ export function anySite(
         return 'a server that is not ours does not tell when this is';
       }
       if (moment === 'response' && page.bytes < LEAST_TO_CUT) {
-        return `${page.path} has ${page.bytes} bytes: over before its middle can be met (--url-path names a larger one)`;
+        return `${page.path} has ${page.bytes} bytes: a fault in its middle needs ${LEAST_TO_CUT} (--url-path names another page)`;
       }
       const later = moment === 'idle' || (moment === 'head' && component === 'backend');
       if (later && !page.keepsAlive) return 'the server closes the connection after each answer';

@@ -73,7 +73,8 @@ export const command = defineCommand({
         // A terminal shows what goes on and keeps what went wrong; where lines stay, each result is one.
         begun: (cell, number, of) => process.stderr.isTTY && showProgress(`${number}/${of} ${cell}`),
         done(cell, number, of) {
-          if (!process.stderr.isTTY || cell.reason !== null) say(`${number}/${of} ${cellLine(cell)}`);
+          const wrong = cell.verdict === 'fail' || cell.verdict === 'inconclusive';
+          if (!process.stderr.isTTY || wrong) say(`${number}/${of} ${cellLine(cell)}`);
         },
       }),
     );
