@@ -175,8 +175,10 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	__u32 end = packet->sequence + packet->payload;
 	int held = track->client_mode == CLIENT_HELD;
 	int is_unlogged = track->client_mode == CLIENT_UNLOGGED;
-	int is_new = (packet->payload && !is_unlogged && ahead(end, track->client_logged) > 0) ||
-		     ((packet->flags & FLAG_FIN) && !track->client_ended) || (packet->flags & FLAG_RST);
+	// Anybody can send a FIN in a client's name. One behind a gap is told each time it comes, as bytes are.
+	int ends = (packet->flags & FLAG_FIN) && !track->client_ended && ahead(end, track->client_logged) >= 0;
+	int is_new = (packet->payload && !is_unlogged && ahead(end, track->client_logged) > 0) || ends ||
+		     (packet->flags & FLAG_RST);
 	// Held bytes are told again when they are sent again: the client may miss an answer.
 	if (is_new || (held && packet->payload)) {
 		struct log_event event = event_of(LOG_CLIENT, slot, track, packet);
@@ -189,7 +191,7 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 		// Behind a gap nothing counts as logged, so that what fills it is.
 		if (packet->payload && ahead(packet->sequence, track->client_logged) <= 0 && ahead(end, track->client_logged) > 0)
 			track->client_logged = end;
-		if (packet->flags & (FLAG_FIN | FLAG_RST))
+		if (ends && end == track->client_logged)
 			track->client_ended = 1;
 	}
 	// What a client acknowledges concerns an alternate as soon as its bytes pass.

@@ -24,7 +24,7 @@ struct track {
 	__u32 server_acked; // behind the last client byte that the present back end has acknowledged
 	__u32 told; // the highest acknowledgement that the client has heard
 	__u16 client_window; // field of its last segment
-	__u8 client_ended; // a FIN or RST of the client has passed
+	__u8 client_ended; // the client's FIN is in the log, behind all of its bytes
 	__u8 bound; // `backend` is filled in
 	__u64 client_ns; // CLOCK_MONOTONIC of the client's last packet
 	__u64 server_ns; // of the present back end's last packet

@@ -157,6 +157,26 @@ suite('log before forward', () => {
     half.expect({ middle_logged: 2, middle_repeated: 1 });
   });
 
+  test('a FIN that is none is no reason to miss the true one', () => {
+    client(0, 'abc');
+    client(7, '', { flags: ACK | FIN });
+    client(7, '', { flags: ACK | FIN });
+    client(1, '', { flags: ACK | FIN });
+    client(0, 'ab', { flags: ACK | FIN });
+    client(9, '', { flags: RST });
+    client(3, 'd', { flags: ACK | FIN });
+    client(3, 'd', { flags: ACK | FIN });
+    const told = half.told().map(each => [each.flags, (each.sequence - C) | 0]);
+    assert.deepEqual(told, [
+      [ACK, 0],
+      [ACK | FIN, 7],
+      [ACK | FIN, 7],
+      [RST, 9],
+      [ACK | FIN, 3],
+    ]);
+    half.expect({ middle_logged: 5, middle_repeated: 3 });
+  });
+
   test('a proxy’s own RST, against an old socket, is no word of the client’s', () => {
     const result = client(0, '', { flags: RST, tos: SELF_MADE_TOS });
     assert.equal(result.verdict, Verdict.OK);
