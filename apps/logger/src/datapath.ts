@@ -11,6 +11,7 @@ import {
   logEvent,
   loggerConfig,
 } from './layout.generated.ts';
+import { LogRecord } from './log-record.ts';
 import { Tracks } from './tracks.ts';
 
 export const OBJECT = fileURLToPath(new URL('../bpf/logger.bpf.o', import.meta.url));
@@ -22,7 +23,7 @@ const LOOKS_BEFORE_SLEEP = 50;
 /** Events of one turn, so that control records and timers get theirs while an upload goes on. */
 const EVENTS_A_TURN = 4096;
 
-/** @param bytes a view into the ring, valid only during the call; `start` to `end` are the event's */
+/** @param event valid only during the call, like `bytes`, a view into the ring; `start` to `end` are the event's */
 export type EventSink = (event: LogEvent, bytes: Uint8Array, start: number, end: number) => void;
 
 /** The front-end logger's kernel half: its table of connections, what leads to it, and the ring of what it tells. */
@@ -33,6 +34,7 @@ export class Datapath {
   readonly #config: Int32Array;
   readonly #free: BigUint64Array;
   readonly #afterDrain: (() => void)[] = [];
+  readonly #event = new LogRecord();
   #sink: EventSink = () => {};
   #timer: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
@@ -140,7 +142,8 @@ export class Datapath {
   }
 
   readonly #deliver = (view: DataView, offset: number): void => {
-    const event = logEvent.read(view, offset);
+    const event = this.#event;
+    event.read(view, offset);
     const start = offset + logEvent.size;
     this.#sink(event, this.#bytesOf(view), start, start + event.captured);
   };
