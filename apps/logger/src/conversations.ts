@@ -7,6 +7,7 @@ import { Detector, requestClass } from './detector/index.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
+import type { Transaction } from './transaction.ts';
 import type { Treatments } from './treatments.ts';
 import { viewOf } from './view.ts';
 import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
@@ -343,8 +344,14 @@ export class Conversations {
     this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection moved');
   }
 
-  readonly #suspect = (conversation: Conversation): void => {
+  readonly #suspect = (conversation: Conversation, transaction: Transaction): void => {
     const move = this.#moves.get(conversation);
+    const backend = (move ?? conversation).backend;
+    // Nobody else could do better: the last one is never given up for being slow.
+    if (backend && !this.#deps.backends.all.some(each => each.up && each !== backend)) {
+      this.#watchman.begin(conversation, transaction, backend, monotonicMs());
+      return;
+    }
     this.#deps.tally.failedByTimeout++;
     this.#deps.timeline.note(conversation, `${(move ?? conversation).backend?.name} is silent for too long`);
     if (move) move.again();

@@ -1,4 +1,5 @@
 import { add, deltaOf, TcpFlags } from '@resplice/dataplane';
+import type { Log } from '@resplice/service-kit';
 import type { Recovery } from '@resplice/site-config';
 import type { Backend, Dialer, Wire } from '@resplice/splice';
 import type { Alternates } from './alternates.ts';
@@ -14,9 +15,12 @@ import type { LoggerTally } from './tally.ts';
 import type { Timeline } from './timeline.ts';
 import type { Tracks } from './tracks.ts';
 import type { Transaction } from './transaction.ts';
+import { viewOf } from './view.ts';
 
 /** While nobody takes a connection, somebody is looked for again after so many ms. */
 const LOOK_AGAIN_MS = 50;
+/** So many attempts follow each other at once; later ones wait as long as that. */
+const QUICK_ATTEMPTS = 4;
 
 export interface RecoveryDeps {
   datapath: Datapath;
@@ -28,6 +32,7 @@ export interface RecoveryDeps {
   tally: LoggerTally;
   timeline: Timeline;
   recovery: Recovery;
+  log: Log;
   /** A back end has acknowledged the whole request. */
   onDelivered(conversation: Conversation, backend: Backend): void;
   /** The connection has another back end now. */
@@ -40,7 +45,6 @@ export interface RecoveryDeps {
 export class Move {
   readonly #conversation: Conversation;
   readonly #deps: RecoveryDeps;
-  readonly #startedMs = performance.now();
   readonly #former: Backend | undefined;
   readonly #onEnd: () => void;
   readonly #mayRest: boolean;
@@ -49,6 +53,9 @@ export class Move {
   #replayer: Replayer | undefined;
   #retransmitter: Retransmitter | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #attempts = 0;
+  /** performance.now() since when there has been no back end to ask. */
+  #waitingSinceMs: number | undefined;
   #backend: Backend | undefined;
   /** The response that is being given again; undefined: nothing of it has been heard. */
   #compared: Transaction | undefined;
@@ -107,6 +114,13 @@ export class Move {
     else if (conversation.clientEnd !== undefined) this.#finish();
     else if (this.#mayRest) this.#rest();
     else this.#bind();
+  }
+
+  /** When back ends come and go faster than connections can follow, running after them would only add to it. */
+  #planAgain(): void {
+    if (this.#ended) return;
+    if (++this.#attempts <= QUICK_ATTEMPTS) this.#plan();
+    else this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
   }
 
   /** @param transaction the oldest unfinished one */
@@ -187,6 +201,7 @@ export class Move {
     const { tally, tracks, speaker, timeline } = this.#deps;
     tally.reset++;
     timeline.note(conversation, `reset: ${why}`);
+    this.#deps.log.warn({ ...viewOf(conversation, true), why }, 'connection reset');
     speaker.reset(conversation.id, tracks.clientAck(conversation.slot));
     // Its receiver may have got further than its last ACK says.
     if (tracks.serverNext(conversation.slot) !== tracks.clientAck(conversation.slot))
@@ -202,8 +217,8 @@ export class Move {
     const backend = alternates.choose(this.#former, this.#tried);
     if (!backend) {
       this.#tried.clear();
-      const waited = performance.now() - this.#startedMs;
-      if (waited < this.#deps.recovery.wait) {
+      this.#waitingSinceMs ??= performance.now();
+      if (performance.now() - this.#waitingSinceMs < this.#deps.recovery.wait) {
         this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
         return;
       }
@@ -213,6 +228,7 @@ export class Move {
       else this.#reset('no back end is left');
       return;
     }
+    this.#waitingSinceMs = undefined;
     this.#tried.add(backend);
     this.#backend = backend;
     const [transaction] = conversation.transactions;
@@ -230,7 +246,7 @@ export class Move {
       if (this.#ended) return;
       if (result.kind !== 'connected') {
         timeline.note(conversation, `${backend.name} ${result.kind}`);
-        this.#plan();
+        this.#planAgain();
         return;
       }
       this.#connected(backend, deltaOf(p0, result.s0), requestAt, responseAt, transaction);
@@ -482,7 +498,7 @@ export class Move {
     this.#isDelivered = false;
     this.#early.clear();
     this.#barrier = undefined;
-    datapath.afterDrain(() => this.#plan());
+    datapath.afterDrain(() => this.#planAgain());
   }
 
   close(): void {
