@@ -96,8 +96,12 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 	if (!track->client_ns) {
 		struct log_event event = event_of(LOG_OPENED, slot, track, packet);
 		event.captured = packet->options;
-		if (emit(skb, &event, OPTIONS_OFFSET))
-			return leave(LOGGER_MIDDLE_RING_FULL, TC_ACT_SHOT);
+		if (emit(skb, &event, OPTIONS_OFFSET)) {
+			if (!goes_unattended(track))
+				return leave(LOGGER_MIDDLE_RING_FULL, TC_ACT_SHOT);
+			track->client_ns = bpf_ktime_get_ns();
+			return leave(LOGGER_MIDDLE_UNATTENDED, TC_ACT_OK);
+		}
 	}
 	track->client_ns = bpf_ktime_get_ns();
 	return leave(LOGGER_MIDDLE_OPENED, TC_ACT_OK);
@@ -175,6 +179,7 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	__u32 end = packet->sequence + packet->payload;
 	int held = track->client_mode == CLIENT_HELD;
 	int is_unlogged = track->client_mode == CLIENT_UNLOGGED;
+	enum logger_exit way = LOGGER_MIDDLE_REPEATED;
 	// Anybody can send a FIN in a client's name. One behind a gap is told each time it comes, as bytes are.
 	int ends = (packet->flags & FLAG_FIN) && !track->client_ended && ahead(end, track->client_logged) >= 0;
 	int is_new = (packet->payload && !is_unlogged && ahead(end, track->client_logged) > 0) || ends ||
@@ -186,7 +191,11 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 		event.acknowledgement = acknowledgement;
 		event.held = held && !(packet->flags & FLAG_RST);
 		event.captured = packet->payload;
-		if (emit(skb, &event, OPTIONS_OFFSET + packet->options))
+		if (!emit(skb, &event, OPTIONS_OFFSET + packet->options))
+			way = LOGGER_MIDDLE_LOGGED;
+		else if (!held && goes_unattended(track))
+			way = LOGGER_MIDDLE_UNATTENDED;
+		else
 			return leave(LOGGER_MIDDLE_RING_FULL, TC_ACT_SHOT);
 		// Behind a gap nothing counts as logged, so that what fills it is.
 		if (packet->payload && ahead(packet->sequence, track->client_logged) <= 0 && ahead(end, track->client_logged) > 0)
@@ -199,5 +208,5 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 		return leave(LOGGER_MIDDLE_HELD, TC_ACT_SHOT);
 	if (redirect_to_present(skb, packet, translated, track, acknowledgement))
 		return leave(LOGGER_NEVER_FAILED, TC_ACT_SHOT);
-	return leave(is_new ? LOGGER_MIDDLE_LOGGED : LOGGER_MIDDLE_REPEATED, TC_ACT_OK);
+	return leave(way, TC_ACT_OK);
 }

@@ -37,6 +37,7 @@ struct {
 // Keep these types in the BTF, from which the TypeScript layouts are generated.
 const enum log_type log_types __attribute__((used)) = LOG_OPENED;
 const enum client_mode client_modes __attribute__((used)) = CLIENT_PASSES;
+const enum track_trait track_traits __attribute__((used)) = TRAIT_SACK;
 const enum server_mode server_modes __attribute__((used)) = SERVER_PASSES;
 struct log_event log_layout __attribute__((used));
 

@@ -13,6 +13,7 @@ enum logger_exit {
 	LOGGER_MIDDLE_REPEATED, // bytes that are in the log, or none
 	LOGGER_MIDDLE_HELD, // copied and kept from the back ends
 	LOGGER_MIDDLE_RING_FULL, // dropped unlogged: the client sends it again
+	LOGGER_MIDDLE_UNATTENDED, // passed on unlogged: nobody has read the ring for too long
 	// logger_back, from the back ends
 	LOGGER_BACK_PLAIN, // control, envelopes to proxies
 	LOGGER_BACK_MALFORMED, // in the VIP's name but not a whole TCP packet
@@ -24,6 +25,7 @@ enum logger_exit {
 	LOGGER_BACK_DIVERTED, // copied and kept from the client: recovery compares it first
 	LOGGER_BACK_REPLY, // an envelope: the answer to a SYN of the logger's own
 	LOGGER_BACK_RING_FULL, // dropped unlogged: the back end sends it again
+	LOGGER_BACK_UNATTENDED, // to a proxy, unlogged, or an end that nobody judges: nobody has read the ring for too long
 	LOGGER_BACK_FENCED_NOW, // dropped: recovery began while it passed
 	// logger_out, what the logger itself says
 	LOGGER_OUT_PLAIN,

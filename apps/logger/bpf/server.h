@@ -101,6 +101,7 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 	int skipped = track->server_mode == SERVER_SKIPPED && packet->payload && ahead(end, track->client_ack) <= 0;
 	int is_new = packet->payload && ahead(end, track->server_logged) > 0, is_wanted = is_new && !is_skipped(track, end);
 	int ends = packet->flags & (FLAG_FIN | FLAG_RST);
+	enum logger_exit way = LOGGER_BACK_STEERED;
 	// While a request is being delivered again, its acknowledgements set the pace.
 	int paces = track->client_mode == CLIENT_HELD && !packet->payload;
 	if (diverted || skipped || ends || is_wanted || paces) {
@@ -108,10 +109,14 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 		event.time_ns = now;
 		event.held = diverted || skipped;
 		event.captured = skipped || !(is_wanted || diverted) ? 0 : packet->payload;
-		if (emit(skb, &event, OPTIONS_OFFSET + packet->options))
+		int is_lost = emit(skb, &event, OPTIONS_OFFSET + packet->options);
+		// An end that nobody judges is what it says.
+		if (!diverted && !skipped && (is_lost || ends) && goes_unattended(track))
+			way = LOGGER_BACK_UNATTENDED;
+		else if (is_lost)
 			return leave(LOGGER_BACK_RING_FULL, TC_ACT_SHOT);
 	}
-	if (packet->flags & FLAG_RST)
+	if ((packet->flags & FLAG_RST) && way != LOGGER_BACK_UNATTENDED)
 		return leave(LOGGER_BACK_ENDED, TC_ACT_SHOT);
 	if (diverted || skipped)
 		return leave(LOGGER_BACK_DIVERTED, TC_ACT_SHOT);
@@ -142,5 +147,5 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 			replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq),
 				      bpf_htonl(packet->acknowledgement), bpf_htonl(told));
 	}
-	return steer(skb, packet, LOGGER_BACK_STEERED);
+	return steer(skb, packet, way);
 }

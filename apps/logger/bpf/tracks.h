@@ -32,10 +32,16 @@ struct track {
 	__u32 client_mode; // enum client_mode
 	__u32 server_mode; // enum server_mode
 	__u64 skip; // 1 << 32 | sequence: bytes of the server's that end before it are not told
-	__u32 response_at; // where the response that is due begins, for a daemon that starts over
-	__u32 request_at; // where its request begins
-	__u32 end_passes; // the back end's FIN is the connection's
-	__u32 spare[3];
+	// For a daemon that starts over: where the request that is unfinished, or the next one, and its response begin and end.
+	__u32 response_at, request_at;
+	__u32 response_end; // `response_at`: it is not known
+	__u32 request_end; // `request_at`: it is not known
+	__u16 mss; // that the client has offered; 0: the connection was never told to user space
+	__u8 window_scale; // likewise; 15: none
+	__u8 traits; // enum track_trait
+	__u8 end_passes; // the back end's FIN is the connection's; the kernel half sets it with the next one
+	__u8 unattended; // the kernel half's: something has passed that is in no log, since nobody read the ring
+	__u8 spare[2];
 };
 _Static_assert(sizeof(struct track) == 128, "mapped by user space");
 
@@ -43,6 +49,11 @@ enum client_mode {
 	CLIENT_PASSES,
 	CLIENT_HELD, // logged, not forwarded: user space delivers it
 	CLIENT_UNLOGGED, // nobody can make sense of what passes
+};
+
+enum track_trait {
+	TRAIT_SACK = 1, // the client takes selective acknowledgements
+	TRAIT_HEAD = 2, // the unfinished request is a HEAD
 };
 
 enum server_mode {
@@ -73,6 +84,8 @@ struct logger_config {
 	__u32 sleeping; // user space waits to be woken up
 	__u32 fences; // how many proxies are fenced: without one nobody's packets are looked at
 	__u32 free_head, free_tail; // of the ring of free slots; the kernel takes at the head
+	__u64 beat_ns; // CLOCK_MONOTONIC, when user space last read the ring
+	__u64 patience_ns; // so long the kernel half waits for it; 0: for ever
 };
 
 struct {
@@ -111,6 +124,24 @@ static __always_inline struct logger_config *own_config(void)
 {
 	__u32 zero = 0;
 	return bpf_map_lookup_elem(&logger_config, &zero);
+}
+
+// Whether nobody has read the ring for so long that connections had better go on unprotected than stand still (FAULTS.md).
+static __always_inline int is_unattended(void)
+{
+	struct logger_config *config = own_config();
+	return config && config->patience_ns &&
+	       (__s64)(bpf_ktime_get_ns() - config->beat_ns) > (__s64)config->patience_ns;
+}
+
+// Lets something pass that nobody logs: from here on its connection is lost with its back end, and ends when that ends it.
+static __always_inline int goes_unattended(struct track *track)
+{
+	if (!is_unattended())
+		return 0;
+	track->unattended = 1;
+	track->end_passes = 1;
+	return 1;
 }
 
 // How far `a` lies ahead of `b` (negative: behind).

@@ -33,6 +33,8 @@ export const loggerConfig = z.strictObject({
   probe: probe.prefault({}),
   /** Connections that are logged at once; others pass unprotected. */
   maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
+  /** When nobody has read the log for so long, ms, connections pass unprotected; 0: they stand still. */
+  passUnloggedAfterMs: z.int().min(0).max(3_600_000).default(2000),
   /** What the application's requests are (P6.2). */
   listeners: z.array(listenerSchema).min(1),
   timeoutClasses: timeoutClassesInMs.default({}),

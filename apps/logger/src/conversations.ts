@@ -136,6 +136,8 @@ export class Conversations {
       this.#unknown(event);
       return;
     }
+    if (conversation.unprotected === undefined && this.#deps.datapath.tracks.isUnattended(event.slot))
+      conversation.giveUp('some of it passed while nobody read the log');
     if (event.type === LogType.LOG_ENDED) this.#forget(conversation, false);
     else if (event.type === LogType.LOG_CLIENT) this.#fromClient(conversation, event, bytes, start, end);
     else this.#fromServer(conversation, event, bytes, start, end);

@@ -20,6 +20,8 @@ export const OBJECT = fileURLToPath(new URL('../bpf/logger.bpf.o', import.meta.u
 const LOOK_MS = 1;
 /** After so many looks at an empty ring the kernel half is asked to wake this one up. */
 const LOOKS_BEFORE_SLEEP = 50;
+/** Between two signs of life while nothing happens, ms. */
+const BEAT_MS = 200;
 /** Events of one turn, so that control records and timers get theirs while an upload goes on. */
 const EVENTS_A_TURN = 4096;
 
@@ -32,6 +34,8 @@ export class Datapath {
   readonly flows: BpfMap<FlowKey, Flow>;
   readonly #ring: RingBuffer;
   readonly #config: Int32Array;
+  readonly #beats: BigUint64Array;
+  #beatTimer: NodeJS.Timeout | undefined;
   readonly #free: BigUint64Array;
   readonly #afterDrain: (() => void)[] = [];
   readonly #event = new LogRecord();
@@ -42,13 +46,14 @@ export class Datapath {
   /** How late the newest event was looked at, ms: one's own delay must not look like a server's. */
   lagMs = 0;
 
-  /** Every connection that the table holds already passes on unseen, until its addresses are used anew. */
-  constructor(object: BpfObject, options: { key: Uint8Array; address: string }) {
+  /** @param options.patienceMs how long the kernel half waits for somebody to read the ring, before it lets connections pass unlogged */
+  constructor(object: BpfObject, options: { key: Uint8Array; address: string; patienceMs: number }) {
     this.tracks = new Tracks(object.map('tracks'));
     this.flows = new BpfMap(object.map('flows'), flowKeyLayout, flowLayout);
     this.#ring = new RingBuffer(object.map('events'));
     const memory = mapMemory(object.map('logger_config'));
     this.#config = new Int32Array(memory);
+    this.#beats = new BigUint64Array(memory);
     this.#free = new BigUint64Array(mapMemory(object.map('free_slots')));
     const view = new DataView(memory);
     const secret = Buffer.from(deriveKey(options.key, 'splice-syn', 16));
@@ -61,6 +66,8 @@ export class Datapath {
       fences: view.getUint32(at.fences, true),
       freeHead: view.getUint32(at.freeHead, true),
       freeTail: view.getUint32(at.freeTail, true),
+      beatNs: process.hrtime.bigint(),
+      patienceNs: BigInt(options.patienceMs) * 1_000_000n,
     });
     if (this.#word(at.freeTail) === 0) {
       for (let slot = 0; slot < slots; slot++) this.#free[slot] = BigInt(slot);
@@ -93,6 +100,7 @@ export class Datapath {
   /** Begins to hand events to `sink`, those that wait already too. */
   listen(sink: EventSink): void {
     this.#sink = sink;
+    this.#beatTimer = setInterval(() => this.#beat(), BEAT_MS);
     this.#look();
   }
 
@@ -105,12 +113,19 @@ export class Datapath {
   }
 
   close(): void {
+    clearInterval(this.#beatTimer);
     clearTimeout(this.#timer);
     this.#stopWaiting?.();
     this.#ring.close();
   }
 
+  /** Tells the kernel half that somebody reads. Its clock is that of `hrtime`. */
+  #beat(): void {
+    this.#beats[at.beatNs >> 3] = process.hrtime.bigint();
+  }
+
   #look(): void {
+    this.#beat();
     const waiting = this.#afterDrain.splice(0);
     const count = this.#ring.drain(this.#deliver, EVENTS_A_TURN);
     // There may be more: what waits for all of it waits on.

@@ -55,7 +55,10 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const { key, epoch, log, metrics } = deps;
   const { object, liveness, upkeep } = tools;
   const tally = new LoggerTally();
-  const datapath = new Datapath(object, { key, address: config.back.address });
+  const datapath = new Datapath(object, {
+    ...{ key, address: config.back.address },
+    patienceMs: config.passUnloggedAfterMs,
+  });
   const backends = new Backends(config.backends);
   const sender = new RawSender();
   const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);

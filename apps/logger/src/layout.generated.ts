@@ -173,10 +173,12 @@ export interface LoggerConfig {
   fences: number;
   freeHead: number;
   freeTail: number;
+  beatNs: bigint;
+  patienceNs: bigint;
 }
 
 export const loggerConfig: Layout<LoggerConfig> = {
-  size: 40,
+  size: 56,
   read: (view, offset) => ({
     identityKey: siphashKey.read(view, offset),
     address: view.getUint32(offset + 16, false),
@@ -185,6 +187,8 @@ export const loggerConfig: Layout<LoggerConfig> = {
     fences: view.getUint32(offset + 28, true),
     freeHead: view.getUint32(offset + 32, true),
     freeTail: view.getUint32(offset + 36, true),
+    beatNs: view.getBigUint64(offset + 40, true),
+    patienceNs: view.getBigUint64(offset + 48, true),
   }),
   write(view, offset, value) {
     siphashKey.write(view, offset, value.identityKey);
@@ -194,6 +198,8 @@ export const loggerConfig: Layout<LoggerConfig> = {
     view.setUint32(offset + 28, value.fences, true);
     view.setUint32(offset + 32, value.freeHead, true);
     view.setUint32(offset + 36, value.freeTail, true);
+    view.setBigUint64(offset + 40, value.beatNs, true);
+    view.setBigUint64(offset + 48, value.patienceNs, true);
   },
 };
 
@@ -205,6 +211,8 @@ export const loggerConfigOffsets = {
   fences: 28,
   freeHead: 32,
   freeTail: 36,
+  beatNs: 40,
+  patienceNs: 48,
 } as const;
 
 export interface Track {
@@ -236,7 +244,13 @@ export interface Track {
   skip: bigint;
   responseAt: number;
   requestAt: number;
+  responseEnd: number;
+  requestEnd: number;
+  mss: number;
+  windowScale: number;
+  traits: number;
   endPasses: number;
+  unattended: number;
   spare: readonly number[];
 }
 
@@ -271,8 +285,14 @@ export const track: Layout<Track> = {
     skip: view.getBigUint64(offset + 96, true),
     responseAt: view.getUint32(offset + 104, true),
     requestAt: view.getUint32(offset + 108, true),
-    endPasses: view.getUint32(offset + 112, true),
-    spare: [view.getUint32(offset + 116 + 0, true), view.getUint32(offset + 116 + 4, true), view.getUint32(offset + 116 + 8, true)],
+    responseEnd: view.getUint32(offset + 112, true),
+    requestEnd: view.getUint32(offset + 116, true),
+    mss: view.getUint16(offset + 120, true),
+    windowScale: view.getUint8(offset + 122),
+    traits: view.getUint8(offset + 123),
+    endPasses: view.getUint8(offset + 124),
+    unattended: view.getUint8(offset + 125),
+    spare: [view.getUint8(offset + 126 + 0), view.getUint8(offset + 126 + 1)],
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.client, false);
@@ -306,10 +326,16 @@ export const track: Layout<Track> = {
     view.setBigUint64(offset + 96, value.skip, true);
     view.setUint32(offset + 104, value.responseAt, true);
     view.setUint32(offset + 108, value.requestAt, true);
-    view.setUint32(offset + 112, value.endPasses, true);
-    if (value.spare.length !== 3) throw new RangeError(`spare has ${value.spare.length} elements, not 3`);
-    for (let i = 0; i < 3; i++) {
-      view.setUint32(offset + 116 + i * 4, (value.spare[i] as number), true);
+    view.setUint32(offset + 112, value.responseEnd, true);
+    view.setUint32(offset + 116, value.requestEnd, true);
+    view.setUint16(offset + 120, value.mss, true);
+    view.setUint8(offset + 122, value.windowScale);
+    view.setUint8(offset + 123, value.traits);
+    view.setUint8(offset + 124, value.endPasses);
+    view.setUint8(offset + 125, value.unattended);
+    if (value.spare.length !== 2) throw new RangeError(`spare has ${value.spare.length} elements, not 2`);
+    for (let i = 0; i < 2; i++) {
+      view.setUint8(offset + 126 + i * 1, (value.spare[i] as number));
     }
   },
 };
@@ -343,8 +369,14 @@ export const trackOffsets = {
   skip: 96,
   responseAt: 104,
   requestAt: 108,
-  endPasses: 112,
-  spare: 116,
+  responseEnd: 112,
+  requestEnd: 116,
+  mss: 120,
+  windowScale: 122,
+  traits: 123,
+  endPasses: 124,
+  unattended: 125,
+  spare: 126,
 } as const;
 
 export interface FlowKey {
@@ -510,22 +542,24 @@ export const LoggerExit = {
   LOGGER_MIDDLE_REPEATED: 6,
   LOGGER_MIDDLE_HELD: 7,
   LOGGER_MIDDLE_RING_FULL: 8,
-  LOGGER_BACK_PLAIN: 9,
-  LOGGER_BACK_MALFORMED: 10,
-  LOGGER_BACK_NO_PROXY: 11,
-  LOGGER_BACK_STEERED: 12,
-  LOGGER_BACK_UNLOGGED: 13,
-  LOGGER_BACK_FORMER: 14,
-  LOGGER_BACK_ENDED: 15,
-  LOGGER_BACK_DIVERTED: 16,
-  LOGGER_BACK_REPLY: 17,
-  LOGGER_BACK_RING_FULL: 18,
-  LOGGER_BACK_FENCED_NOW: 19,
-  LOGGER_OUT_PLAIN: 20,
-  LOGGER_OUT_STEERED: 21,
-  LOGGER_OUT_NO_PROXY: 22,
-  LOGGER_NEVER_FAILED: 23,
-  LOGGER_EXITS: 24,
+  LOGGER_MIDDLE_UNATTENDED: 9,
+  LOGGER_BACK_PLAIN: 10,
+  LOGGER_BACK_MALFORMED: 11,
+  LOGGER_BACK_NO_PROXY: 12,
+  LOGGER_BACK_STEERED: 13,
+  LOGGER_BACK_UNLOGGED: 14,
+  LOGGER_BACK_FORMER: 15,
+  LOGGER_BACK_ENDED: 16,
+  LOGGER_BACK_DIVERTED: 17,
+  LOGGER_BACK_REPLY: 18,
+  LOGGER_BACK_RING_FULL: 19,
+  LOGGER_BACK_UNATTENDED: 20,
+  LOGGER_BACK_FENCED_NOW: 21,
+  LOGGER_OUT_PLAIN: 22,
+  LOGGER_OUT_STEERED: 23,
+  LOGGER_OUT_NO_PROXY: 24,
+  LOGGER_NEVER_FAILED: 25,
+  LOGGER_EXITS: 26,
 } as const;
 export type LoggerExit = (typeof LoggerExit)[keyof typeof LoggerExit];
 
@@ -539,6 +573,7 @@ export const loggerExitNames = [
   'middle_repeated',
   'middle_held',
   'middle_ring_full',
+  'middle_unattended',
   'back_plain',
   'back_malformed',
   'back_no_proxy',
@@ -549,6 +584,7 @@ export const loggerExitNames = [
   'back_diverted',
   'back_reply',
   'back_ring_full',
+  'back_unattended',
   'back_fenced_now',
   'out_plain',
   'out_steered',
@@ -598,3 +634,9 @@ export const serverModeNames = [
   'diverted',
   'skipped',
 ] as const;
+
+export const TrackTrait = {
+  TRAIT_SACK: 1,
+  TRAIT_HEAD: 2,
+} as const;
+export type TrackTrait = (typeof TrackTrait)[keyof typeof TrackTrait];

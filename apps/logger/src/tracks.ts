@@ -146,9 +146,14 @@ export class Tracks {
     this.#setMac(slot, to.mac);
   }
 
+  /** Whether something has passed that was not told, since nobody read the ring. */
+  isUnattended(slot: number): boolean {
+    return this.#view.getUint8(slot * trackLayout.size + at.unattended) !== 0;
+  }
+
   /** Says whether the back end's FINs may pass. */
   letEnd(slot: number, passes: boolean): void {
-    this.#words[slot * this.#stride + at.endPasses / 4] = passes ? 1 : 0;
+    this.#view.setUint8(slot * trackLayout.size + at.endPasses, passes ? 1 : 0);
   }
 
   #setMac(slot: number, mac: readonly number[]): void {
