@@ -30,8 +30,10 @@ interface Peer {
 export interface MembershipEvents {
   /** This proxy is in (again), or has found itself fenced: then it must drop all that it was setting up. */
   standing(isIn: boolean): void;
-  /** A peer is no longer to be counted on: its gates are open, and questions to it are in vain. */
+  /** A peer is no longer to be counted on: it has dropped all that it was setting up, and questions to it are in vain. */
   gone(peer: number): void;
+  /** A peer that is counted on has found itself fenced: it has dropped all that it was setting up. */
+  dropped(peer: number): void;
   /** Tells a peer what was made or closed since; resolves to whether it has heard all of it. */
   tell(peer: number, sinceMs: number, generation: number): Promise<boolean>;
 }
@@ -161,6 +163,9 @@ export class Membership {
       if (peer.told === undefined || record.generation === this.#generation) peer.told = record.generation;
       return true;
     }
+    // Another peer may have had it fenced, or this one, and it was back before the logger's answer. Once for each fence: a question
+    // that is repeated may arrive when it is in again, with heads of its own.
+    if (record.generation > peer.wanted) this.#events.dropped(from);
     peer.wanted = record.generation;
     this.#tell(from, peer);
     return true;
@@ -188,7 +193,7 @@ export class Membership {
       this.#goOut(standing.generation);
       return;
     }
-    // It is back, and will find itself fenced if it was.
+    // It is back, and will find itself fenced if it was, and ask what it missed.
     if (peer.state !== 'lost' || peer.epoch !== epoch) return;
     // A logger that is dead fences nobody; were we to wait for it, nobody would be served.
     if (standing) this.#tally.fenced++;

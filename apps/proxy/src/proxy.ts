@@ -105,6 +105,11 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     liveness.setReady(served && !stopping);
   };
   let stopping = false;
+  /** What that peer was setting up is free, or this proxy's. */
+  const goOnWith = (peer: number) => {
+    replication.peerDied(peer);
+    intake.inherit(heads.peerDied(peer));
+  };
   const membership: Membership = new Membership({
     peers: config.peers.map(peer => peer.id),
     logger: config.logger?.id,
@@ -121,9 +126,9 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       },
       gone(peer) {
         channel.forgetPeer(peer);
-        replication.peerDied(peer);
-        intake.inherit(heads.peerDied(peer));
+        goOnWith(peer);
       },
+      dropped: goOnWith,
       tell: (peer, sinceMs, generation) => replication.tell(peer, sinceMs, generation),
     },
     tally,

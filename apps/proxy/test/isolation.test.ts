@@ -183,6 +183,7 @@ class Node {
           this.giveUp(peer);
           this.replication.peerDied(peer);
         },
+        dropped: peer => this.replication.peerDied(peer),
         tell: (peer, since, generation) => this.replication.tell(peer, since, generation),
       },
       tally,

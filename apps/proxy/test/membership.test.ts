@@ -53,6 +53,7 @@ function build(peers: number[]): void {
     events: {
       standing: isIn => happened.push(isIn ? 'in' : 'out'),
       gone: peer => happened.push(`gone ${peer}`),
+      dropped: peer => happened.push(`dropped ${peer}`),
       async tell(peer, sinceMs, generation) {
         happened.push(`tell ${peer}${sinceMs === 0 ? ' all' : ''} for ${generation}`);
         return true;
@@ -193,7 +194,30 @@ test('a peer is told what it missed: since it was lost, or all if it was started
   membership.peerChanged(2, true, EPOCH);
   membership.receive(2, { type: 'catchUp', id: 1, generation: 4 });
   membership.peerChanged(3, true, EPOCH + 1);
-  assert.deepEqual(happened, ['tell 2 for 0', 'tell 2 for 4', 'gone 3', 'tell 3 all for 0']);
+  assert.deepEqual(happened, ['tell 2 for 0', 'dropped 2', 'tell 2 for 4', 'gone 3', 'tell 3 all for 0']);
+});
+
+test('a peer that was back before the logger said that it is fenced has dropped what it was setting up', async () => {
+  await begin();
+  const confirmed = Promise.withResolvers<Knowledge>();
+  logger.fence = confirmed.promise;
+  membership.peerChanged(2, false, EPOCH);
+  membership.peerChanged(2, true, EPOCH);
+  confirmed.resolve(standingIs(false, 0));
+  await turn();
+  assert.deepEqual(happened, ['tell 2 for 0']);
+  const catchUp = (generation: number) => membership.receive(2, { type: 'catchUp', id: 1, generation });
+  for (const generation of [7, 7, 8]) catchUp(generation);
+  const seen = happened.filter(each => !each.startsWith('tell'));
+  assert.deepEqual(seen, ['dropped 2', 'dropped 2'], 'once for each fence, however often it asks');
+  assert.equal(happened[1], 'dropped 2', 'before it is told anything');
+  assert.equal(membership.isCounted(2), true);
+});
+
+test('a peer that starts has nothing that it could have dropped', async () => {
+  await begin();
+  membership.receive(3, { type: 'catchUp', id: 1, generation: 0 });
+  assert.deepEqual(happened, ['tell 3 for 0']);
 });
 
 test('a peer that is not counted on is not told that it knows everything', async () => {
