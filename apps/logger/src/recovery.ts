@@ -54,6 +54,8 @@ export class Move {
   #retransmitter: Retransmitter | undefined;
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
+  /** Which dial is under way. */
+  #dial = 0;
   /** performance.now() since when there has been no back end to ask. */
   #waitingSinceMs: number | undefined;
   #backend: Backend | undefined;
@@ -119,6 +121,7 @@ export class Move {
   /** When back ends come and go faster than connections can follow, running after them would only add to it. */
   #planAgain(): void {
     if (this.#ended) return;
+    clearTimeout(this.#timer);
     if (++this.#attempts <= QUICK_ATTEMPTS) this.#plan();
     else this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
   }
@@ -242,8 +245,10 @@ export class Move {
     const p0 = add(conversation.serverSequence(responseAt), -1);
     timeline.note(conversation, `SYN to ${backend.name}`);
     this.#deps.tally.dialled++;
+    const dial = ++this.#dial;
     void dialer.dial(backend, id, p0, conversation.offer).then(result => {
-      if (this.#ended) return;
+      // Another attempt has begun meanwhile.
+      if (this.#ended || dial !== this.#dial) return;
       if (result.kind !== 'connected') {
         timeline.note(conversation, `${backend.name} ${result.kind}`);
         this.#planAgain();
@@ -485,6 +490,8 @@ export class Move {
   /** The alternate has failed, too, or the next request needs another treatment. */
   again(): void {
     if (this.#ended) return;
+    this.#dial++;
+    clearTimeout(this.#timer);
     const conversation = this.#conversation;
     const { tracks, datapath } = this.#deps;
     tracks.setServerMode(conversation.slot, ServerMode.SERVER_DIVERTED);
