@@ -8,7 +8,6 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
 import type { Client, ClientConnection } from './fixtures/client.ts';
-import { output } from './fixtures/command.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import type { Exchange } from './fixtures/exchange.ts';
 import { median, type Row, table } from './fixtures/figures.ts';
@@ -17,6 +16,7 @@ import { firstMoments, HEAD_BY_NAGLE, type Moment, moments } from './fixtures/mo
 
 const REPEAT = Number(process.env.REPEAT ?? 1);
 const BUFFER = 131_072;
+const CLIENT = '10.61.0.2';
 const FAULTS = ['crash', 'cut', 'freeze', 'restart'] as const;
 type Fault = (typeof FAULTS)[number];
 /** Added stall, as a median (FAULTS.md); a single run may meet a doubled time-out. */
@@ -38,19 +38,13 @@ after(async () => {
   await lab?.down();
 });
 
-/** What the logger did for connections that changed their back ends, since `at`. */
+/** What the logger did for the client's newest connection, since `at`. */
 async function steps(at: number): Promise<string> {
-  const said = await output([
-    'curl',
-    '-sS',
-    '--unix-socket',
-    '/run/resplice/logger-1/logger.sock',
-    'http://admin/status',
-  ]);
-  const all = (JSON.parse(said) as { steps: { atMs: number; client: string; what: string }[] }).steps;
-  return all
+  const { trace, why } = await new NetnsEngine().trace(CLIENT);
+  if (!trace) return why;
+  return trace.steps
     .filter(({ atMs }) => atMs > at - 100)
-    .map(({ atMs, client, what }) => `${(atMs - at).toFixed(1)} ${client} ${what}`)
+    .map(({ atMs, what }) => `${(atMs - at).toFixed(1)} ${trace.client} ${what}`)
     .join('\n');
 }
 

@@ -240,6 +240,7 @@ labTest('a forged SYN for a living connection does not disturb it', theLab, asyn
   const connection = await client.connect({ ...lab.site, bufferBytes: 131_072 });
   const transfer = connection.request({ path: '/bytes/40000000', patternFrom: 0, bytesPerSecond: 40e6 });
   const { backend } = await lab.connection(connection.local);
+  assert.ok(backend);
   const clientPort = Number(connection.local.split(':')[1]);
   const before = (await lab.component(backend)).metrics['packets_total.in_forged']!;
   const to = await addressOf(backend, '10.64.');

@@ -74,7 +74,7 @@ forEachSteering(({ steering, proxies, lab }) => {
     'its peer': ({ proxy }: { proxy: string }) => [proxy, proxy === 'proxy-2' ? 'proxy-1' : 'proxy-2'],
     'the balancer': ({ proxy }: { proxy: string }) => [proxy, 'lb-1'],
     'the logger': ({ proxy }: { proxy: string }) => [proxy, 'logger-1'],
-    'its back end': ({ proxy, backend }: { proxy: string; backend: string }) => [proxy, backend],
+    'its back end': ({ proxy, backend }: { proxy: string; backend: string | null }) => [proxy, backend],
   };
 
   for (const [what, cutOf] of Object.entries(cuts)) {

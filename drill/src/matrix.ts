@@ -60,7 +60,7 @@ async function servedBy({ engine, facts }: DrillLab, local: string): Promise<str
     if (status === undefined || status === 'starting') return undefined;
     return status.connections.find(({ client }) => client === local);
   }).catch(() => undefined);
-  return found?.backend;
+  return found?.backend ?? undefined;
 }
 
 /** Client and witness in a lab that is healthy. */

@@ -74,17 +74,22 @@ function memberCell({ name, state, connections }: MemberStatus): string {
   return `${name}${state === 'up' ? '' : ` ${state}`} (${connections})`;
 }
 
-const mostConnections = 20;
-
 /** The newest connections, for people. */
-export function connectionTable({ connections }: LabStatus): string[] {
+export function connectionTable({ connections }: LabStatus, most = 20): string[] {
   if (connections.length === 0) return ['no connections'];
-  const shown = connections.slice(0, mostConnections);
+  const shown = connections.slice(0, most);
   const more = connections.length - shown.length;
   return [
     ...table([
-      ['CLIENT', 'PROXY', 'BACK END', 'FAILOVERS'],
-      ...shown.map(({ client, proxy, backend, failovers }) => [client, proxy, backend, String(failovers)]),
+      ['CLIENT', 'PROXY', 'BACK END', 'STATE', 'TRANSACTION', 'FAILOVERS'],
+      ...shown.map(({ client, proxy, backend, state, reason, transaction, failovers }) => [
+        client,
+        proxy,
+        backend ?? '-',
+        reason === null ? state : `${state} (${reason})`,
+        transaction ?? '-',
+        String(failovers),
+      ]),
     ]),
     ...(more > 0 ? [`and ${more} older ones`] : []),
   ];

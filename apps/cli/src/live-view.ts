@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine, LabStatus } from '@resplice/engines';
-import { labTable } from './lab-table.ts';
+import { connectionTable, labTable } from './lab-table.ts';
 import { say } from './output.ts';
 
 const refreshMs = 1000;
+/** Connections that the live view lists: what it draws must fit the screen. */
+const shown = 8;
 
 interface View {
   show(status: LabStatus): void;
@@ -17,11 +19,13 @@ function terminalView(terminal: NodeJS.WriteStream): View {
       const lines = [
         ...labTable(status),
         '',
+        ...connectionTable(status, shown),
+        '',
         `${status.connections.length} connections. Ctrl-C takes the lab down.`,
       ];
       const width = terminal.columns || 80;
       const up = drawn > 0 ? `\x1b[${drawn}A` : '';
-      terminal.write(`${up}${lines.map(line => `\x1b[2K${line.slice(0, width - 1)}\n`).join('')}`);
+      terminal.write(`${up}\x1b[J${lines.map(line => `\x1b[2K${line.slice(0, width - 1)}\n`).join('')}`);
       drawn = lines.length;
     },
   };

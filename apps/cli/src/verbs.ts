@@ -12,6 +12,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: unknown
   exec: () => import('./commands/exec.ts'),
   fault: () => import('./commands/fault.ts'),
   logs: () => import('./commands/logs.ts'),
+  trace: () => import('./commands/trace.ts'),
   reload: () => import('./commands/reload.ts'),
   check: () => import('./commands/check.ts'),
   drill: () => import('./commands/drill.ts'),

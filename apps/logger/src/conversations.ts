@@ -7,9 +7,10 @@ import { Detector, requestClass } from './detector/index.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
+import { traceOf } from './trace.ts';
 import type { Transaction } from './transaction.ts';
 import type { Treatments } from './treatments.ts';
-import { viewOf } from './view.ts';
+import { type ConversationView, stateOf, viewOf } from './view.ts';
 import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
 
 /** A connection's last packets may still come for so long, ms. */
@@ -100,12 +101,24 @@ export class Conversations {
   }
 
   status() {
-    const { timeline } = this.#deps;
     const newest = [...this.#bySlot.values()].filter(each => !this.#over.has(each)).slice(-MOST_VIEWS);
     return {
       connections: newest.map(each => viewOf(each, this.#moves.has(each))),
-      steps: timeline.steps(),
     };
+  }
+
+  /** How many are in that state. */
+  count(state: ConversationView['state']): number {
+    let count = 0;
+    for (const each of this.#bySlot.values())
+      if (!this.#over.has(each) && stateOf(each, this.#moves.has(each)) === state) count++;
+    return count;
+  }
+
+  /** @param client `address:port`, or an address: its newest connection */
+  trace(client: string) {
+    const living = [...this.#bySlot.values()].filter(each => !this.#over.has(each));
+    return traceOf(client, living, this.#deps.timeline, each => viewOf(each, this.#moves.has(each)));
   }
 
   /** Moves every connection that it holds: at once those that wait for something, the others when they need somebody. */
@@ -113,11 +126,12 @@ export class Conversations {
     for (const conversation of this.#bySlot.values()) {
       const move = this.#moves.get(conversation);
       if (move) {
-        if (move.backend === backend) move.again();
+        if (move.backend !== backend) continue;
+        this.#deps.timeline.note(conversation, `suspected: ${backend.name} is silent`);
+        move.again();
       } else if (conversation.backend === backend && !this.#over.has(conversation)) {
-        this.#deps.timeline.note(conversation, `${backend.name} is silent`);
         if (conversation.transactions.length > 0) this.#deps.tally.failedByLiveness++;
-        this.#move(conversation);
+        this.#move(conversation, `suspected: ${backend.name} is silent`);
       }
     }
   }
@@ -216,7 +230,7 @@ export class Conversations {
       conversation.clientEnd = at + event.payload;
     const move = this.#moves.get(conversation);
     if (move) move.clientBytes();
-    else if (held && !conversation.backend) this.#move(conversation);
+    else if (held && !conversation.backend) this.#move(conversation, 'wakes up');
     else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
   }
 
@@ -227,18 +241,22 @@ export class Conversations {
     start: number,
     end: number,
   ): void {
+    const { timeline } = this.#deps;
     const move = this.#moves.get(conversation);
     if (event.held) {
       move?.serverBytes(event, bytes, start, end);
       return;
     }
     const at = conversation.serverOffset(event.sequence);
+    timeline.serverBytes(conversation, at + event.payload, Number(event.timeNs) / 1e6);
     if (end > start) conversation.serverBytes(at, bytes, start, end);
     else conversation.catchUp();
     if (conversation.unprotected !== undefined) this.#letGo(conversation);
     if (move) {
-      if (event.flags & (TcpFlags.FIN | TcpFlags.RST)) move.again();
-      else move.progressed(event);
+      if (event.flags & (TcpFlags.FIN | TcpFlags.RST)) {
+        timeline.note(conversation, `suspected: ${move.backend?.name} ended it`);
+        move.again();
+      } else move.progressed(event);
       return;
     }
     if (event.flags & TcpFlags.RST) this.#serverReset(conversation, event);
@@ -255,8 +273,13 @@ export class Conversations {
     else if (open?.untilClose && open.bodyAt !== undefined) this.#confirm(conversation);
     else {
       if (open) this.#deps.tally.failedByEnd++;
-      this.#move(conversation);
+      this.#move(conversation, this.#endOf(conversation, 'closed it'));
     }
+  }
+
+  /** A back end's end of a connection: a failure, unless nothing was due. */
+  #endOf({ backend, open }: Conversation, what: string): string {
+    return `${open ? 'suspected' : 'idle'}: ${backend?.name ?? 'its back end'} ${what}`;
   }
 
   /** A server that lives on after its FIN has meant it. */
@@ -271,7 +294,7 @@ export class Conversations {
         return;
       }
       this.#deps.tally.failedByEnd++;
-      this.#move(conversation);
+      this.#move(conversation, this.#endOf(conversation, 'closed it, and is gone'));
     }, CONFIRM_MS);
     this.#confirming.set(conversation, timer);
   }
@@ -286,7 +309,7 @@ export class Conversations {
       this.#letEnd(conversation);
     } else {
       if (open) this.#deps.tally.failedByEnd++;
-      this.#move(conversation);
+      this.#move(conversation, this.#endOf(conversation, 'reset it'));
     }
   }
 
@@ -322,8 +345,10 @@ export class Conversations {
     if (backend) backend.active++;
   }
 
-  #move(conversation: Conversation): void {
+  /** @param why what the timeline says of it */
+  #move(conversation: Conversation, why: string): void {
     if (this.#over.has(conversation) || conversation.unprotected !== undefined) return;
+    this.#deps.timeline.begin(conversation, why);
     const former = conversation.backend;
     if (former) former.active--;
     const mayRest = former !== undefined;
@@ -355,9 +380,11 @@ export class Conversations {
       return;
     }
     this.#deps.tally.failedByTimeout++;
-    this.#deps.timeline.note(conversation, `${(move ?? conversation).backend?.name} is silent for too long`);
-    if (move) move.again();
-    else this.#move(conversation);
+    const why = `suspected: ${(move ?? conversation).backend?.name} is silent for too long`;
+    if (move) {
+      this.#deps.timeline.note(conversation, why);
+      move.again();
+    } else this.#move(conversation, why);
   };
 
   #isOver(conversation: Conversation): void {
@@ -381,6 +408,7 @@ export class Conversations {
     const { datapath, backends } = this.#deps;
     const { client, vip, clientPort, vipPort } = conversation.id;
     this.#moves.get(conversation)?.close();
+    this.#deps.timeline.forget(conversation);
     clearTimeout(this.#confirming.get(conversation));
     this.#confirming.delete(conversation);
     this.#over.delete(conversation);

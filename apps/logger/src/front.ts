@@ -62,6 +62,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const backends = new Backends(config.backends);
   const sender = new RawSender();
   const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
+  const timeline = new Timeline();
   const treatments = new Treatments(config.listeners, config.timeoutClasses);
   const conversations = new Conversations({
     datapath,
@@ -71,7 +72,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     dialer: new Dialer(wire, tally, { connectTimeoutMs: 400 }),
     alternates: new Alternates(backends),
     tally,
-    timeline: new Timeline(),
+    timeline,
     recovery: config.recovery,
     treatments,
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
@@ -95,10 +96,20 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
 
   metrics.events('events_total', 'What user space did, by kind.', tally);
   metrics.gauge('connections', 'Connections that are logged.', () => conversations.size);
+  metrics.gauge('resting', 'Idle connections that no back end holds: their next request finds one.', () =>
+    conversations.count('resting'),
+  );
+  metrics.gauge(
+    'unprotected',
+    'Connections that are lost with their back end: upgraded ones, streams that cannot be followed.',
+    () => conversations.count('unprotected'),
+  );
+  metrics.gauge('traces', 'Connections of which the steps of their moves are kept.', () => timeline.size);
   metrics.gauge('moves', 'Connections that are moving to another back end.', () => conversations.moves);
   metrics.gauge('ring_bytes', 'Bytes of log that wait for user space.', () => datapath.pending);
   return {
     status: () => ({ ...arbiter.status(), ...conversations.status() }),
+    pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
     async close() {
       arbiter.close();
       conversations.close();

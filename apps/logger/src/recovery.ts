@@ -403,6 +403,7 @@ export class Move {
       payload: bytes,
     });
     const behind = at + bytes.length;
+    this.#deps.timeline.serverBytes(conversation, behind, Number(event.timeNs) / 1e6);
     conversation.serverBytes(at, bytes, 0, bytes.length);
     if (behind > conversation.heard)
       tracks.setServerNext(conversation.slot, conversation.serverSequence(behind));
@@ -421,6 +422,9 @@ export class Move {
     const conversation = this.#conversation;
     const { tracks, timeline, tally } = this.#deps;
     this.#passed = true;
+    timeline.awaitFirstByte(conversation, this.#heard);
+    // Of a long body nothing would be told: its first byte is to be.
+    tracks.skipUntil(conversation.slot, conversation.serverSequence(this.#heard));
     const skips = conversation.acknowledged > this.#checkTo;
     tracks.setServerMode(
       conversation.slot,
@@ -453,6 +457,7 @@ export class Move {
     if (this.#ended || !replayer?.isDone) return;
     if (!this.#isDelivered && this.#backend) {
       this.#isDelivered = true;
+      if (conversation.requests.size > 0) this.#deps.timeline.note(conversation, 'replayed');
       this.#deps.onDelivered(conversation, this.#backend);
     }
     if (!this.#passed || this.#retransmitter) return;

@@ -16,11 +16,18 @@ export interface ConversationView {
   ageMs: number;
 }
 
+export function stateOf(
+  { unprotected, backend }: Conversation,
+  isMoving: boolean,
+): ConversationView['state'] {
+  if (unprotected !== undefined) return 'unprotected';
+  if (isMoving) return 'moving';
+  return backend ? 'passing' : 'resting';
+}
+
 export function viewOf(conversation: Conversation, isMoving: boolean): ConversationView {
   const { id, backend, unprotected, failovers, openedMs } = conversation;
   const [transaction] = conversation.transactions;
-  const state =
-    unprotected !== undefined ? 'unprotected' : isMoving ? 'moving' : backend ? 'passing' : 'resting';
   return {
     client: `${formatIp(id.client)}:${id.clientPort}`,
     vip: `${formatIp(id.vip)}:${id.vipPort}`,
@@ -28,7 +35,7 @@ export function viewOf(conversation: Conversation, isMoving: boolean): Conversat
     transaction: transaction
       ? `${transaction.number} ${transaction.method} ${transaction.responseEnd !== undefined ? 'tail' : transaction.answered ? 'response' : transaction.requestEnd === undefined ? 'upload' : 'waiting'}`
       : null,
-    state,
+    state: stateOf(conversation, isMoving),
     reason: unprotected ?? null,
     failovers,
     ageMs: Date.now() - openedMs,

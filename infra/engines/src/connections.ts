@@ -1,21 +1,28 @@
 import type { Topology } from '@resplice/topology';
-import type { ProxyConnection, SlotTable } from './daemon-status.ts';
+import type { ConnectionState, LoggedConnection, ProxyConnection, SlotTable } from './daemon-status.ts';
 import type { HostInspection } from './inspection.ts';
 
 export interface Connection {
   readonly client: string;
   /** The one its packets pass now. */
   readonly proxy: string;
-  readonly backend: string;
+  /** Null: nobody has it, its next request finds somebody. */
+  readonly backend: string | null;
   /** The listener's `address:port` that it came to. */
   readonly vip: string;
+  /** The oldest unfinished one: its number within the connection, its method, and how far it is. */
   readonly transaction: string | null;
+  readonly state: ConnectionState;
+  /** Why it is unprotected. */
+  readonly reason: string | null;
+  /** How often it has changed its back end. */
   readonly failovers: number;
 }
 
 const most = 1000;
 
-type ProxyFor = (connection: ProxyConnection) => string;
+type Known = Pick<ProxyConnection, 'client' | 'vip'> & { readonly owner?: string | undefined };
+type ProxyFor = (connection: Known) => string;
 
 function endpoint(text: string): { address: string; port: number } {
   const colon = text.lastIndexOf(':');
@@ -31,24 +38,62 @@ async function byTable(table: SlotTable, topology: Topology): Promise<ProxyFor> 
     const to = vip ? endpoint(vip) : topology.vip;
     const hash = flowHash(parseIp(from.address), from.port, parseIp(to.address), to.port, table.seed);
     const index = table.slots[hash % table.slots.length];
-    return (index === undefined ? undefined : table.proxies[index]) ?? owner;
+    return (index === undefined ? undefined : table.proxies[index]) ?? owner ?? 'unknown';
   };
 }
 
-/** Every proxy holds a copy of every entry: one a client and listener, the youngest, since a client may use its port again. */
-function newestOf(inspections: readonly HostInspection[]): ProxyConnection[] {
-  const byClient = new Map<string, ProxyConnection>();
-  for (const { processes } of inspections) {
-    for (const connection of processes.flatMap(each => each.status?.connections ?? [])) {
-      const key = `${connection.client} ${connection.vip}`;
-      const known = byClient.get(key);
-      if (!known || connection.ageMs < known.ageMs) byClient.set(key, connection);
-    }
-  }
-  return [...byClient.values()].sort((a, b) => a.ageMs - b.ageMs).slice(0, most);
+function keyOf({ client, vip }: Pick<ProxyConnection, 'client' | 'vip'>): string {
+  return `${client} ${vip}`;
 }
 
-/** At most the 1,000 newest connections, newest first. */
+/** One a client and listener, the youngest, since a client may use its port again. */
+function youngest<T extends Pick<ProxyConnection, 'client' | 'vip' | 'ageMs'>>(
+  all: readonly T[],
+): Map<string, T> {
+  const byClient = new Map<string, T>();
+  for (const connection of all) {
+    const key = keyOf(connection);
+    const known = byClient.get(key);
+    if (!known || connection.ageMs < known.ageMs) byClient.set(key, connection);
+  }
+  return byClient;
+}
+
+/** As the logger knows it, or as the proxies do. */
+type Listed = Omit<Connection, 'proxy'> & { readonly ageMs: number; readonly owner?: string | undefined };
+
+/** What only the proxies know passes the logger unread. */
+function unlogged({ client, vip, backend, owner, ageMs }: ProxyConnection): Listed {
+  const reason = 'the logger does not know it';
+  return {
+    client,
+    vip,
+    backend,
+    owner,
+    ageMs,
+    transaction: null,
+    state: 'unprotected',
+    reason,
+    failovers: 0,
+  };
+}
+
+function newestOf(inspections: readonly HostInspection[]): Listed[] {
+  const statuses = inspections.flatMap(({ processes }) => processes.flatMap(each => each.status ?? []));
+  // Every proxy holds a copy of every entry.
+  const relayed = youngest(statuses.flatMap(each => each.connections));
+  const logged: Map<string, LoggedConnection> = youngest(statuses.flatMap(each => each.conversations ?? []));
+  // A logger that lists as many as it may knows older ones too.
+  const isWhole = logged.size < most;
+  const others = [...relayed].filter(([key]) => isWhole && !logged.has(key));
+  const listed: Listed[] = [
+    ...[...logged].map(([key, each]) => ({ ...each, owner: relayed.get(key)?.owner })),
+    ...others.map(([, each]) => unlogged(each)),
+  ];
+  return listed.sort((a, b) => a.ageMs - b.ageMs).slice(0, most);
+}
+
+/** At most the 1,000 newest connections, newest first: as the logger knows them, and what passes it unread. */
 export async function connectionsOf(
   topology: Topology,
   inspections: readonly HostInspection[],
@@ -59,14 +104,15 @@ export async function connectionsOf(
     .filter(({ host }) => host.role === 'lb')
     .flatMap(({ processes }) => processes.map(each => each.status?.table))
     .find(each => each !== undefined);
-  const proxyFor: ProxyFor = table ? await byTable(table, topology) : ({ owner }) => owner;
+  const proxyFor: ProxyFor = table ? await byTable(table, topology) : ({ owner }) => owner ?? 'unknown';
   return newest.map(connection => ({
     client: connection.client,
     proxy: proxyFor(connection),
     backend: connection.backend,
     vip: connection.vip ?? `${topology.vip.address}:${topology.vip.port}`,
-    // The logger, which will know them, does not exist yet.
-    transaction: null,
-    failovers: 0,
+    transaction: connection.transaction,
+    state: connection.state,
+    reason: connection.reason,
+    failovers: connection.failovers,
   }));
 }

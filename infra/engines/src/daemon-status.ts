@@ -3,6 +3,8 @@ export interface DaemonStatus {
   readonly ready: boolean;
   readonly metrics: Readonly<Record<string, number>>;
   readonly connections: readonly ProxyConnection[];
+  /** The logger's; undefined: it is another daemon. */
+  readonly conversations: readonly LoggedConnection[] | undefined;
   readonly backends: readonly { readonly name: string; readonly up: boolean }[];
   readonly peers: readonly { readonly name: string; readonly live: boolean }[];
   readonly table: SlotTable | undefined;
@@ -34,6 +36,21 @@ export interface ProxyConnection {
   readonly ageMs: number;
 }
 
+export interface LoggedConnection {
+  readonly client: string;
+  readonly vip: string;
+  /** Null: nobody, until its next request. */
+  readonly backend: string | null;
+  readonly transaction: string | null;
+  readonly state: ConnectionState;
+  readonly reason: string | null;
+  readonly failovers: number;
+  readonly ageMs: number;
+}
+
+/** `passing`: a back end has it; `moving`: to another one; `resting`: idle, nobody has it; `unprotected`: lost with its back end. */
+export type ConnectionState = 'passing' | 'moving' | 'resting' | 'unprotected';
+
 export interface SlotTable {
   readonly live: readonly string[];
   readonly seed: number;
@@ -64,7 +81,8 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
   return {
     ready: status.ready === true,
     metrics: numbers(status.metrics),
-    connections: list(status.connections),
+    connections: status.role === 'front' ? [] : list(status.connections),
+    conversations: status.role === 'front' ? list(status.connections) : undefined,
     backends: list(status.backends),
     peers: list(status.peers),
     table: Array.isArray(table.slots) && Array.isArray(table.live) ? (status.table as SlotTable) : undefined,

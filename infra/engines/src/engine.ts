@@ -1,6 +1,7 @@
 import type { Arm, ClientLink, SteeringMode } from '@resplice/topology';
 import type { BackendCommand, SiteFile } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
+import type { Trace } from './trace.ts';
 
 export interface UpOptions {
   readonly proxies: number;
@@ -98,6 +99,11 @@ export interface Engine {
    * @throws LabError unhealthy when a daemon refuses, or has not done it after 10 s
    */
   reload(siteFile: SiteFile, watcher?: Watcher): Promise<ReloadReport>;
+  /**
+   * What happened to a client's connection: `address:port`, or an address for its newest one. Without one, `why` says so.
+   * @throws LabError usage when that is no address, or there is no logger; unhealthy when the logger does not answer
+   */
+  trace(client: string): Promise<{ trace?: Trace; why: string }>;
   /** Undefined when no lab is up, `starting` while one is on its way. */
   status(): Promise<LabStatus | 'starting' | undefined>;
   /** Is there a lab, be it on its way? Cheap. */

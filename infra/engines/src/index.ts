@@ -9,3 +9,4 @@ export { NetnsEngine, type NetnsEngineOptions } from './netns-engine.ts';
 export { labPlace, type Place, pinDirectoryOf, placeNamed, processFilesOf } from './place.ts';
 export { ownPrograms, type Programs } from './programs.ts';
 export type { ListenerStatus, MemberStatus, PoolView, SiteStatus } from './site-status.ts';
+export type { Trace, TraceStep } from './trace.ts';

@@ -25,6 +25,7 @@ import { labPlace, netnsOf, netnsPathOf, type Place, processFilesOf } from './pl
 import { isAlive, processEntry } from './process-table.ts';
 import { ownPrograms, type Programs } from './programs.ts';
 import { hasRemains, sweep } from './sweep.ts';
+import type { Trace } from './trace.ts';
 
 export interface NetnsEngineOptions {
   readonly place?: Place;
@@ -274,6 +275,12 @@ export class NetnsEngine implements Engine {
     if (lab.state.phase === 'starting') return isAlive(lab.state.startedBy) ? 'starting' : undefined;
     const { statusOf } = await import('./lab-status.ts');
     return statusOf(lab);
+  }
+
+  async trace(client: string): Promise<{ trace?: Trace; why: string }> {
+    const lab = requireLab(this.#place);
+    const { traceIn } = await import('./trace.ts');
+    return traceIn(lab, client);
   }
 
   isThere(): boolean {

@@ -54,8 +54,38 @@ suite('connections', () => {
       backend: 'backend-2',
       vip: '10.60.0.1:80',
       transaction: null,
+      state: 'unprotected',
+      reason: 'the logger does not know it',
       failovers: 0,
     });
+  });
+
+  test('what the logger knows of a connection counts', async () => {
+    const logged = {
+      client: '10.61.0.2:1',
+      vip: '10.60.0.1:80',
+      backend: 'backend-2',
+      transaction: '3 GET response',
+      state: 'moving',
+      reason: null,
+      failovers: 2,
+      ageMs: 50,
+    };
+    const resting = { ...logged, client: '10.61.0.2:3', backend: null, transaction: null, state: 'resting' };
+    const found = await connectionsOf(topology, [
+      inspected('proxy-1', { connections: [connection(1, 50), connection(2, 10)] }),
+      inspected('logger-1', { role: 'front', connections: [logged, resting] }),
+    ]);
+    assert.deepEqual(
+      found.map(({ client, backend, transaction, state, failovers }) =>
+        [client, backend, transaction, state, failovers].join(' '),
+      ),
+      [
+        '10.61.0.2:2 backend-1  unprotected 0',
+        '10.61.0.2:1 backend-2 3 GET response moving 2',
+        '10.61.0.2:3   resting 2',
+      ],
+    );
   });
 
   test('one port of a client towards two listeners makes two connections', async () => {

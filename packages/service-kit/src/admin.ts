@@ -7,11 +7,23 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Log } from './log.ts';
 
+/** What one of a daemon's own pages answers: JSON. */
+export interface Page<T extends object = object> {
+  /** HTTP status. */
+  code: number;
+  body: T | { error: string };
+}
+
+/** A daemon's own pages by their paths, `/trace`: what `GET` answers. */
+export type Pages = Readonly<Record<string, (query: URLSearchParams) => Page>>;
+
 export interface AdminSource {
   /** true, or why not. */
   ready(): true | string;
   status(): object | Promise<object>;
   metrics(): Promise<{ contentType: string; text: string }>;
+  /** Beside `/healthz`, `/metrics` and `/status`. */
+  pages?(): Pages;
 }
 
 export interface AdminOptions {
@@ -35,7 +47,8 @@ function replyJson(response: ServerResponse, code: number, value: object): void 
   reply(response, code, 'application/json', `${JSON.stringify(value)}\n`);
 }
 
-async function answer(source: AdminSource, path: string, response: ServerResponse): Promise<void> {
+async function answer(source: AdminSource, url: string, response: ServerResponse): Promise<void> {
+  const [path = '/', query = ''] = url.split('?', 2);
   switch (path) {
     case '/healthz': {
       const ready = source.ready();
@@ -51,8 +64,16 @@ async function answer(source: AdminSource, path: string, response: ServerRespons
     case '/status':
       replyJson(response, 200, await source.status());
       return;
-    default:
-      replyJson(response, 404, { error: 'there are /healthz, /metrics and /status' });
+    default: {
+      const pages = source.pages?.() ?? {};
+      if (Object.hasOwn(pages, path)) {
+        const { code, body } = pages[path]!(new URLSearchParams(query));
+        replyJson(response, code, body);
+        return;
+      }
+      const paths = ['/healthz', '/metrics', '/status', ...Object.keys(pages)];
+      replyJson(response, 404, { error: `there are ${paths.join(', ')}` });
+    }
   }
 }
 
@@ -63,10 +84,10 @@ function handler(source: AdminSource, log: Log): RequestListener {
       replyJson(response, 405, { error: 'only GET' });
       return;
     }
-    const path = (request.url ?? '/').split('?', 1)[0]!;
+    const url = request.url ?? '/';
     // Not a reason to crash: the data path does not depend on what is shown here.
-    answer(source, path, response).catch((error: unknown) => {
-      log.error({ err: error, path }, 'admin request failed');
+    answer(source, url, response).catch((error: unknown) => {
+      log.error({ err: error, url }, 'admin request failed');
       if (!response.headersSent) replyJson(response, 500, { error: String(error) });
     });
   };

@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import type { z } from 'zod';
-import { type Admin, startAdmin } from './admin.ts';
+import { type Admin, type Pages, startAdmin } from './admin.ts';
 import { ConfigError, EXIT_CONFIG, parseConfig, readConfigText } from './config.ts';
 import { withDeadline } from './deadline.ts';
 import { readKey } from './key.ts';
@@ -35,6 +35,8 @@ export interface Daemon<C = unknown> {
   ready(): true | string;
   /** Fields of /status beyond the common ones. */
   status(): object;
+  /** Pages of the admin server beyond the common ones. */
+  pages?: Pages;
   /**
    * Takes a changed configuration over: all of it, or, if it throws, nothing. Only fields that the definition calls reloadable
    * differ from those of the last one. Absent: there are none.
@@ -137,6 +139,7 @@ export async function runDaemon<S extends z.ZodType<DaemonConfig>>(
         metrics: await metrics.numbers(),
         ...daemon?.status(),
       }),
+      pages: () => daemon?.pages ?? {},
     },
   });
   daemon = await build(config, { log, metrics, key, epoch, fail });

@@ -2,6 +2,7 @@
 // program at that device, the other another one; the rest is the same.
 
 import { type BpfObject, Counters, loadObject } from '@resplice/dataplane';
+import type { Pages } from './admin.ts';
 import { keepAttached } from './attachment.ts';
 import type { Daemon, Deps } from './daemon.ts';
 import { writeListeners } from './listeners.ts';
@@ -46,6 +47,8 @@ export interface SteererParts {
 export interface Extension {
   /** Fields of /status. */
   status(): object;
+  /** Pages of the admin server. */
+  pages?: Pages;
   close(): void | Promise<void>;
 }
 
@@ -111,6 +114,7 @@ export async function buildSteerer(
       return kept === true ? watch.ready() : kept;
     },
     status: () => ({ ...watch.status(), ...extension?.status() }),
+    pages: extension?.pages ?? {},
     reload(next) {
       writeListeners(object, layouts.listenerKey, next.vips);
     },

@@ -71,6 +71,7 @@ test('it starts, shows itself and stops', async t => {
   assert.ok(Math.abs(epoch - Date.now() / 1000) < 60);
   assert.match((await ask(socket, '/metrics')).body, /^resplice_test_app_answer 42$/m);
   assert.equal((await ask(socket, '/else')).code, 404);
+  assert.deepEqual(await ask(socket, '/echo?of=a%26b'), { code: 418, body: '{"said":"a&b"}\n' });
   const post = request({ socketPath: socket, path: '/status', method: 'POST' }).end();
   const [response] = await once(post, 'response');
   assert.equal(response.statusCode, 405);
