@@ -107,8 +107,6 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 	return leave(LOGGER_MIDDLE_OPENED, TC_ACT_OK);
 }
 
-// What a proxy sends to a back end that the connection has left goes to the one that has it. And no server hears an acknowledgement
-// of what it has not sent yet: it would discard the data that comes with it (RFC 9293 §3.10.7.4).
 // By how much a proxy's packet was translated. When a connection has come back to a back end that it had left, a proxy that has not
 // heard yet still translates for the former socket there: only one of the two makes sense of what the client acknowledges.
 #define PLAUSIBLE_WINDOW (4 << 20)
@@ -122,14 +120,23 @@ static __always_inline __u32 delta_of(const struct flow *flow, const struct trac
 	return is_former && !is_present ? flow->former_delta : flow->delta;
 }
 
+// What a proxy sends to a back end that the connection has left goes to the one that has it. And no server hears an acknowledgement
+// of what it has not sent yet: it would discard the data that comes with it (RFC 9293 §3.10.7.4).
+// What such an acknowledgement says of the client's room, counted from the byte that it names, is told from where it is cut to.
 static __always_inline int redirect_to_present(struct __sk_buff *skb, const struct packet *packet, __u32 translated,
 					       const struct track *track, __u32 acknowledgement)
 {
 	__u32 delta = track->delta, clamped = acknowledgement;
 	__be32 backend = track->backend;
 	__be16 port = track->backend_port;
-	if (!track->end_passes && ahead(clamped, track->server_seen) > 0)
+	if (!track->end_passes && ahead(clamped, track->server_seen) > 0) {
 		clamped = track->server_seen;
+		__u32 scale = track->window_scale == NO_WINDOW_SCALE ? 0 : track->window_scale & 15;
+		__u32 window = packet->window + ((acknowledgement - clamped) >> scale);
+		if (window > 0xffff)
+			window = 0xffff;
+		replace_tcp16(skb, TCP_OFFSET + offsetof(struct tcphdr, window), bpf_htons(packet->window), bpf_htons(window));
+	}
 	if (packet->acknowledgement != clamped - delta)
 		replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq), bpf_htonl(packet->acknowledgement),
 			      bpf_htonl(clamped - delta));
@@ -184,8 +191,10 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	int ends = (packet->flags & FLAG_FIN) && !track->client_ended && ahead(end, track->client_logged) >= 0;
 	int is_new = (packet->payload && !is_unlogged && ahead(end, track->client_logged) > 0) || ends ||
 		     (packet->flags & FLAG_RST);
+	// A client that asks whether anybody is there sends the number before its next one (RFC 9293 §3.8.4).
+	int asks = held && track->server_mode == SERVER_DIVERTED && ahead(packet->sequence, track->client_logged) < 0;
 	// Held bytes are told again when they are sent again: the client may miss an answer.
-	if (is_new || (held && packet->payload)) {
+	if (is_new || asks || (held && packet->payload)) {
 		struct log_event event = event_of(LOG_CLIENT, slot, track, packet);
 		event.time_ns = now;
 		event.acknowledgement = acknowledgement;

@@ -72,6 +72,19 @@ static __always_inline int is_skipped(const struct track *track, __u32 end)
 	return skip >> 32 && ahead(end, (__u32)skip) <= 0;
 }
 
+// Two processors may carry one connection's packets: the number must not go back. Negative: it could not be set.
+static __always_inline int advance(__u32 *at, __u32 end)
+{
+	for (int i = 0; i < 16; i++) {
+		__u32 known = *(volatile __u32 *)at;
+		if (ahead(end, known) <= 0)
+			return 0;
+		if (__sync_val_compare_and_swap(at, known, end) == known)
+			return 0;
+	}
+	return -1;
+}
+
 static __always_inline int from_server(struct __sk_buff *skb, struct packet *packet)
 {
 	struct flow_key key = { .client = packet->destination,
@@ -99,7 +112,7 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 
 	int diverted = track->server_mode == SERVER_DIVERTED;
 	int skipped = track->server_mode == SERVER_SKIPPED && packet->payload && ahead(end, track->client_ack) <= 0;
-	int is_new = packet->payload && ahead(end, track->server_logged) > 0, is_wanted = is_new && !is_skipped(track, end);
+	int is_new = packet->payload && ahead(end, track->server_logged) > 0, is_wanted = is_new && !is_skipped(track, end) && track->client_mode != CLIENT_UNLOGGED;
 	int ends = packet->flags & (FLAG_FIN | FLAG_RST);
 	enum logger_exit way = LOGGER_BACK_STEERED;
 	// While a request is being delivered again, its acknowledgements set the pace.
@@ -126,7 +139,8 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 	if (packet->payload && ahead(end, track->server_next) > 0) {
 		// Full barriers on both sides: either user space, which closes the way first and reads then how far the client may have
 		// heard, sees these bytes, or they see the way closed.
-		__sync_lock_test_and_set(&track->server_next, end);
+		if (advance(&track->server_next, end))
+			return leave(LOGGER_NEVER_FAILED, TC_ACT_SHOT);
 		if (track->server_mode == SERVER_DIVERTED)
 			return leave(LOGGER_BACK_FENCED_NOW, TC_ACT_SHOT);
 	}

@@ -163,12 +163,15 @@ static __always_inline __s64 take_slot(struct logger_config *config)
 {
 	if (!config->slots)
 		return -1;
-	__u32 at = __sync_fetch_and_add(&config->free_head, 1);
-	if (ahead(at, config->free_tail) >= 0) {
-		__sync_fetch_and_add(&config->free_head, -1);
-		return -1;
+	for (int i = 0; i < 16; i++) {
+		__u32 head = *(volatile __u32 *)&config->free_head;
+		if (ahead(head, config->free_tail) >= 0)
+			return -1;
+		if (__sync_val_compare_and_swap(&config->free_head, head, head + 1) != head)
+			continue;
+		__u32 at = head % config->slots;
+		__u64 *slot = bpf_map_lookup_elem(&free_slots, &at);
+		return slot ? (__s64)*slot : -1;
 	}
-	at %= config->slots;
-	__u64 *slot = bpf_map_lookup_elem(&free_slots, &at);
-	return slot ? (__s64)*slot : -1;
+	return -1;
 }

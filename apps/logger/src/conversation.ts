@@ -47,7 +47,9 @@ export class Conversation implements RequestSink, ResponseSink {
   failovers = 0;
   /** Requests so far. */
   count = 0;
-  /** Offset behind the client's last byte, if it has sent its FIN. */
+  /** Where the client's last FIN was; others may send one in its name. */
+  finAt: number | undefined;
+  /** Offset behind the client's last byte, if it has sent its FIN and all before it. */
   clientEnd: number | undefined;
   /** The server's last response was its last. */
   closes = false;

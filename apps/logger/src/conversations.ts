@@ -7,6 +7,7 @@ import { Detector, requestClass } from './detector/index.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
+import { answers } from './second-opinion.ts';
 import { traceOf } from './trace.ts';
 import type { Transaction } from './transaction.ts';
 import type { Treatments } from './treatments.ts';
@@ -15,15 +16,13 @@ import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
 
 /** A connection's last packets may still come for so long, ms. */
 const LINGER_MS = 5000;
-/** A response that only the end of the stream ends: its server must be seen to live so long after its FIN, ms (P10). */
-const CONFIRM_MS = 200;
 /** Room for the beginnings of responses, bytes; a response that has none is not protected once it has begun. */
 const RECORDS_BYTES = 1 << 30;
 /** Connections that /status lists at most. */
 const MOST_VIEWS = 1000;
 
 export interface ConversationsDeps
-  extends Omit<RecoveryDeps, 'onDelivered' | 'onMoved' | 'onDead' | 'tracks'> {
+  extends Omit<RecoveryDeps, 'onDelivered' | 'onMoved' | 'onEnd' | 'onDead' | 'tracks'> {
   backends: Backends;
   treatments: Treatments;
   /** A connection has another back end: the proxies are to know. */
@@ -39,7 +38,7 @@ export class Conversations {
   readonly #moves = new Map<Conversation, Move>();
   /** Over, and when that was: oldest first. */
   readonly #over = new Map<Conversation, number>();
-  readonly #confirming = new Map<Conversation, NodeJS.Timeout>();
+  readonly #confirming = new Set<Conversation>();
   readonly #watchman: Watchman;
   readonly #records = new RecordPool(RECORDS_BYTES);
   readonly #events: ConversationEvents;
@@ -52,6 +51,7 @@ export class Conversations {
       tracks: deps.datapath.tracks,
       onDelivered: (conversation, backend) => this.#delivered(conversation, backend),
       onMoved: (conversation, backend, delta) => this.#moved(conversation, backend, delta),
+      onEnd: conversation => this.#serverEnded(conversation),
       onDead: conversation => this.#isOver(conversation),
     };
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
@@ -97,7 +97,6 @@ export class Conversations {
   close(): void {
     clearInterval(this.#timer);
     for (const move of [...this.#moves.values()]) move.close();
-    for (const timer of this.#confirming.values()) clearTimeout(timer);
   }
 
   status() {
@@ -220,18 +219,35 @@ export class Conversations {
         backends.all.find(each => each.address === event.backend),
       );
     const at = conversation.clientOffset(event.sequence);
+    const before = conversation.incoming.end;
     if (end > start) conversation.clientBytes(at, bytes, start, end, !held);
     if (conversation.unprotected !== undefined && !this.#over.has(conversation)) this.#letGo(conversation);
     if (event.flags & TcpFlags.RST) {
-      this.#isOver(conversation);
+      // Only the number that the server waits for ends it (RFC 5961 §3.2); anything else it judges itself.
+      if (at === conversation.incoming.end || at === conversation.delivered) this.#isOver(conversation);
       return;
     }
-    if (event.flags & TcpFlags.FIN && conversation.incoming.end >= at + event.payload)
-      conversation.clientEnd = at + event.payload;
+    if (event.flags & TcpFlags.FIN) conversation.finAt = at + event.payload;
+    const { finAt } = conversation;
+    if (finAt === conversation.incoming.end) conversation.clientEnd = finAt;
     const move = this.#moves.get(conversation);
     if (move) move.clientBytes();
-    else if (held && !conversation.backend) this.#move(conversation, 'wakes up');
-    else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
+    else if (held && !conversation.backend) {
+      if (conversation.incoming.end > before || conversation.clientEnd !== undefined)
+        this.#move(conversation, 'wakes up');
+      else this.#answer(conversation);
+    } else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
+  }
+
+  /** A client asks whether anybody is there: yes, though no back end needs to know. */
+  #answer(conversation: Conversation): void {
+    const { speaker, datapath } = this.#deps;
+    speaker.say(conversation.id, {
+      seq: datapath.tracks.serverNext(conversation.slot),
+      ack: conversation.clientSequence(conversation.incoming.end),
+      window: 512,
+      mss: conversation.offer.mss,
+    });
   }
 
   #fromServer(
@@ -253,7 +269,7 @@ export class Conversations {
     else conversation.catchUp();
     if (conversation.unprotected !== undefined) this.#letGo(conversation);
     if (move) {
-      if (event.flags & (TcpFlags.FIN | TcpFlags.RST)) {
+      if (event.flags & TcpFlags.RST) {
         timeline.note(conversation, `suspected: ${move.backend?.name} ended it`);
         move.again();
       } else move.progressed(event);
@@ -270,7 +286,7 @@ export class Conversations {
     const { open, clientEnd, closes } = conversation;
     const isLast = clientEnd !== undefined || (closes && !conversation.hasPendingBytes);
     if (conversation.unprotected !== undefined || (!open && isLast)) this.#letEnd(conversation);
-    else if (open?.untilClose && open.bodyAt !== undefined) this.#confirm(conversation);
+    else if (open?.untilClose && open.bodyAt !== undefined) void this.#confirm(conversation);
     else {
       if (open) this.#deps.tally.failedByEnd++;
       this.#move(conversation, this.#endOf(conversation, 'closed it'));
@@ -283,20 +299,20 @@ export class Conversations {
   }
 
   /** A server that lives on after its FIN has meant it. */
-  #confirm(conversation: Conversation): void {
+  async #confirm(conversation: Conversation): Promise<void> {
     const { backend } = conversation;
-    if (this.#confirming.has(conversation)) return;
-    const timer = setTimeout(() => {
-      this.#confirming.delete(conversation);
-      if (this.#over.has(conversation) || this.#moves.has(conversation)) return;
-      if (backend?.up && conversation.backend === backend) {
-        this.#letEnd(conversation);
-        return;
-      }
+    if (this.#confirming.has(conversation) || !backend) return;
+    this.#confirming.add(conversation);
+    const alive = await answers(backend);
+    this.#confirming.delete(conversation);
+    const isSettled = this.#over.has(conversation) || this.#moves.has(conversation);
+    if (isSettled || conversation.backend !== backend || conversation.ended) return;
+    if (alive) {
+      this.#letEnd(conversation);
+    } else {
       this.#deps.tally.failedByEnd++;
       this.#move(conversation, this.#endOf(conversation, 'closed it, and is gone'));
-    }, CONFIRM_MS);
-    this.#confirming.set(conversation, timer);
+    }
   }
 
   #serverReset(conversation: Conversation, event: LogEvent): void {
@@ -409,8 +425,6 @@ export class Conversations {
     const { client, vip, clientPort, vipPort } = conversation.id;
     this.#moves.get(conversation)?.close();
     this.#deps.timeline.forget(conversation);
-    clearTimeout(this.#confirming.get(conversation));
-    this.#confirming.delete(conversation);
     this.#over.delete(conversation);
     if (conversation.backend) conversation.backend.active--;
     this.#bySlot.delete(conversation.slot);

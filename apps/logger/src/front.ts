@@ -20,6 +20,7 @@ import { Conversations } from './conversations.ts';
 import { Datapath, OBJECT } from './datapath.ts';
 import { Fences } from './fences.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
+import { SecondOpinion } from './second-opinion.ts';
 import { Speaker } from './speaker.ts';
 import { LoggerTally } from './tally.ts';
 import { Timeline } from './timeline.ts';
@@ -78,6 +79,10 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
+  const doubts = new SecondOpinion(backend => {
+    log.info({ backend: backend.name }, 'back end does not answer');
+    conversations.backendDied(backend);
+  });
   const follow = (name: string) => {
     const backend = backends.byName(name);
     if (!backend) return;
@@ -85,7 +90,8 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     const before = backend.up;
     backend.up = live && ready;
     if (before !== backend.up) log.info({ backend: name, live, ready }, 'back end changed');
-    if (!live) conversations.backendDied(backend);
+    if (live) doubts.trust(backend);
+    else doubts.doubt(backend);
   };
   for (const { name } of config.backends) follow(name);
   liveness.onChange(({ name }) => follow(name));
@@ -112,6 +118,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
     async close() {
       arbiter.close();
+      doubts.close();
       conversations.close();
       datapath.close();
       wire.close();

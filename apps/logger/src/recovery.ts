@@ -6,7 +6,7 @@ import type { Alternates } from './alternates.ts';
 import type { Conversation } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import { ResponseCheck } from './http/response-check.ts';
-import { ClientMode, type LogEvent, ServerMode } from './layout.generated.ts';
+import { ClientMode, type LogEvent, ServerMode, type Track } from './layout.generated.ts';
 import { refusal } from './refusal.ts';
 import { Replayer } from './replayer.ts';
 import { Retransmitter } from './retransmitter.ts';
@@ -37,6 +37,8 @@ export interface RecoveryDeps {
   onDelivered(conversation: Conversation, backend: Backend): void;
   /** The connection has another back end now. */
   onMoved(conversation: Conversation, backend: Backend, delta: number): void;
+  /** The back end that it has moved to has ended it meanwhile. */
+  onEnd(conversation: Conversation): void;
   /** Nothing is left of it. */
   onDead(conversation: Conversation): void;
 }
@@ -46,6 +48,8 @@ export class Move {
   readonly #conversation: Conversation;
   readonly #deps: RecoveryDeps;
   readonly #former: Backend | undefined;
+  /** As it was there. */
+  readonly #formerTrack: Track;
   readonly #onEnd: () => void;
   readonly #mayRest: boolean;
   #tried = new Set<Backend>();
@@ -70,6 +74,7 @@ export class Move {
   #heard = 0;
   #passed = false;
   #isDelivered = false;
+  #hasEnded = false;
   /** Transaction that must not be given to another back end, and ends this delivery. */
   #barrier: Transaction | undefined;
   readonly #early = new Map<number, Uint8Array>();
@@ -86,6 +91,7 @@ export class Move {
     this.#mayRest = mayRest;
     this.#former = conversation.backend;
     const { slot } = conversation;
+    this.#formerTrack = deps.tracks.read(slot);
     // In this order: what the kernel half lets through from here on it has noted before (see server.h).
     deps.tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
     deps.tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
@@ -113,7 +119,7 @@ export class Move {
     const [transaction] = conversation.transactions;
     if (transaction) this.#planFor(transaction);
     else if (conversation.requests.size > 0) this.#bind();
-    else if (conversation.clientEnd !== undefined) this.#finish();
+    else if (conversation.clientEnd !== undefined || conversation.closes) this.#finish();
     else if (this.#mayRest) this.#rest();
     else this.#bind();
   }
@@ -134,12 +140,12 @@ export class Move {
       this.#retransmit(transaction);
     } else if (isRepeatable) {
       if (answered && treatment.deterministic === 'no')
-        this.#reset('a response that no other back end would give');
+        this.#giveUp('a response that no other back end would give');
       else this.#bind();
     } else if (this.#heard === transaction.responseAt) {
       this.#refuse(transaction, 502);
     } else {
-      this.#reset('an update that was cut in its response');
+      this.#giveUp('an update that was cut in its response');
     }
   }
 
@@ -156,7 +162,10 @@ export class Move {
     const { tracks, speaker } = this.#deps;
     speaker.say(conversation.id, {
       seq: tracks.serverNext(conversation.slot),
-      ack: conversation.clientSequence((conversation.clientEnd ?? conversation.requests.end) + 1),
+      // A FIN takes a number of its own.
+      ack: conversation.clientSequence(
+        conversation.clientEnd === undefined ? conversation.requests.end : conversation.clientEnd + 1,
+      ),
       window: 512,
       mss: conversation.offer.mss,
       fin: true,
@@ -198,6 +207,41 @@ export class Move {
     });
   }
 
+  /** Nobody else can go on with it; if the former back end lives after all, it can. */
+  #giveUp(why: string): void {
+    const former = this.#former;
+    if (!former?.up) {
+      this.#reset(why);
+      return;
+    }
+    const conversation = this.#conversation;
+    const { tracks, wire, timeline, tally } = this.#deps;
+    const { delta, mac, serverSeen, serverAcked } = this.#formerTrack;
+    timeline.note(conversation, `given back to ${former.name}: ${why}`);
+    tally.givenBack++;
+    this.#dial++;
+    this.#replayer?.close();
+    tracks.bind(conversation.slot, {
+      ...{ address: former.address, port: former.port, delta, mac },
+      responseAt: serverSeen,
+      acked: serverAcked,
+    });
+    tracks.setServerMode(conversation.slot, ServerMode.SERVER_PASSES);
+    this.#backend = former;
+    this.#barrier = undefined;
+    this.#checkTo = this.#heard;
+    this.#passed = true;
+    const replayer = new Replayer({
+      ...{ conversation, wire, tracks, delta },
+      backend: former,
+      from: conversation.delivered,
+    });
+    replayer.given = Math.min(conversation.acknowledged, conversation.serverOffset(serverSeen));
+    this.#replayer = replayer;
+    replayer.go();
+    this.#settle();
+  }
+
   /** There is no honest way on. */
   #reset(why: string): void {
     const conversation = this.#conversation;
@@ -228,7 +272,7 @@ export class Move {
       const transaction = conversation.open;
       if (transaction && this.#heard === transaction.responseAt && transaction.requestEnd !== undefined)
         this.#refuse(transaction, 503);
-      else this.#reset('no back end is left');
+      else this.#giveUp('no back end is left');
       return;
     }
     this.#waitingSinceMs = undefined;
@@ -299,13 +343,13 @@ export class Move {
     });
     const replayer = new Replayer({ conversation, wire, tracks, backend, delta, from: requestAt });
     this.#replayer = replayer;
-    replayer.acknowledgement = conversation.serverSequence(responseAt);
+    replayer.given = responseAt;
+    replayer.room = this.#checkTo;
     this.#barrier = conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable);
     if (this.#barrier) replayer.limit = this.#barrier.requestAt;
     for (const each of conversation.transactions)
       if (each.requestEnd !== undefined && each.requestEnd <= replayer.limit) each.delivered = true;
     if (this.#checkTo === responseAt && this.#heard === responseAt) this.#pass();
-    else replayer.window = 65_535;
     replayer.go();
     if (conversation.requests.size === 0) replayer.acknowledge();
   }
@@ -333,6 +377,19 @@ export class Move {
     }
     if (event.payload > 0) this.#give(at, event.captured > 0 ? bytes.subarray(start, end) : undefined, event);
     this.#replayer?.heard(event);
+    if (event.flags & TcpFlags.FIN) this.#serverEnded();
+    else this.#settle();
+  }
+
+  /** The alternate has closed: behind a whole response that may be its will, before that it has died. */
+  #serverEnded(): void {
+    if (this.#ended) return;
+    const { open } = this.#conversation;
+    if (!this.#passed || (open && !open.untilClose)) {
+      this.again();
+      return;
+    }
+    this.#hasEnded = true;
     this.#settle();
   }
 
@@ -363,7 +420,7 @@ export class Move {
       this.#given = Math.max(this.#given, Math.min(behind, this.#checkTo));
       if (this.#given >= this.#checkTo) {
         if (this.#heard > this.#checkTo && compared && !this.#maySkip(compared)) {
-          this.#reset('a long response that nothing proves to be the same');
+          this.#giveUp('a long response that nothing proves to be the same');
           return;
         }
         this.#pass();
@@ -413,7 +470,7 @@ export class Move {
   #acknowledge(): void {
     const replayer = this.#replayer;
     if (!replayer) return;
-    replayer.acknowledgement = this.#conversation.serverSequence(this.#given);
+    replayer.given = this.#given;
     replayer.acknowledge();
   }
 
@@ -430,7 +487,6 @@ export class Move {
       conversation.slot,
       skips || this.#heard > this.#checkTo ? ServerMode.SERVER_SKIPPED : ServerMode.SERVER_PASSES,
     );
-    if (this.#replayer) this.#replayer.window = undefined;
     timeline.note(conversation, 'passed');
     tally.passed++;
     const compared = this.#compared;
@@ -479,12 +535,14 @@ export class Move {
     this.#deps.tally.moved++;
     this.#end();
     if (this.#backend) this.#deps.onMoved(conversation, this.#backend, tracks.delta(conversation.slot));
+    if (this.#hasEnded) this.#deps.onEnd(conversation);
   }
 
   /** The back end that the connection is moving to has said something that passed. */
   progressed(event: LogEvent): void {
     this.#replayer?.heard(event);
-    this.#settle();
+    if (event.flags & TcpFlags.FIN) this.#serverEnded();
+    else this.#settle();
   }
 
   /** A response has ended, or an acknowledgement may have come. */
@@ -508,6 +566,7 @@ export class Move {
     this.#retransmitter = undefined;
     this.#passed = false;
     this.#isDelivered = false;
+    this.#hasEnded = false;
     this.#early.clear();
     this.#barrier = undefined;
     datapath.afterDrain(() => this.#planAgain());

@@ -1,4 +1,3 @@
-import { after } from '@resplice/dataplane';
 import { type Backend, NO_WINDOW_SCALE, type Wire } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { Tracks } from './tracks.ts';
@@ -92,32 +91,37 @@ export class Replayer {
 
   #send(from: number, to: number): void {
     const conversation = this.#conversation;
-    const { slot } = conversation;
     this.#wire.deliver(
       this.#backend,
       { ...conversation.id, delta: this.#delta },
       {
         sequence: conversation.clientSequence(from),
-        acknowledgement: this.#acknowledgement,
-        window: this.window ?? this.#tracks.clientWindow(slot),
+        acknowledgement: conversation.serverSequence(this.#taken),
+        window: this.#windowField,
         payload: conversation.requests.read(from, to),
         fin: to === conversation.clientEnd,
       },
     );
   }
 
-  /** Client space: what the back end is told has arrived of its response. */
-  acknowledgement = 0;
-  /** The field that it is told; undefined: the client's. */
-  window: number | undefined;
+  /** Offset behind what the logger has taken of the response in the client's name. */
+  given = 0;
+  /** Offset up to which the back end may send in any case: what is compared needs no room at the client. */
+  room = 0;
 
-  /** What the logger has taken in the client's name, or the client itself; never more than was sent. */
-  get #acknowledgement(): number {
-    const { slot } = this.#conversation;
-    const byClient = this.#tracks.clientAck(slot);
-    const seen = this.#tracks.serverSeen(slot);
-    const most = after(byClient, seen) ? seen : byClient;
-    return after(most, this.acknowledgement) ? most : this.acknowledgement;
+  /** Offset behind what the back end is told has arrived: no more than it has sent. */
+  get #taken(): number {
+    const conversation = this.#conversation;
+    const seen = conversation.serverOffset(this.#tracks.serverSeen(conversation.slot));
+    return Math.max(this.given, Math.min(conversation.acknowledged, seen));
+  }
+
+  /** The client's own room is counted from its own acknowledgement, which may be further. */
+  get #windowField(): number {
+    const { slot, acknowledged, offer } = this.#conversation;
+    const scale = offer.windowScale === NO_WINDOW_SCALE ? 0 : offer.windowScale;
+    const end = Math.max(this.room, acknowledged + this.#tracks.clientWindow(slot) * 2 ** scale);
+    return Math.max(0, Math.min(0xffff, Math.floor((end - this.#taken) / 2 ** scale)));
   }
 
   /** A bare ACK. */

@@ -15,6 +15,8 @@ export class LoggerTally {
   /** Responses that were the same as far as they had been heard. */
   passed = 0;
   moved = 0;
+  /** Connections that only the back end which had been given up could go on with: it was alive. */
+  givenBack = 0;
   /** Responses that were not: their connections were reset. */
   differs = 0;
   reset = 0;
