@@ -120,8 +120,8 @@ for (const fault of FAULTS) {
             if (!AT_REST.includes(name)) assertDuring({ at }, exchange);
             await connection.close();
             // A request that runs again takes its own time again.
-          const again = name === 'waiting, GET' ? Math.max(0, at - exchange.startedAt) : 0;
-          added.push(Math.max(0, exchange.longestStallMs - normal - again));
+            const again = name === 'waiting, GET' ? Math.max(0, at - exchange.startedAt) : 0;
+            added.push(Math.max(0, exchange.longestStallMs - normal - again));
           } finally {
             t.diagnostic(`steps:\n${await steps(at)}`);
           }
