@@ -6,7 +6,7 @@ import type { Scene } from './scene.ts';
 /** So many that each proxy is asked by one of them, most likely. */
 const PROBES = 8;
 /** For servers to see again that others are well, ms. */
-const SERVING_MS = 10_000;
+const SERVING_MS = 30_000;
 
 /** Returns when every new connection is served: a server in the proxies' place may take longer than `heal` to see its back ends. */
 async function serving({ lab, client, site }: Scene): Promise<void> {

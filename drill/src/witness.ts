@@ -14,8 +14,8 @@ interface Step {
   readonly token: string;
 }
 
-/** A back end's threads may be starved for a while on a busy machine. */
-const SIGN_OF_LIFE_MS = 10_000;
+/** A site that was killed starts again, ms; on a busy machine that takes its time, as healing does. */
+const SIGN_OF_LIFE_MS = 30_000;
 
 class BackendWitness {
   readonly backend: string;
@@ -26,9 +26,11 @@ class BackendWitness {
   #asking = false;
   #calls = 0;
   #lastWord = 'not asked yet';
+  readonly #patienceMs: number;
 
-  constructor(backend: string, namespace: string, port: number) {
+  constructor(backend: string, namespace: string, port: number, patienceMs: number) {
     this.backend = backend;
+    this.#patienceMs = patienceMs;
     this.#worker = new Worker(new URL('./witness-worker.ts', import.meta.url), {
       workerData: { namespace, port },
     });
@@ -62,11 +64,11 @@ class BackendWitness {
     this.#worker.postMessage(order);
   }
 
-  /** Returns when everything that has happened so far has been heard. @throws Error after 10 s */
+  /** Returns when everything that has happened so far has been heard. @throws Error when that takes too long */
   async settled(): Promise<void> {
     const token = `sign-of-life-${++this.#calls}`;
     let called: Step[] | undefined;
-    await waitFor(`${this.backend}'s site to give a sign of life`, SIGN_OF_LIFE_MS, () => {
+    await waitFor(`${this.backend}'s site to give a sign of life`, this.#patienceMs, () => {
       if (!this.#present) {
         if (!this.#asking) this.#order({ follow: true });
         this.#asking = true;
@@ -97,11 +99,17 @@ class BackendWitness {
 export class Witness {
   readonly #all: readonly BackendWitness[];
 
-  /** @param backends where each can be heard: its name, the path of its network namespace, its site's port */
+  /**
+   * @param backends where each can be heard: its name, the path of its network namespace, its site's port
+   * @param patienceMs how long a site may give no sign of life
+   */
   static async start(
     backends: readonly { readonly name: string; readonly namespace: string; readonly port: number }[],
+    patienceMs = SIGN_OF_LIFE_MS,
   ): Promise<Witness> {
-    const all = backends.map(({ name, namespace, port }) => new BackendWitness(name, namespace, port));
+    const all = backends.map(
+      ({ name, namespace, port }) => new BackendWitness(name, namespace, port, patienceMs),
+    );
     const witness = new Witness(all);
     try {
       await Promise.all(all.map(each => each.start()));

@@ -58,7 +58,7 @@ suite('the witness', () => {
   test('cannot be had where nobody tells anything', async () => {
     const { app, port } = await site();
     await app.close();
-    const start = Witness.start([{ name: 'backend-7', namespace: here, port }]);
+    const start = Witness.start([{ name: 'backend-7', namespace: here, port }], 500);
     await assert.rejects(start, /in vain for backend-7's site to give a sign of life/);
   });
 });
