@@ -121,6 +121,11 @@ export class Conversation implements RequestSink, ResponseSink {
     return this.clientOffset(this.#tracks.serverAcked(this.slot));
   }
 
+  /** Offset behind the last byte that the client was told has arrived. */
+  get told(): number {
+    return this.clientOffset(this.#tracks.told(this.slot));
+  }
+
   /** Where the next response begins, when there is no unfinished one. */
   get responseAt(): number {
     return this.#responseAt;

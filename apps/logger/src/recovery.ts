@@ -21,6 +21,8 @@ import { viewOf } from './view.ts';
 const LOOK_AGAIN_MS = 50;
 /** So many attempts follow each other at once; later ones wait as long as that. */
 const QUICK_ATTEMPTS = 4;
+/** After so many no back end will do. */
+const MOST_ATTEMPTS = 40;
 
 export interface RecoveryDeps {
   datapath: Datapath;
@@ -128,7 +130,9 @@ export class Move {
   #planAgain(): void {
     if (this.#ended) return;
     clearTimeout(this.#timer);
-    if (++this.#attempts <= QUICK_ATTEMPTS) this.#plan();
+    this.#attempts++;
+    if (this.#attempts > MOST_ATTEMPTS) this.#giveUp('no back end has gone on with it');
+    else if (this.#attempts <= QUICK_ATTEMPTS) this.#plan();
     else this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
   }
 

@@ -46,11 +46,15 @@ export class Replayer {
     this.#sentTo = options.from;
   }
 
-  /** Whether the back end has acknowledged all that may be delivered. */
+  /**
+   * Whether the client can go on by itself: all has been sent, and the back end has what the client was told has arrived. The rest
+   * the client sends again if it is lost.
+   */
   get isDone(): boolean {
-    const { delivered, clientEnd } = this.#conversation;
+    const { delivered, told, clientEnd } = this.#conversation;
     const end = this.#end;
-    return delivered >= end && (clientEnd === undefined || end < clientEnd || delivered > clientEnd);
+    const finIsDue = clientEnd === end && !this.#finSent;
+    return this.#sentTo >= end && delivered >= Math.min(end, told) && !finIsDue;
   }
 
   get #end(): number {
