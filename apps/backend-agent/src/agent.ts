@@ -13,7 +13,11 @@ import { writeProxyAddresses } from './proxy-addresses.ts';
 
 const OBJECT = join(import.meta.dirname, '../bpf/agent.bpf.o');
 
-export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch }: Deps): Promise<Daemon> {
+export async function buildAgent(
+  config: AgentConfig,
+  { log, metrics, key, epoch }: Deps,
+): Promise<Daemon<AgentConfig>> {
+  let { draining } = config;
   applyKernelSettings(log);
   const object = loadObject(OBJECT, {
     pinDirectory: config.pinDirectory,
@@ -43,15 +47,17 @@ export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch
   const ready = (): true | string => {
     const kept = upkeep.ready();
     if (kept !== true) return kept;
+    if (draining) return 'is drained: new connections go to others';
     return (
       app.accepting || `the application does not accept connections on ${config.address}:${config.app.port}`
     );
   };
+  const say = () => liveness.setReady(app.accepting && !draining);
   const app = new AppCheck({
     address: parseIp(config.address),
     port: config.app.port,
     onChange(accepting) {
-      liveness.setReady(accepting);
+      say();
       log.info(
         { accepting, port: config.app.port },
         accepting ? 'application accepts' : 'application does not accept',
@@ -64,7 +70,11 @@ export async function buildAgent(config: AgentConfig, { log, metrics, key, epoch
 
   return {
     ready,
-    status: () => ({ app: { accepting: app.accepting } }),
+    status: () => ({ app: { accepting: app.accepting }, draining }),
+    reload(next) {
+      ({ draining } = next);
+      say();
+    },
     async close() {
       app.close();
       upkeep.close();

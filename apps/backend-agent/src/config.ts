@@ -14,6 +14,8 @@ export const agentConfig = z.strictObject({
   probePort: port,
   /** Connections translated at most; the least recently used is forgotten first. */
   maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
+  /** New connections are to go to others; those that are here stay until the logger has moved them. */
+  draining: z.boolean().default(false),
 });
 
 export type AgentConfig = z.infer<typeof agentConfig>;

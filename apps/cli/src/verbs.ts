@@ -11,6 +11,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: unknown
   status: () => import('./commands/status.ts'),
   exec: () => import('./commands/exec.ts'),
   fault: () => import('./commands/fault.ts'),
+  drain: () => import('./commands/drain.ts'),
   logs: () => import('./commands/logs.ts'),
   trace: () => import('./commands/trace.ts'),
   reload: () => import('./commands/reload.ts'),

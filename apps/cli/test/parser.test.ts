@@ -21,7 +21,22 @@ suite('the help', async () => {
   test('names every verb that is due, each by its own module', () => {
     assert.deepEqual(
       [...verbNames],
-      ['up', 'status', 'exec', 'fault', 'logs', 'reload', 'check', 'drill', 'bench', 'down', 'test', 'help'],
+      [
+        'up',
+        'status',
+        'exec',
+        'fault',
+        'drain',
+        'logs',
+        'trace',
+        'reload',
+        'check',
+        'drill',
+        'bench',
+        'down',
+        'test',
+        'help',
+      ],
     );
     assert.deepEqual(
       commands.map(command => command.name),

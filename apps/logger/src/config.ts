@@ -1,5 +1,6 @@
 import {
   addressedDevice,
+  componentName,
   daemonFields,
   distinct,
   peer,
@@ -39,6 +40,8 @@ export const loggerConfig = z.strictObject({
   listeners: z.array(listenerSchema).min(1),
   timeoutClasses: timeoutClassesInMs.default({}),
   recovery: recoveryInMs,
+  /** Names of back ends that are to be empty. */
+  draining: z.array(componentName).default([]),
 });
 
 export type LoggerConfig = z.infer<typeof loggerConfig>;

@@ -4,6 +4,7 @@ import type { Log } from '@resplice/service-kit';
 import { type Backend, type Backends, NO_WINDOW_SCALE } from '@resplice/splice';
 import { Conversation, type ConversationEvents } from './conversation.ts';
 import { Detector, requestClass } from './detector/index.ts';
+import { Drains } from './drains.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
@@ -42,6 +43,7 @@ export class Conversations {
   readonly #watchman: Watchman;
   readonly #records = new RecordPool(RECORDS_BYTES);
   readonly #events: ConversationEvents;
+  readonly #drains: Drains;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: ConversationsDeps) {
@@ -54,6 +56,13 @@ export class Conversations {
       onEnd: conversation => this.#serverEnded(conversation),
       onDead: conversation => this.#isOver(conversation),
     };
+    this.#drains = new Drains({
+      datapath: deps.datapath,
+      wire: deps.wire,
+      isBusy: conversation => this.#moves.has(conversation) || this.#over.has(conversation),
+      hasAlternate: backend => deps.backends.all.some(each => each.up && each !== backend),
+      move: (conversation, why) => this.#move(conversation, why),
+    });
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
     this.#events = {
       treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
@@ -97,12 +106,14 @@ export class Conversations {
   close(): void {
     clearInterval(this.#timer);
     for (const move of [...this.#moves.values()]) move.close();
+    this.#drains.close();
   }
 
   status() {
     const newest = [...this.#bySlot.values()].filter(each => !this.#over.has(each)).slice(-MOST_VIEWS);
     return {
       connections: newest.map(each => viewOf(each, this.#moves.has(each))),
+      draining: this.#drains.views([...this.#bySlot.values()].filter(each => !this.#over.has(each))),
     };
   }
 
@@ -118,6 +129,11 @@ export class Conversations {
   trace(client: string) {
     const living = [...this.#bySlot.values()].filter(each => !this.#over.has(each));
     return traceOf(client, living, this.#deps.timeline, each => viewOf(each, this.#moves.has(each)));
+  }
+
+  /** These back ends are to be empty: their connections leave when nothing is under way. */
+  drain(backends: Iterable<Backend>): void {
+    this.#drains.set(backends);
   }
 
   /** Moves every connection that it holds: at once those that wait for something, the others when they need somebody. */
@@ -230,6 +246,7 @@ export class Conversations {
     if (event.flags & TcpFlags.FIN) conversation.finAt = at + event.payload;
     const { finAt } = conversation;
     if (finAt === conversation.incoming.end) conversation.clientEnd = finAt;
+    this.#drains.look(conversation);
     const move = this.#moves.get(conversation);
     if (move) move.clientBytes();
     else if (held && !conversation.backend) {
@@ -364,6 +381,7 @@ export class Conversations {
   /** @param why what the timeline says of it */
   #move(conversation: Conversation, why: string): void {
     if (this.#over.has(conversation) || conversation.unprotected !== undefined) return;
+    this.#drains.forget(conversation);
     this.#deps.timeline.begin(conversation, why);
     const former = conversation.backend;
     if (former) former.active--;
@@ -405,6 +423,7 @@ export class Conversations {
 
   #isOver(conversation: Conversation): void {
     this.#watchman.forget(conversation);
+    this.#drains.forget(conversation);
     this.#moves.get(conversation)?.close();
     if (!this.#over.has(conversation)) this.#over.set(conversation, performance.now());
   }
@@ -412,6 +431,8 @@ export class Conversations {
   #sweep(): void {
     this.#watchman.look(this.#deps.datapath.pending > 0, this.#suspect);
     for (const move of this.#moves.values()) move.look();
+    if (!this.#drains.isIdle)
+      for (const conversation of this.#bySlot.values()) this.#drains.look(conversation);
     const before = performance.now() - LINGER_MS;
     for (const [conversation, sinceMs] of this.#over) {
       if (sinceMs > before) break;
@@ -425,6 +446,7 @@ export class Conversations {
     const { client, vip, clientPort, vipPort } = conversation.id;
     this.#moves.get(conversation)?.close();
     this.#deps.timeline.forget(conversation);
+    this.#drains.forget(conversation);
     this.#over.delete(conversation);
     if (conversation.backend) conversation.backend.active--;
     this.#bySlot.delete(conversation.slot);

@@ -64,6 +64,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const sender = new RawSender();
   const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
   const timeline = new Timeline();
+  const recovery = { ...config.recovery };
   const treatments = new Treatments(config.listeners, config.timeoutClasses);
   const conversations = new Conversations({
     datapath,
@@ -74,7 +75,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     alternates: new Alternates(backends),
     tally,
     timeline,
-    recovery: config.recovery,
+    recovery,
     treatments,
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
@@ -83,17 +84,23 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     log.info({ backend: backend.name }, 'back end does not answer');
     conversations.backendDied(backend);
   });
+  let draining: ReadonlySet<string> = new Set();
   const follow = (name: string) => {
     const backend = backends.byName(name);
     if (!backend) return;
     const { live, ready } = liveness.state(name);
     const before = backend.up;
-    backend.up = live && ready;
+    backend.up = live && ready && !draining.has(name);
     if (before !== backend.up) log.info({ backend: name, live, ready }, 'back end changed');
     if (live) doubts.trust(backend);
     else doubts.doubt(backend);
   };
-  for (const { name } of config.backends) follow(name);
+  const drain = (names: readonly string[]) => {
+    draining = new Set(names);
+    conversations.drain(backends.all.filter(({ name }) => draining.has(name)));
+    for (const { name } of config.backends) follow(name);
+  };
+  drain(config.draining);
   liveness.onChange(({ name }) => follow(name));
   const arbiter = arbitrate();
   keepAttached(upkeep, middle.device, 'ingress', object.program('logger_middle'), log);
@@ -116,6 +123,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   return {
     status: () => ({ ...arbiter.status(), ...conversations.status() }),
     pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
+    reload(next: LoggerConfig) {
+      treatments.replace(next.listeners, next.timeoutClasses);
+      Object.assign(recovery, next.recovery);
+      drain(next.draining);
+    },
     async close() {
       arbiter.close();
       doubts.close();

@@ -2,4 +2,9 @@ import { runDaemon } from '@resplice/service-kit';
 import { loggerConfig } from './config.ts';
 import { buildFront } from './front.ts';
 
-await runDaemon({ app: 'logger', schema: loggerConfig, reloadable: ['vips'], build: buildFront });
+await runDaemon({
+  app: 'logger',
+  schema: loggerConfig,
+  reloadable: ['vips', 'listeners', 'timeoutClasses', 'recovery', 'draining'],
+  build: buildFront,
+});

@@ -41,6 +41,8 @@ export const proxyConfig = z
     /** Spliced connections held at most; the least recently used is forgotten first. */
     maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
     limits: limits.prefault({}),
+    /** Clients' packets are to take other proxies. */
+    draining: z.boolean().default(false),
     /** Where tests put files that stop this process at a point of a set-up; nowhere if absent. */
     breakpoints: absolutePath.optional(),
   })

@@ -5,6 +5,6 @@ import { buildProxy } from './proxy.ts';
 await runDaemon({
   app: 'proxy',
   schema: proxyConfig,
-  reloadable: ['listeners', 'pools', 'limits'],
+  reloadable: ['listeners', 'pools', 'limits', 'draining'],
   build: buildProxy,
 });

@@ -102,9 +102,11 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
         { reach: outlook.reach, served },
         served ? 'as well off as its peers' : 'worse off than a peer',
       );
-    liveness.setReady(served && !stopping);
+    liveness.setReady(served && !stopping && !draining);
   };
   let stopping = false;
+  // As when it is stopped: what is being set up here is finished, others carry the rest.
+  let { draining } = config;
   /** What that peer was setting up is free, or this proxy's. */
   const goOnWith = (peer: number) => {
     replication.peerDied(peer);
@@ -254,6 +256,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const names = new Map([[config.id, config.name], ...config.peers.map(p => [p.id, p.name] as const)]);
   return {
     ready() {
+      if (draining) return 'is drained: others carry its connections';
       if (!membership.isIn) return membership.obstacle;
       return outlook.isWorse
         ? `hears only ${outlook.reach} of the hosts around it, a peer more`
@@ -275,6 +278,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       site.replace(next);
       datapath.setListeners(next.listeners);
       Object.assign(limits, next.limits);
+      ({ draining } = next);
+      liveness.setReady(served && !stopping && !draining);
     },
     async close() {
       membership.close();

@@ -12,6 +12,8 @@ export interface DaemonStatus {
   readonly config: ConfigStatus | undefined;
   /** Proxies: the pools, and their members as the proxy sees them. */
   readonly pools: readonly PoolStatus[];
+  /** The logger's: back ends that are to be empty, and what they still have. */
+  readonly draining: readonly DrainStatus[];
   /** Links: what emulates them. */
   readonly emulator: string | undefined;
   /** Agents: does the back end's application accept connections? */
@@ -51,6 +53,13 @@ export interface LoggedConnection {
 /** `passing`: a back end has it; `moving`: to another one; `resting`: idle, nobody has it; `unprotected`: lost with its back end. */
 export type ConnectionState = 'passing' | 'moving' | 'resting' | 'unprotected';
 
+export interface DrainStatus {
+  readonly backend: string;
+  readonly connections: number;
+  /** Of these, what cannot be moved. */
+  readonly unprotected: number;
+}
+
 export interface SlotTable {
   readonly live: readonly string[];
   readonly seed: number;
@@ -88,6 +97,7 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
     table: Array.isArray(table.slots) && Array.isArray(table.live) ? (status.table as SlotTable) : undefined,
     config: typeof config.sha256 === 'string' ? (status.config as ConfigStatus) : undefined,
     pools: list(status.pools),
+    draining: list(status.draining),
     emulator: typeof status.emulator === 'string' ? status.emulator : undefined,
     accepting: typeof accepting === 'boolean' ? accepting : undefined,
   };

@@ -39,6 +39,19 @@ export interface FaultReport {
   readonly healthyAt?: number;
 }
 
+export interface DrainReport {
+  readonly kind: 'drain';
+  readonly target: string;
+  /** Epoch milliseconds when everybody knew. */
+  readonly at: number;
+  /** Epoch milliseconds when nothing was left; null: the time was over before. */
+  readonly emptyAt: number | null;
+  /** Connections that are left. */
+  readonly connections: number;
+  /** Of these, what cannot be moved and is waited for until it ends. */
+  readonly unprotected: number;
+}
+
 export interface Deployment {
   readonly arm: Arm;
   readonly backends: readonly string[];
@@ -93,6 +106,12 @@ export interface Engine {
   restart(target: string, watcher?: Watcher): Promise<FaultReport>;
   /** Undoes every fault of the target, or of all; returns when healthy. @throws LabError unhealthy after 30 s */
   heal(target?: string, watcher?: Watcher): Promise<FaultReport>;
+  /**
+   * Has a back end's connections move to others, each when nothing is under way, or a proxy's packets take other proxies; returns when
+   * nothing is left, or the time is over. It stays out until it is healed.
+   * @throws LabError usage unless it is a proxy or back end, and not the last one that is sound; interrupted
+   */
+  drain(target: string, deadlineMs: number, watcher?: Watcher): Promise<DrainReport>;
   deployment(): Deployment;
   /**
    * Has all daemons follow another site without a restart; connections stay where they are.

@@ -26,7 +26,8 @@ export interface SiteFile {
 }
 
 export interface Fault {
-  readonly kind: 'crash' | 'cut' | 'freeze' | 'isolate';
+  /** `drain` is none, but is done to a component and undone like one: it is to be empty. */
+  readonly kind: 'crash' | 'cut' | 'freeze' | 'isolate' | 'drain';
   /** `proxy-1` or `proxy-1/proxy` */
   readonly target: string;
   /** Of `isolate`: the component that the target and it hear no more of each other. */
@@ -67,10 +68,17 @@ export function topologyOf({
   link = lan.name,
   backendCommand,
   siteFile,
+  faults,
 }: LabState): Topology {
   const site = backendCommand ? 'command' : 'demo';
   const rules = siteFile?.rules;
-  return buildTopology({ proxies, backends, steering, arm, link: parseLink(link), site, rules });
+  const drained = drainedOf(faults);
+  return buildTopology({ proxies, backends, steering, arm, link: parseLink(link), site, rules, drained });
+}
+
+/** Names of the components that are to be empty. */
+export function drainedOf(faults: readonly Fault[]): string[] {
+  return faults.filter(({ kind }) => kind === 'drain').map(({ target }) => target);
 }
 
 /** Undefined when there is no lab, or none that this version can read. */

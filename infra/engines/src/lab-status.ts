@@ -2,11 +2,11 @@ import type { Arm, Role } from '@resplice/topology';
 import { type Connection, connectionsOf } from './connections.ts';
 import { type HostInspection, inspect } from './inspection.ts';
 import type { Lab } from './lab.ts';
-import { type Fault, hasFault, isFaulted, isWithin } from './lab-state.ts';
+import { type Fault, hasFault, isWithin } from './lab-state.ts';
 import { netnsOf } from './place.ts';
 import { type SiteStatus, siteStatusOf } from './site-status.ts';
 
-export type ComponentState = 'up' | 'degraded' | 'down';
+export type ComponentState = 'up' | 'degraded' | 'down' | 'draining';
 
 export interface ComponentStatus {
   readonly name: string;
@@ -43,7 +43,11 @@ function stateOf({ state }: Lab, { host, processes }: HostInspection): Component
   if (hasFault(state, 'crash', host.name)) return 'down';
   const running = processes.filter(each => each.pid !== undefined);
   if (processes.length > 0 && running.length === 0) return 'down';
-  const sound = processes.every(each => each.reason === undefined) && !isFaulted(state, host.name);
+  // It says itself that it is not ready for more.
+  const isDrained = hasFault(state, 'drain', host.name);
+  const broken = state.faults.some(fault => fault.kind !== 'drain' && isWithin(fault, host.name));
+  if (isDrained && !broken && running.length === processes.length) return 'draining';
+  const sound = processes.every(each => each.reason === undefined) && !broken;
   return sound ? 'up' : 'degraded';
 }
 

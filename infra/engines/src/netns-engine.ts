@@ -3,7 +3,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { buildTopology, hostsOf } from '@resplice/topology';
 import { mountBpf, removePins } from './bpf-filesystem.ts';
 import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
-import type { Deployment, Engine, FaultReport, LogFile, ReloadReport, UpOptions, Watcher } from './engine.ts';
+import type {
+  Deployment,
+  DrainReport,
+  Engine,
+  FaultReport,
+  LogFile,
+  ReloadReport,
+  UpOptions,
+  Watcher,
+} from './engine.ts';
 import { LabError, notUp } from './errors.ts';
 import { crash, cut, freeze, freezeAt, isolate, revive, startMissing } from './faults.ts';
 import { configureFabric, connectHost, fabric } from './host-network.ts';
@@ -17,7 +26,14 @@ import {
   type Target,
 } from './lab.ts';
 import { withLabLock } from './lab-lock.ts';
-import { type LabState, readLabState, type SiteFile, topologyOf, writeLabState } from './lab-state.ts';
+import {
+  drainedOf,
+  type LabState,
+  readLabState,
+  type SiteFile,
+  topologyOf,
+  writeLabState,
+} from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 import { type LaunchContext, writeConfig } from './launch.ts';
 import { addNamespaces } from './namespaces.ts';
@@ -219,7 +235,12 @@ export class NetnsEngine implements Engine {
     const at = await this.#change(async lab => {
       const found = requireTarget(lab, target);
       const crashedAt = await crash(lab, found);
+      const drains = lab.state.faults.filter(({ kind }) => kind === 'drain');
       await revive(lab, this.#context(lab), found);
+      // What is to be empty stays so, also when it is restarted: that may be what it was drained for.
+      const { state } = lab;
+      state.faults = [...state.faults.filter(({ kind }) => kind !== 'drain'), ...drains];
+      writeLabState(lab.place, state);
       return crashedAt;
     });
     await this.#waitUntilHealthy(healDeadlineMs, watcher);
@@ -227,11 +248,15 @@ export class NetnsEngine implements Engine {
   }
 
   async heal(target?: string, watcher: Watcher = {}): Promise<FaultReport> {
-    const at = await this.#change(async lab => {
+    const { at, isUndrained } = await this.#change(async lab => {
       const targets = target ? [requireTarget(lab, target)] : wholeLab(lab);
+      const drained = drainedOf(lab.state.faults).length;
       for (const each of targets) await revive(lab, this.#context(lab), each);
-      return Date.now();
+      const isUndrained = drainedOf(lab.state.faults).length < drained;
+      if (isUndrained) this.#writeConfigs(lab);
+      return { at: Date.now(), isUndrained };
     });
+    if (isUndrained) await this.#follow(watcher);
     await this.#waitUntilHealthy(healDeadlineMs, watcher);
     return { kind: 'heal', target: target ?? null, at, healthyAt: Date.now() };
   }
@@ -242,10 +267,9 @@ export class NetnsEngine implements Engine {
     return { arm: topology.arm, backends, siteFile: state.siteFile?.file ?? null };
   }
 
-  async reload(siteFile: SiteFile, { signal }: Watcher = {}): Promise<ReloadReport> {
+  async reload(siteFile: SiteFile, watcher: Watcher = {}): Promise<ReloadReport> {
     const notes = await this.#change(async lab => this.#write(lab, siteFile));
-    const { followConfigs } = await import('./reload.ts');
-    const later = await followConfigs(requireLab(this.#place), { deadlineMs: reloadDeadlineMs, signal });
+    const later = await this.#follow(watcher);
     return { file: siteFile.file, at: Date.now(), later, notes };
   }
 
@@ -263,10 +287,31 @@ export class NetnsEngine implements Engine {
     const kept = { ...rules.limits, connections: limits.connections };
     lab.state.siteFile = { file, rules: { ...rules, limits: kept } };
     writeLabState(lab.place, lab.state);
-    const topology = topologyOf(lab.state);
-    for (const host of topology.hosts)
-      for (const each of host.processes) writeConfig({ place: lab.place, topology }, host, each);
+    this.#writeConfigs(lab);
     return notes;
+  }
+
+  /** What the lab's state says now. */
+  #writeConfigs({ place, state }: Lab): void {
+    const topology = topologyOf(state);
+    for (const host of topology.hosts)
+      for (const each of host.processes) writeConfig({ place, topology }, host, each);
+  }
+
+  /** @returns the daemons that follow later */
+  async #follow({ signal }: Watcher): Promise<string[]> {
+    const { followConfigs } = await import('./reload.ts');
+    return followConfigs(requireLab(this.#place), { deadlineMs: reloadDeadlineMs, signal });
+  }
+
+  async drain(target: string, deadlineMs: number, watcher: Watcher = {}): Promise<DrainReport> {
+    const { noteDrain, untilEmpty } = await import('./drain.ts');
+    await this.#change(async lab => {
+      noteDrain(lab, target);
+      this.#writeConfigs(lab);
+    });
+    await this.#follow(watcher);
+    return untilEmpty(this.#place, target, deadlineMs, watcher);
   }
 
   async status(): Promise<LabStatus | 'starting' | undefined> {

@@ -17,7 +17,7 @@ export interface ListenerStatus {
 export interface MemberStatus {
   readonly name: string;
   /** As the proxies see it; `degraded` if they differ, `unknown` if none tells. */
-  readonly state: 'up' | 'degraded' | 'down' | 'unknown';
+  readonly state: 'up' | 'degraded' | 'down' | 'draining' | 'unknown';
   /** Open ones, of all pools. */
   readonly connections: number;
 }
@@ -40,11 +40,12 @@ export interface SiteStatus {
 export function siteStatusOf(lab: Lab, inspections: readonly HostInspection[]): SiteStatus {
   const { listeners, pools } = lab.topology.rules;
   const seen = inspections.flatMap(({ processes }) => processes.flatMap(each => each.status?.pools ?? []));
+  const { drained } = lab.topology;
   const all = hostsOf(lab.topology, 'backend').map(({ name }) => name);
   return {
     siteFile: lab.state.siteFile?.file ?? null,
     listeners: listeners.map(listenerStatus),
-    pools: Object.entries(pools).map(([name, pool]) => poolView(name, pool, all, seen)),
+    pools: Object.entries(pools).map(([name, pool]) => poolView(name, pool, { all, seen, drained })),
   };
 }
 
@@ -53,14 +54,18 @@ function listenerStatus({ name, port, pool, routes = [], allow }: Listener): Lis
   return { name, port, url: urlOf(port), pools: [...new Set(pools)], allow: allow ?? null };
 }
 
-function poolView(name: string, pool: Pool, all: readonly string[], seen: readonly PoolStatus[]): PoolView {
+function poolView(
+  name: string,
+  pool: Pool,
+  { all, seen, drained }: { all: readonly string[]; seen: readonly PoolStatus[]; drained: readonly string[] },
+): PoolView {
   const reports = seen.filter(each => each.name === name).flatMap(each => each.backends);
   const members = pool.backends === 'all' ? all : pool.backends;
   const backends = members.map((member): MemberStatus => {
     const own = reports.filter(each => each.name === member);
     return {
       name: member,
-      state: stateOf(own.map(each => each.up)),
+      state: drained.includes(member) ? 'draining' : stateOf(own.map(each => each.up)),
       connections: Math.max(0, ...own.map(each => each.active)),
     };
   });

@@ -43,6 +43,11 @@ function proxiesOn(topology: Topology, network: NetworkName) {
   }));
 }
 
+/** Only where it is said: most daemons are never told. */
+function drainingOf(topology: Topology, host: Host) {
+  return topology.drained.includes(host.name) ? { draining: true } : {};
+}
+
 function vips({ vip, rules }: Topology) {
   return rules.listeners.map(({ port }) => ({ address: vip.address, port }));
 }
@@ -103,6 +108,7 @@ function proxy(topology: Topology, host: Host): DaemonConfig {
       headTimeoutMs: limits.headTimeout,
       connectTimeoutMs: limits.connectTimeout,
     },
+    ...drainingOf(topology, host),
   };
 }
 
@@ -118,6 +124,9 @@ function logger(topology: Topology, host: Host): DaemonConfig {
     listeners: topology.rules.listeners,
     timeoutClasses: topology.rules.timeoutClasses,
     recovery: topology.rules.recovery,
+    draining: hostsOf(topology, 'backend')
+      .map(({ name }) => name)
+      .filter(name => topology.drained.includes(name)),
     steering: topology.steering,
     controlPort: ports.control,
     probePort: ports.probe,
@@ -140,6 +149,7 @@ function agent(topology: Topology, host: Host): DaemonConfig {
     ],
     probePort: ports.probe,
     maxConnections: topology.rules.limits.connections,
+    ...drainingOf(topology, host),
   };
 }
 

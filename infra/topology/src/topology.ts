@@ -21,6 +21,8 @@ export interface TopologyOptions {
   readonly rules?: Site | undefined;
   /** The client's; `lan` if absent. */
   readonly link?: ClientLink;
+  /** Proxies and back ends that are to be empty; none if absent. */
+  readonly drained?: readonly string[];
 }
 
 export const steeringModes = ['hash', 'spray'] as const;
@@ -41,6 +43,8 @@ export interface Topology {
   readonly arm: Arm;
   readonly link: ClientLink;
   readonly rules: Site;
+  /** Proxies and back ends that are to be empty. */
+  readonly drained: readonly string[];
   /** With the first listener's port. */
   readonly vip: { readonly address: string; readonly port: number; readonly url: string };
 }
@@ -234,6 +238,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     steering = 'hash',
     arm = 'resplice',
     link = lan,
+    drained = [],
     rules = site === 'demo' ? demoSite : plainSite,
   } = options;
   const { port } = rules.listeners[0]!;
@@ -254,6 +259,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     arm,
     rules,
     link,
+    drained,
     links: hosts.flatMap(host =>
       host.interfaces.map(({ device, bridge, port }) => ({ host: host.name, device, bridge, port })),
     ),

@@ -80,10 +80,25 @@ suite('daemon configuration', () => {
       listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
       timeoutClasses: {},
       recovery: { wait: 5000, requestBytes: 1048576, spillBytes: 1073741824 },
+      draining: [],
       steering: 'hash',
       controlPort: 7000,
       ...probing,
     });
+  });
+
+  test('who is to be empty is told, and so is the logger', () => {
+    const drained = ['proxy-2', 'backend-1'];
+    const topology = buildTopology({ proxies: 2, backends: 2, drained });
+    const drainingOf = (name: string) => configOf(name, topology).draining;
+    assert.deepEqual(['proxy-1', 'proxy-2', 'backend-1', 'backend-2', 'logger-1', 'lb-1'].map(drainingOf), [
+      undefined,
+      true,
+      true,
+      undefined,
+      ['backend-1'],
+      undefined,
+    ]);
   });
 
   test('agent', () => {

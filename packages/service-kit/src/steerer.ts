@@ -21,7 +21,7 @@ export interface SteererConfig extends DaemonConfig {
   probe: ProbeConfig;
 }
 
-export interface SteererParts {
+export interface SteererParts<C extends SteererConfig = SteererConfig> {
   /** Path of the BPF object; it has the maps `counters`, `listeners`, `steering` and `next_hops`. */
   objectPath: string;
   program: string;
@@ -41,20 +41,23 @@ export interface SteererParts {
   /** Whom the daemon probes beside the proxies. */
   others?: readonly { name: string; id: number; address: string }[];
   /** What else the daemon does; called when the proxies have been probed, before it says that it is ready. */
-  extend?(tools: { object: BpfObject; liveness: Liveness; upkeep: Upkeep }): Promise<Extension>;
+  extend?(tools: { object: BpfObject; liveness: Liveness; upkeep: Upkeep }): Promise<Extension<C>>;
 }
 
-export interface Extension {
+/** @typeParam C the daemon's configuration */
+export interface Extension<C = SteererConfig> {
   /** Fields of /status. */
   status(): object;
   /** Pages of the admin server. */
   pages?: Pages;
+  /** Takes a changed configuration over (see Daemon). */
+  reload?(config: C): void;
   close(): void | Promise<void>;
 }
 
 /** Wires such a daemon. */
-export async function buildSteerer(
-  config: SteererConfig,
+export async function buildSteerer<C extends SteererConfig>(
+  config: C,
   { log, metrics, key, epoch }: Deps,
   {
     objectPath,
@@ -66,8 +69,8 @@ export async function buildSteerer(
     maxEntries = {},
     others = [],
     extend,
-  }: SteererParts,
-): Promise<Daemon<SteererConfig>> {
+  }: SteererParts<C>,
+): Promise<Daemon<C>> {
   const { pinDirectory } = config;
   const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state], maxEntries });
   metrics.exits(
@@ -117,6 +120,7 @@ export async function buildSteerer(
     pages: extension?.pages ?? {},
     reload(next) {
       writeListeners(object, layouts.listenerKey, next.vips);
+      extension?.reload?.(next);
     },
     async close() {
       upkeep.close();
