@@ -42,6 +42,8 @@ export const loggerConfig = z.strictObject({
   recovery: recoveryInMs,
   /** Names of back ends that are to be empty. */
   draining: z.array(componentName).default([]),
+  /** For requests that are too long for memory: a directory on a disk. */
+  spillDirectory: z.string().startsWith('/').default('/var/lib/resplice'),
 });
 
 export type LoggerConfig = z.infer<typeof loggerConfig>;

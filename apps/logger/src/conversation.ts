@@ -8,6 +8,8 @@ import type { RequestHead } from './http/request-head.ts';
 import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
 import type { ResponseHead } from './http/response-head.ts';
 import { RequestLog } from './request-log.ts';
+import type { RequestStore } from './request-store.ts';
+import type { Resumption } from './resumption.ts';
 import type { Tracks } from './tracks.ts';
 import { Transaction } from './transaction.ts';
 
@@ -15,6 +17,9 @@ import { Transaction } from './transaction.ts';
 const SKIP_STEP = 1 << 30;
 /** Shorter bodies are not worth a word to the kernel half. */
 const SKIP_LEAST = 16 << 10;
+
+/** An end that is further away is not one that a sequence number can tell. */
+const TELLABLE = 1 << 30;
 
 /** What a conversation tells the one who watches over it. */
 export interface ConversationEvents {
@@ -24,6 +29,8 @@ export interface ConversationEvents {
   requestEnded(conversation: Conversation, transaction: Transaction): void;
   responseBegan(conversation: Conversation, transaction: Transaction): void;
   responseEnded(conversation: Conversation, transaction: Transaction): void;
+  /** There is no room for its unfinished requests: nobody can give them to another back end. */
+  requestsLost(conversation: Conversation): void;
 }
 
 /**
@@ -39,7 +46,7 @@ export class Conversation implements RequestSink, ResponseSink {
   readonly openedMs = Date.now();
   /** Unfinished ones, oldest first: a transaction is finished when the client has acknowledged all of its response. */
   readonly transactions: Transaction[] = [];
-  readonly requests = new RequestLog();
+  readonly requests: RequestLog;
   readonly incoming = new Assembly();
   readonly outgoing = new Assembly();
   /** Who holds it; undefined: nobody, its next request finds somebody. */
@@ -69,6 +76,8 @@ export class Conversation implements RequestSink, ResponseSink {
   /** What is being fed: a piece of the server's stream, and how much of it has been recorded. */
   #fed: { bytes: Uint8Array; start: number; end: number; at: number } | undefined;
   #isForwarded = false;
+  /** Offset behind a response that a former daemon has begun to read: it passes unread. */
+  #unreadTo = 0;
 
   constructor(
     slot: number,
@@ -76,7 +85,9 @@ export class Conversation implements RequestSink, ResponseSink {
     tracks: Tracks,
     records: RecordPool,
     events: ConversationEvents,
+    store: RequestStore,
   ) {
+    this.requests = new RequestLog(store, () => this.#requestsLost());
     this.#records = records;
     this.slot = slot;
     this.generation = identity.generation;
@@ -85,6 +96,59 @@ export class Conversation implements RequestSink, ResponseSink {
     this.offer = identity.offer;
     this.#tracks = tracks;
     this.#events = events;
+  }
+
+  /**
+   * Goes on where a former daemon was.
+   *
+   * @param treatment for what is unfinished: its request is not kept
+   */
+  resume(from: Resumption, treatment: Treatment): void {
+    const [requestEnd, responseAt] = [this.clientOffset(from.requestEnd), this.serverOffset(from.responseAt)];
+    this.incoming.jump(requestEnd);
+    this.requests.startAt(requestEnd);
+    this.#requestFraming.reset(requestEnd);
+    this.#responseFraming.reset(responseAt);
+    this.#responseAt = responseAt;
+    this.outgoing.jump(responseAt);
+    if (from.kind === 'idle') return;
+    const transaction = new Transaction(
+      ...([++this.count, from.method, this.clientOffset(from.requestAt), treatment, this.#records] as const),
+    );
+    Object.assign(transaction, { requestEnd, responseAt, delivered: true, isLost: true });
+    this.transactions.push(transaction);
+    if (from.kind === 'waiting') return;
+    transaction.answered = true;
+    transaction.expectedEnd = this.#skippedTo = this.#unreadTo = this.serverOffset(from.responseEnd);
+    this.#responseFraming.reset(this.#unreadTo);
+    this.outgoing.jump(this.serverOffset(from.serverKnown));
+    this.#tracks.skipUntil(this.slot, from.responseEnd);
+  }
+
+  /** Nobody can go on with it: what passes from here on is not followed. */
+  passBy(clientLogged: number, serverNext: number, reason: string): void {
+    this.incoming.jump(this.clientOffset(clientLogged));
+    this.outgoing.jump(this.serverOffset(serverNext));
+    this.giveUp(reason);
+  }
+
+  /** Leaves word of what is unfinished, for a daemon that starts over. */
+  #note(): void {
+    const { open } = this;
+    const last = this.transactions.at(-1);
+    if (!last) return;
+    const requestAt = open ? open.requestAt : (last.requestEnd ?? last.requestAt);
+    const requestEnd = open?.method === 'CONNECT' ? undefined : open?.requestEnd;
+    const responseAt = open ? open.responseAt : this.#responseAt;
+    const { expectedEnd = responseAt } = open ?? {};
+    const responseEnd = expectedEnd - this.outgoing.end < TELLABLE ? expectedEnd : responseAt;
+    this.#tracks.setUnfinished(this.slot, {
+      requestAt: this.clientSequence(requestAt),
+      requestEnd: this.clientSequence(requestEnd ?? requestAt),
+      responseAt: this.serverSequence(responseAt),
+      responseEnd: this.serverSequence(responseEnd),
+      isHead: open?.method === 'HEAD',
+    });
   }
 
   // Sequence numbers
@@ -167,6 +231,11 @@ export class Conversation implements RequestSink, ResponseSink {
     this.#requestFraming.feed(bytes, start, end, this);
   };
 
+  #requestsLost(): void {
+    for (const transaction of this.transactions) transaction.isLost = true;
+    this.#events.requestsLost(this);
+  }
+
   /** Forgets transactions whose responses the client has acknowledged (P11.5). */
   commit(): void {
     this.catchUp();
@@ -195,7 +264,11 @@ export class Conversation implements RequestSink, ResponseSink {
       this.#records,
     );
     if (!this.open) transaction.responseAt = this.#responseAt;
+    // Its first bytes may have gone with those of a request before it.
+    transaction.isLost = at < this.requests.base;
+    if (!transaction.isLost && !this.requests.isKeeping) this.requests.keepFrom(at);
     this.transactions.push(transaction);
+    this.#note();
     this.#events.requestBegan(this, transaction, head);
   }
 
@@ -216,12 +289,28 @@ export class Conversation implements RequestSink, ResponseSink {
     if (to <= this.outgoing.end) return;
     const count = to - this.outgoing.end;
     this.outgoing.jump(to);
-    this.#responseFraming.skip(count, this.#responses);
+    if (this.#unreadTo > 0) this.#passUnread(to);
+    else this.#responseFraming.skip(count, this.#responses);
     this.#skip();
   }
 
   readonly #takeResponseBytes = (bytes: Uint8Array, start: number, end: number, at: number): void => {
-    if (this.unprotected !== undefined) return;
+    if (this.unprotected !== undefined) {
+      this.#tracks.skipUntil(this.slot, this.serverSequence(this.outgoing.end + SKIP_STEP));
+      return;
+    }
+    const unread = Math.min(Math.max(0, this.#unreadTo - at), end - start);
+    if (unread > 0) this.#passUnread(at + unread);
+    if (unread < end - start) this.#readResponseBytes(bytes, start + unread, end, at + unread);
+  };
+
+  #passUnread(to: number): void {
+    if (to < this.#unreadTo) return;
+    this.#unreadTo = 0;
+    this.#responseEnd(to);
+  }
+
+  #readResponseBytes(bytes: Uint8Array, start: number, end: number, at: number): void {
     const transaction = this.open;
     if (transaction && !transaction.answered) {
       transaction.answered = true;
@@ -233,7 +322,7 @@ export class Conversation implements RequestSink, ResponseSink {
     this.#record(at + (end - start));
     this.#fed = undefined;
     this.#skip();
-  };
+  }
 
   /** Records what has been fed, up to that offset, as the open transaction's. */
   #record(to: number): void {
@@ -255,6 +344,7 @@ export class Conversation implements RequestSink, ResponseSink {
     if (skippable < SKIP_LEAST || !transaction || this.unprotected !== undefined) return;
     if (!transaction.record.isFull) return;
     this.#skippedTo = this.outgoing.end + Math.min(skippable, SKIP_STEP);
+    this.#note();
     this.#tracks.skipUntil(this.slot, this.serverSequence(this.#skippedTo));
   }
 
@@ -266,6 +356,8 @@ export class Conversation implements RequestSink, ResponseSink {
     transaction.closes = head.close;
     transaction.untilClose = head.body === 'until-close';
     transaction.hasValidator = head.hasValidator;
+    if (head.body === 'length') transaction.expectedEnd = bodyAt + head.length;
+    this.#note();
     if (head.status === 101 || (transaction.method === 'CONNECT' && head.status < 300))
       this.#requestFraming.becomeOpaque(this);
   }
@@ -284,6 +376,8 @@ export class Conversation implements RequestSink, ResponseSink {
     if (!transaction || transaction.requestEnd !== undefined) return;
     transaction.requestEnd = at;
     transaction.delivered = this.#isForwarded;
+    if (transaction.isLost && !this.requests.isKeeping) this.requests.keepFrom(at);
+    this.#note();
     this.#events.requestEnded(this, transaction);
   }
 
@@ -297,6 +391,7 @@ export class Conversation implements RequestSink, ResponseSink {
     if (transaction.closes) this.closes = true;
     const next = this.open;
     if (next) next.responseAt = at;
+    this.#note();
     this.#events.responseEnded(this, transaction);
   }
 
@@ -314,7 +409,7 @@ export class Conversation implements RequestSink, ResponseSink {
     this.unprotected = reason;
     for (const transaction of this.transactions) transaction.record.release();
     this.transactions.length = 0;
-    this.requests.dropBefore(this.requests.end);
+    this.requests.close();
     this.#tracks.skipUntil(this.slot, (this.serverSequence(this.outgoing.end) + SKIP_STEP) >>> 0);
   }
 
@@ -327,6 +422,13 @@ export class Conversation implements RequestSink, ResponseSink {
     opaque: at => this.opaque(at),
     broken: (at, reason) => this.broken(at, reason),
   };
+
+  /** It is over, and what is kept of it is forgotten. */
+  close(): void {
+    for (const transaction of this.transactions) transaction.record.release();
+    this.transactions.length = 0;
+    this.requests.close();
+  }
 
   // What recovery says itself
 

@@ -1,13 +1,16 @@
 import { parseOptions, TcpFlags } from '@resplice/dataplane';
-import type { Entry } from '@resplice/protocol';
+import type { ClientOffer, Entry } from '@resplice/protocol';
 import type { Log } from '@resplice/service-kit';
 import { type Backend, type Backends, NO_WINDOW_SCALE } from '@resplice/splice';
+import { adopt } from './adoption.ts';
 import { Conversation, type ConversationEvents } from './conversation.ts';
 import { Detector, requestClass } from './detector/index.ts';
 import { Drains } from './drains.ts';
 import { RecordPool } from './http/record-pool.ts';
-import { ClientMode, type LogEvent, LogType } from './layout.generated.ts';
+import { ClientMode, type LogEvent, LogType, type Track } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
+import type { RequestStore } from './request-store.ts';
+import { Room } from './room.ts';
 import { answers } from './second-opinion.ts';
 import { traceOf } from './trace.ts';
 import type { Transaction } from './transaction.ts';
@@ -19,6 +22,8 @@ import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
 const LINGER_MS = 5000;
 /** Room for the beginnings of responses, bytes; a response that has none is not protected once it has begun. */
 const RECORDS_BYTES = 1 << 30;
+/** Between two looks at how full the table is, ms. */
+const ROOM_MS = 1000;
 /** Connections that /status lists at most. */
 const MOST_VIEWS = 1000;
 
@@ -26,6 +31,7 @@ export interface ConversationsDeps
   extends Omit<RecoveryDeps, 'onDelivered' | 'onMoved' | 'onEnd' | 'onDead' | 'tracks'> {
   backends: Backends;
   treatments: Treatments;
+  store: RequestStore;
   /** A connection has another back end: the proxies are to know. */
   onMoved(entry: Omit<Entry, 'owner'>): void;
   log: Log;
@@ -41,6 +47,8 @@ export class Conversations {
   readonly #over = new Map<Conversation, number>();
   readonly #confirming = new Set<Conversation>();
   readonly #watchman: Watchman;
+  readonly #room: Room;
+  #roomTimer: NodeJS.Timeout | undefined;
   readonly #records = new RecordPool(RECORDS_BYTES);
   readonly #events: ConversationEvents;
   readonly #drains: Drains;
@@ -63,6 +71,7 @@ export class Conversations {
       hasAlternate: backend => deps.backends.all.some(each => each.up && each !== backend),
       move: (conversation, why) => this.#move(conversation, why),
     });
+    this.#room = new Room(deps.datapath.tracks);
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
     this.#events = {
       treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
@@ -73,6 +82,10 @@ export class Conversations {
       },
       requestEnded: (conversation, transaction) => {
         if (transaction.delivered && conversation.open === transaction) this.#expect(conversation);
+      },
+      requestsLost: conversation => {
+        deps.tally.requestsTooLong++;
+        this.#moves.get(conversation)?.again();
       },
       responseBegan: (_conversation, { watch }) => watch?.firstByte(monotonicMs()),
       responseEnded: (conversation, transaction) => {
@@ -99,12 +112,15 @@ export class Conversations {
   }
 
   start(): void {
+    this.#adopt();
     this.#deps.datapath.listen(this.#receive);
     this.#timer = setInterval(() => this.#sweep(), LOOK_MS);
+    this.#roomTimer = setInterval(() => this.#makeRoom(), ROOM_MS);
   }
 
   close(): void {
     clearInterval(this.#timer);
+    clearInterval(this.#roomTimer);
     for (const move of [...this.#moves.values()]) move.close();
     this.#drains.close();
   }
@@ -187,24 +203,52 @@ export class Conversations {
     if (track.generation !== event.generation) return;
     const options = parseOptions(bytes, start, end - start);
     tally.opened++;
+    const offer = {
+      mss: options.mss ?? 536,
+      windowScale: options.windowScale ?? NO_WINDOW_SCALE,
+      sackPermitted: options.sackPermitted,
+    };
+    datapath.tracks.setOffer(event.slot, offer);
+    this.#add(event.slot, track, offer);
+  }
+
+  #add(slot: number, track: Track, offer: ClientOffer): Conversation {
     const { client, vip, clientPort, vipPort, isn, p0, generation } = track;
     const conversation = new Conversation(
-      event.slot,
-      {
-        id: { client, vip, clientPort, vipPort, isn },
-        p0,
-        generation,
-        offer: {
-          mss: options.mss ?? 536,
-          windowScale: options.windowScale ?? NO_WINDOW_SCALE,
-          sackPermitted: options.sackPermitted,
-        },
-      },
-      datapath.tracks,
+      slot,
+      { id: { client, vip, clientPort, vipPort, isn }, p0, generation, offer },
+      this.#deps.datapath.tracks,
       this.#records,
       this.#events,
+      this.#deps.store,
     );
-    this.#bySlot.set(event.slot, conversation);
+    this.#bySlot.set(slot, conversation);
+    return conversation;
+  }
+
+  /** Goes on with the connections of a former daemon. */
+  #adopt(): void {
+    const { backends, datapath, speaker, tally, log } = this.#deps;
+    const { adopted, abandoned } = adopt(datapath, {
+      add: (slot, track, offer) => this.#add(slot, track, offer),
+      bind: (conversation, address) =>
+        this.#bound(
+          conversation,
+          backends.all.find(each => each.address === address),
+        ),
+      letGo: conversation => this.#letGo(conversation),
+      reset: conversation => {
+        this.#letGo(conversation);
+        speaker.reset(conversation.id, datapath.tracks.clientAck(conversation.slot));
+        this.#isOver(conversation);
+      },
+      move: (conversation, why) => this.#move(conversation, why),
+      receive: this.#receive,
+    });
+    tally.adopted = adopted;
+    tally.abandoned = abandoned;
+    if (adopted + abandoned > 0)
+      log.info({ adopted, abandoned }, 'went on with connections of a former daemon');
   }
 
   /** Of a connection that began before this process did: it passes, unprotected. */
@@ -254,6 +298,8 @@ export class Conversations {
         this.#move(conversation, 'wakes up');
       else this.#answer(conversation);
     } else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
+    // Of what nobody follows the last that is told is the client's FIN; the server's passes without a word.
+    else if (event.flags & TcpFlags.FIN && conversation.unprotected !== undefined) this.#isOver(conversation);
   }
 
   /** A client asks whether anybody is there: yes, though no back end needs to know. */
@@ -440,6 +486,25 @@ export class Conversations {
     }
   }
 
+  /** Those that leave the table pass on unprotected, if they are still there; one that has no back end has nowhere to go. */
+  #makeRoom(): void {
+    const { datapath, tally, speaker } = this.#deps;
+    const occupants = [...this.#bySlot.values()].map(conversation => ({
+      conversation,
+      slot: conversation.slot,
+      isBusy:
+        conversation.transactions.length > 0 || conversation.hasPendingBytes || this.#moves.has(conversation),
+    }));
+    const { gone, evicted } = this.#room.choose(occupants, datapath.used, monotonicMs());
+    tally.gone += gone.length;
+    tally.evicted += evicted.length;
+    for (const { conversation } of [...gone, ...evicted]) {
+      const { id, slot, backend, unprotected } = conversation;
+      if (!backend && unprotected === undefined) speaker.reset(id, datapath.tracks.clientAck(slot));
+      this.#forget(conversation, true);
+    }
+  }
+
   /** @param ownsVip whether nobody else uses its addresses */
   #forget(conversation: Conversation, ownsVip: boolean): void {
     const { datapath, backends } = this.#deps;
@@ -450,6 +515,7 @@ export class Conversations {
     this.#over.delete(conversation);
     if (conversation.backend) conversation.backend.active--;
     this.#bySlot.delete(conversation.slot);
+    conversation.close();
     const keys = backends.all.map(({ address, port }) => ({
       ...{ client, clientPort },
       peer: address,

@@ -97,6 +97,27 @@ export class Datapath {
     Atomics.store(this.#config, at.fences / 4, count);
   }
 
+  /** Slots that hold a connection. */
+  usedSlots(): Iterable<number> {
+    const { slots } = this.tracks;
+    const used = new Set<number>(Array.from({ length: slots }, (_, slot) => slot));
+    const tail = this.#word(at.freeTail) >>> 0;
+    for (let next = this.#word(at.freeHead) >>> 0; next !== tail; next = (next + 1) >>> 0)
+      used.delete(Number(this.#free[next % slots]));
+    return used;
+  }
+
+  /** Takes out of the ring what waits there, to look through it first: copies of the events, each with its bytes. */
+  takeWaiting(): { event: LogEvent; bytes: Uint8Array }[] {
+    const waiting: { event: LogEvent; bytes: Uint8Array }[] = [];
+    this.#ring.drain((view, offset) => {
+      const event = logEvent.read(view, offset);
+      const start = offset + logEvent.size;
+      waiting.push({ event, bytes: this.#bytesOf(view).slice(start, start + event.captured) });
+    });
+    return waiting;
+  }
+
   /** Begins to hand events to `sink`, those that wait already too. */
   listen(sink: EventSink): void {
     this.#sink = sink;

@@ -20,6 +20,7 @@ import { Conversations } from './conversations.ts';
 import { Datapath, OBJECT } from './datapath.ts';
 import { Fences } from './fences.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
+import { RequestStore } from './request-store.ts';
 import { SecondOpinion } from './second-opinion.ts';
 import { Speaker } from './speaker.ts';
 import { LoggerTally } from './tally.ts';
@@ -66,6 +67,16 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const timeline = new Timeline();
   const recovery = { ...config.recovery };
   const treatments = new Treatments(config.listeners, config.timeoutClasses);
+  const store = new RequestStore({
+    limits: recovery,
+    directory: config.spillDirectory,
+    onFailure(error) {
+      if (tally.spillFailures++ === 0)
+        log.error({ directory: config.spillDirectory, error: error.message }, 'cannot keep requests on disk');
+    },
+  });
+  if (store.isInMemory)
+    log.warn({ directory: config.spillDirectory }, 'the directory for long requests is itself in memory');
   const conversations = new Conversations({
     datapath,
     backends,
@@ -76,7 +87,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     tally,
     timeline,
     recovery,
-    treatments,
+    ...{ treatments, store },
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
@@ -119,6 +130,8 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   );
   metrics.gauge('traces', 'Connections of which the steps of their moves are kept.', () => timeline.size);
   metrics.gauge('moves', 'Connections that are moving to another back end.', () => conversations.moves);
+  metrics.gauge('request_bytes', 'Bytes of unfinished requests in memory.', () => store.held);
+  metrics.gauge('spilled_bytes', 'Bytes of unfinished requests on disk.', () => store.spilled);
   metrics.gauge('ring_bytes', 'Bytes of log that wait for user space.', () => datapath.pending);
   return {
     status: () => ({ ...arbiter.status(), ...conversations.status() }),

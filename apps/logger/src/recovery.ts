@@ -120,6 +120,7 @@ export class Move {
     this.#heard = conversation.heard;
     const [transaction] = conversation.transactions;
     if (transaction) this.#planFor(transaction);
+    else if (!conversation.requests.isKeeping) this.#reset('a request that is not kept');
     else if (conversation.requests.size > 0) this.#bind();
     else if (conversation.clientEnd !== undefined || conversation.closes) this.#finish();
     else if (this.#mayRest) this.#rest();
@@ -138,10 +139,13 @@ export class Move {
 
   /** @param transaction the oldest unfinished one */
   #planFor(transaction: Transaction): void {
-    const { responseEnd, isRepeatable, answered, treatment, record } = transaction;
+    const { responseAt, responseEnd, isRepeatable, answered, treatment, record } = transaction;
     if (responseEnd !== undefined && this.#heard >= responseEnd && record.isWhole) {
       // All of it has been heard but for what was lost on the way.
       this.#retransmit(transaction);
+    } else if (transaction.isLost && (transaction.requestEnd === undefined || this.#heard !== responseAt)) {
+      // Nobody would take the rest of the request; or nobody could go on with the response.
+      this.#reset('a request that is not kept');
     } else if (isRepeatable) {
       if (answered && treatment.deterministic === 'no')
         this.#giveUp('a response that no other back end would give');

@@ -1,62 +1,219 @@
-/** What a client has sent and may have to be sent again to another back end (P6.1, P12.4): a window of its stream, in pieces as they came. */
-export class RequestLog {
-  /** Offset of the first byte that is kept. */
-  base = 0;
-  /** Offset behind the last one. */
-  end = 0;
-  #pieces: Uint8Array[] = [];
-  /** Of the first piece: bytes before `base`. */
-  #dropped = 0;
+import type { RequestStore, Spill } from './request-store.ts';
 
-  /** Copies bytes that follow the last ones. */
-  append(bytes: Uint8Array, start: number, end: number): void {
-    this.#pieces.push(bytes.slice(start, end));
-    this.end += end - start;
+/** Bytes that wait for the disk beyond a connection's memory, at most: a disk that is slower than the uploads protects nobody. */
+const MOST_WAITING = 16 << 20;
+
+interface Piece {
+  /** Offset of its first byte. */
+  at: number;
+  bytes: Uint8Array;
+}
+
+/**
+ * What a client has sent and may have to be sent again to another back end (P6.1, P12.4): a window of its stream. Its newest bytes are
+ * in memory; when they are more than a connection may have there, the oldest of them go to a file, in order. When there is no room,
+ * all is dropped, and nothing is kept until a request begins that fits.
+ */
+export class RequestLog {
+  readonly #store: RequestStore;
+  readonly #onLost: () => void;
+  #base = 0;
+  #end = 0;
+  /** In memory, oldest first; those before `#first` are gone. */
+  #pieces: Piece[] = [];
+  #first = 0;
+  /** Bytes of the pieces. */
+  #held = 0;
+  #spill: Spill | undefined;
+  /** Offset behind the last byte that is in the file. */
+  #spilledTo = 0;
+  #isWriting = false;
+  #isKeeping = true;
+
+  /** @param onLost there was no room: everything has been dropped */
+  constructor(store: RequestStore, onLost: () => void) {
+    this.#store = store;
+    this.#onLost = onLost;
+  }
+
+  /** Offset of the first byte that is kept. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** Offset behind the last one. */
+  get end(): number {
+    return this.#end;
   }
 
   get size(): number {
-    return this.end - this.base;
+    return this.#end - this.#base;
+  }
+
+  /** Bytes of memory. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Whether bytes are kept; if not, they did not fit, and {@link keepFrom} makes an end of that. */
+  get isKeeping(): boolean {
+    return this.#isKeeping;
+  }
+
+  /** The stream goes on from this offset: nothing before it will be asked for. */
+  startAt(offset: number): void {
+    this.#drop();
+    this.#base = this.#end = offset;
+  }
+
+  /** Copies bytes that follow the last ones. */
+  append(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    // The last bytes of a request that does not fit may come with the first ones of one that does.
+    if (!this.#isKeeping) this.dropBefore(this.#end);
+    else if (this.size + length > this.#store.longest) this.#lose();
+    this.#pieces.push({ at: this.#end, bytes: bytes.slice(start, end) });
+    this.#end += length;
+    this.#hold(length);
+    if (this.#held > this.#store.memory || this.#store.isFull) this.#relieve();
   }
 
   /** Forgets what comes before `offset`. */
   dropBefore(offset: number): void {
-    if (offset >= this.end) {
-      if (this.#pieces.length > 0) this.#pieces = [];
-      this.#dropped = 0;
-      this.base = this.end;
+    if (offset >= this.#end) {
+      this.#drop();
+      this.#base = this.#end;
       return;
     }
-    let drop = offset - this.base + this.#dropped;
-    if (offset <= this.base) return;
-    let whole = 0;
-    while (drop >= this.#pieces[whole]!.length) drop -= this.#pieces[whole++]!.length;
-    this.#pieces.splice(0, whole);
-    this.#dropped = drop;
-    this.base = offset;
+    if (offset <= this.#base) return;
+    this.#base = offset;
+    while (this.#first < this.#pieces.length) {
+      const { at, bytes } = this.#pieces[this.#first]!;
+      if (at + bytes.length > offset) break;
+      this.#first++;
+      this.#hold(-bytes.length);
+    }
+    this.#compact();
+    if (this.#spill && this.#spilledTo <= offset) this.#closeFile();
+  }
+
+  /** A request that does not fit has ended: what comes from `offset` on is kept again. */
+  keepFrom(offset: number): void {
+    this.#isKeeping = true;
+    this.dropBefore(offset);
+  }
+
+  /** Forgets everything; the file, too. */
+  close(): void {
+    this.dropBefore(this.#end);
   }
 
   /**
-   * A copy of bytes `from` to `to`, fewer if they are not kept.
+   * A copy of bytes `from` to `to`, fewer if they are not kept. What is on disk is read at once: few bytes at a time do not
+   * keep others waiting for long.
    *
    * @param from not before `base`
    */
   read(from: number, to: number): Uint8Array {
-    const start = Math.max(from, this.base);
-    const length = Math.max(0, Math.min(to, this.end) - start);
-    const copy = new Uint8Array(length);
-    let skip = start - this.base + this.#dropped;
-    let filled = 0;
-    for (const piece of this.#pieces) {
-      if (filled === length) break;
-      if (skip >= piece.length) {
-        skip -= piece.length;
-        continue;
+    const start = Math.max(from, this.#base);
+    const end = Math.max(start, Math.min(to, this.#end));
+    const copy = new Uint8Array(end - start);
+    let at = start;
+    const firstHeld = this.#pieces[this.#first]?.at ?? this.#end;
+    if (at < firstHeld && at < end) {
+      const count = Math.min(end, firstHeld) - at;
+      if (!this.#spill?.read(copy.subarray(0, count), at)) {
+        this.#lose();
+        return new Uint8Array(0);
       }
-      const part = piece.subarray(skip, skip + length - filled);
-      copy.set(part, filled);
-      filled += part.length;
-      skip = 0;
+      at += count;
+    }
+    for (let index = this.#find(at); at < end; index++) {
+      const piece = this.#pieces[index]!;
+      const part = piece.bytes.subarray(at - piece.at, end - piece.at);
+      copy.set(part, at - start);
+      at += part.length;
     }
     return copy;
+  }
+
+  /** Index of the piece that has this offset. */
+  #find(offset: number): number {
+    let low = this.#first;
+    let high = this.#pieces.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#pieces[middle]!.at <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Makes room in memory: by the disk, or by giving up. */
+  #relieve(): void {
+    if (!this.#isKeeping) return;
+    if (!this.#store.spills || this.#held > this.#store.memory + MOST_WAITING) this.#lose();
+    else if (!this.#isWriting) void this.#write();
+  }
+
+  /** Writes what is in memory now, and goes on while there is too much. */
+  async #write(): Promise<void> {
+    this.#isWriting = true;
+    const pieces = this.#pieces.slice(this.#first);
+    const to = this.#end;
+    this.#spill ??= this.#store.open(pieces[0]!.at);
+    const spill = this.#spill;
+    const isWritten = await spill.append(
+      pieces.map(piece => piece.bytes),
+      pieces[0]!.at,
+    );
+    this.#isWriting = false;
+    // All of it was forgotten meanwhile.
+    if (this.#spill !== spill) {
+      if (this.#held > this.#store.memory) this.#relieve();
+      return;
+    }
+    if (!isWritten) {
+      this.#lose();
+      return;
+    }
+    this.#spilledTo = to;
+    while (this.#first < this.#pieces.length && this.#pieces[this.#first]!.at < to)
+      this.#hold(-this.#pieces[this.#first++]!.bytes.length);
+    this.#compact();
+    if (this.#base >= to) this.#closeFile();
+    if (this.#held > this.#store.memory) this.#relieve();
+  }
+
+  #lose(): void {
+    this.#drop();
+    this.#base = this.#end;
+    this.#isKeeping = false;
+    this.#onLost();
+  }
+
+  #drop(): void {
+    for (let index = this.#first; index < this.#pieces.length; index++)
+      this.#hold(-this.#pieces[index]!.bytes.length);
+    this.#pieces = [];
+    this.#first = 0;
+    this.#closeFile();
+  }
+
+  #closeFile(): void {
+    this.#spill?.close();
+    this.#spill = undefined;
+  }
+
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    this.#store.hold(bytes);
+  }
+
+  /** Frees the slots of pieces that are gone, when they are most of all. */
+  #compact(): void {
+    if (this.#first < 64 || this.#first * 2 < this.#pieces.length) return;
+    this.#pieces.splice(0, this.#first);
+    this.#first = 0;
   }
 }

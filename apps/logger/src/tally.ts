@@ -3,7 +3,17 @@ export class LoggerTally {
   opened = 0;
   /** Connections that could not be followed: upgraded ones, broken streams, those of a former run. */
   unprotected = 0;
+  /** Connections that made room in the table for others, and those of which nothing was seen for two hours. */
+  evicted = 0;
+  gone = 0;
+  /** Connections of a former daemon that are protected on, and those that are not. */
+  adopted = 0;
+  abandoned = 0;
   transactions = 0;
+  /** Times that a connection's unfinished requests did not fit, and what they were was dropped. */
+  requestsTooLong = 0;
+  /** Times that the disk did not take or give what was to be kept there. */
+  spillFailures = 0;
   /** Connections that left a back end in the middle of a transaction, by what told that it had failed. */
   failedByEnd = 0;
   failedByLiveness = 0;

@@ -1,6 +1,7 @@
 import type { BpfMapHandle } from '@resplice/dataplane';
 import { mapMemory } from '@resplice/dataplane';
-import { trackOffsets as at, type Track, track as trackLayout } from './layout.generated.ts';
+import type { ClientOffer } from '@resplice/protocol';
+import { trackOffsets as at, type Track, TrackTrait, track as trackLayout } from './layout.generated.ts';
 
 /** 2^32: set in `skip` to say that it holds a sequence number. */
 const SKIPS = 1n << 32n;
@@ -144,6 +145,29 @@ export class Tracks {
     this.#view.setUint32(base + at.serverAcked, to.acked, true);
     this.#view.setUint8(base + at.bound, 1);
     this.#setMac(slot, to.mac);
+  }
+
+  /** For a daemon that starts over: what the client has offered. */
+  setOffer(slot: number, offer: ClientOffer): void {
+    const base = slot * trackLayout.size;
+    this.#view.setUint16(base + at.mss, offer.mss, true);
+    this.#view.setUint8(base + at.windowScale, offer.windowScale);
+    this.#view.setUint8(base + at.traits, offer.sackPermitted ? TrackTrait.TRAIT_SACK : 0);
+  }
+
+  /** For a daemon that starts over: what is unfinished. An end that is not known is where the thing begins. */
+  setUnfinished(
+    slot: number,
+    its: { requestAt: number; requestEnd: number; responseAt: number; responseEnd: number; isHead: boolean },
+  ): void {
+    const base = slot * this.#stride;
+    this.#words[base + at.requestAt / 4] = its.requestAt;
+    this.#words[base + at.requestEnd / 4] = its.requestEnd;
+    this.#words[base + at.responseAt / 4] = its.responseAt;
+    this.#words[base + at.responseEnd / 4] = its.responseEnd;
+    const traits = slot * trackLayout.size + at.traits;
+    const others = this.#view.getUint8(traits) & ~TrackTrait.TRAIT_HEAD;
+    this.#view.setUint8(traits, others | (its.isHead ? TrackTrait.TRAIT_HEAD : 0));
   }
 
   /** Whether something has passed that was not told, since nobody read the ring. */

@@ -20,6 +20,10 @@ export class Transaction {
   /** Behind the response's head; undefined until then. */
   bodyAt: number | undefined;
   status: number | undefined;
+  /** Behind its response, as its head says; undefined: only its end tells. */
+  expectedEnd: number | undefined;
+  /** Its request is not kept: nobody can give it to another back end. */
+  isLost = false;
   /** A byte of the response has been forwarded. */
   answered = false;
   /** The server closes behind it. */
@@ -45,6 +49,6 @@ export class Transaction {
 
   /** Whether another back end may run it although this one may have. */
   get isRepeatable(): boolean {
-    return !this.delivered || this.treatment.kind === 'read' || this.treatment.idempotent;
+    return !this.isLost && (!this.delivered || this.treatment.kind === 'read' || this.treatment.idempotent);
   }
 }

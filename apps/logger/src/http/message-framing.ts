@@ -143,10 +143,14 @@ export abstract class MessageFraming<Sink extends FramingSink> {
     return this.#state === State.IDLE || this.lost;
   }
 
-  /** Makes it as new: the next byte has the offset 0. Not to be called by a sink. */
-  reset(): void {
+  /**
+   * Makes it as new. Not to be called by a sink.
+   *
+   * @param position offset of the next byte, where a message begins
+   */
+  reset(position = 0): void {
     this.#state = State.IDLE;
-    this.#position = 0;
+    this.#position = position;
     this.#rest = 0;
     this.#blank = 0;
     this.#forget();

@@ -1,0 +1,69 @@
+import type { ClientOffer } from '@resplice/protocol';
+import type { Conversation } from './conversation.ts';
+import type { Datapath, EventSink } from './datapath.ts';
+import { ClientMode, LogType, ServerMode, type Track, TrackTrait } from './layout.generated.ts';
+import { firstsOf, NOT_KEPT, resumptionOf } from './resumption.ts';
+
+/** What is done with connections that are found. */
+export interface Adopter {
+  add(slot: number, track: Track, offer: ClientOffer): Conversation;
+  /** @param backend address of the one that holds it */
+  bind(conversation: Conversation, backend: number): void;
+  /** Nobody can follow it: it passes. */
+  letGo(conversation: Conversation): void;
+  /** Nobody can follow it, and nobody holds it. */
+  reset(conversation: Conversation): void;
+  move(conversation: Conversation, why: string): void;
+  receive: EventSink;
+}
+
+/**
+ * Goes on with the connections of a former daemon, as far as the kernel half's table and its ring tell what they were at.
+ *
+ * @returns how many are protected on, and how many are not
+ */
+export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; abandoned: number } {
+  const tracks = [...datapath.usedSlots()].map(slot => ({ slot, track: datapath.tracks.read(slot) }));
+  // After the table: what comes meanwhile waits as well.
+  const waiting = datapath.takeWaiting();
+  const firsts = firstsOf(waiting.map(each => each.event));
+  const held = new Set<number>();
+  const counts = { adopted: 0, abandoned: 0 };
+  for (const { slot, track } of tracks) {
+    const first = firsts.get(slot);
+    // Its opening waits: it is as new.
+    if (track.generation === 0 || first?.isOpening) continue;
+    const { mss, windowScale, traits } = track;
+    const sackPermitted = (traits & TrackTrait.TRAIT_SACK) !== 0;
+    const conversation = adopter.add(slot, track, { mss, windowScale, sackPermitted });
+    // It was moving, or had nobody: nothing passes. One that was about to leave its back end stays there.
+    const isHeld =
+      track.clientMode === ClientMode.CLIENT_HELD &&
+      (track.serverMode !== ServerMode.SERVER_PASSES || track.mac.every(byte => byte === 0));
+    if (isHeld) held.add(slot);
+    if (!isHeld && track.bound !== 0) adopter.bind(conversation, track.backend);
+    const resumption = resumptionOf(track, first ?? {});
+    if (typeof resumption === 'string') {
+      counts.abandoned++;
+      conversation.passBy(track.clientLogged, track.serverNext, resumption);
+      if (isHeld) adopter.reset(conversation);
+      else adopter.letGo(conversation);
+      continue;
+    }
+    counts.adopted++;
+    conversation.resume(resumption, NOT_KEPT);
+    if (!isHeld) {
+      datapath.tracks.setClientMode(slot, ClientMode.CLIENT_PASSES);
+      continue;
+    }
+    datapath.tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
+    datapath.tracks.unbind(slot);
+    if (resumption.kind !== 'idle') adopter.move(conversation, 'found by a new daemon');
+  }
+  for (const { event, bytes } of waiting) {
+    // What was held for one that stays passes when its client sends it again.
+    const isHeld = event.type !== LogType.LOG_CLIENT || held.has(event.slot) ? event.held : 0;
+    adopter.receive({ ...event, held: isHeld }, bytes, 0, bytes.length);
+  }
+  return counts;
+}
