@@ -62,6 +62,9 @@ export class Conversation implements RequestSink, ResponseSink {
   closes = false;
   /** The server's FIN has been passed on. */
   ended = false;
+  /** Back ends that have failed one after the other at the same byte of the same transaction. */
+  #failures = 0;
+  #failedAt = '';
   /** Why this connection is not protected; undefined: it is. */
   unprotected: string | undefined;
   readonly #tracks: Tracks;
@@ -208,6 +211,21 @@ export class Conversation implements RequestSink, ResponseSink {
 
   get open(): Transaction | undefined {
     return this.transactions.find(each => each.responseEnd === undefined);
+  }
+
+  /** The back end that had the unfinished request has ended the connection. */
+  failed(): void {
+    this.#failures = this.failures + 1;
+    this.#failedAt = this.#place;
+  }
+
+  /** How many have done so in a row, without a byte more for the client: the request itself may be what kills them. */
+  get failures(): number {
+    return this.#place === this.#failedAt ? this.#failures : 0;
+  }
+
+  get #place(): string {
+    return `${this.open?.number} ${this.heard}`;
   }
 
   // The client's bytes
@@ -366,8 +384,9 @@ export class Conversation implements RequestSink, ResponseSink {
     return this.open?.method;
   }
 
-  interim(status: number, _at: number, _end: number): void {
+  interim(status: number, _at: number, end: number): void {
     if (status === 101) this.#requestFraming.becomeOpaque(this);
+    else if (this.open) this.open.finalAt = end;
   }
 
   /** End of a request; of a response, by `#responses`. */

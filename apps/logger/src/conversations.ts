@@ -281,7 +281,11 @@ export class Conversations {
     const at = conversation.clientOffset(event.sequence);
     const before = conversation.incoming.end;
     if (end > start) conversation.clientBytes(at, bytes, start, end, !held);
-    if (conversation.unprotected !== undefined && !this.#over.has(conversation)) this.#letGo(conversation);
+    if (conversation.unprotected !== undefined) {
+      // Nobody has what was held, and nobody can be given it.
+      if (held) this.#abandon(conversation);
+      else this.#letGo(conversation);
+    }
     if (event.flags & TcpFlags.RST) {
       // Only the number that the server waits for ends it (RFC 5961 §3.2); anything else it judges itself.
       if (at === conversation.incoming.end || at === conversation.delivered) this.#isOver(conversation);
@@ -324,23 +328,32 @@ export class Conversations {
     const move = this.#moves.get(conversation);
     if (event.held) {
       move?.serverBytes(event, bytes, start, end);
+      this.#follow(conversation);
       return;
     }
     const at = conversation.serverOffset(event.sequence);
     timeline.serverBytes(conversation, at + event.payload, Number(event.timeNs) / 1e6);
     if (end > start) conversation.serverBytes(at, bytes, start, end);
     else conversation.catchUp();
-    if (conversation.unprotected !== undefined) this.#letGo(conversation);
+    this.#follow(conversation);
     if (move) {
       if (event.flags & TcpFlags.RST) {
         timeline.note(conversation, `suspected: ${move.backend?.name} ended it`);
-        move.again();
+        move.alternateEnded();
       } else move.progressed(event);
       return;
     }
     if (event.flags & TcpFlags.RST) this.#serverReset(conversation, event);
     else if (event.flags & TcpFlags.FIN && conversation.outgoing.end >= at + event.payload)
       this.#serverEnded(conversation);
+  }
+
+  /** Lets a connection go that cannot be followed since its server's last bytes. */
+  #follow(conversation: Conversation): void {
+    if (conversation.unprotected === undefined) return;
+    // The rest of a request that is being given to an alternate is known no more.
+    if (this.#moves.get(conversation)?.isDelivered === false) this.#abandon(conversation);
+    else this.#letGo(conversation);
   }
 
   /** A FIN of the server's: the end, an idle time-out, or the last word of a dying process (ARCHITECTURE §4). */
@@ -351,7 +364,7 @@ export class Conversations {
     if (conversation.unprotected !== undefined || (!open && isLast)) this.#letEnd(conversation);
     else if (open?.untilClose && open.bodyAt !== undefined) void this.#confirm(conversation);
     else {
-      if (open) this.#deps.tally.failedByEnd++;
+      this.#failed(conversation);
       this.#move(conversation, this.#endOf(conversation, 'closed it'));
     }
   }
@@ -359,6 +372,12 @@ export class Conversations {
   /** A back end's end of a connection: a failure, unless nothing was due. */
   #endOf({ backend, open }: Conversation, what: string): string {
     return `${open ? 'suspected' : 'idle'}: ${backend?.name ?? 'its back end'} ${what}`;
+  }
+
+  #failed(conversation: Conversation): void {
+    if (!conversation.open) return;
+    this.#deps.tally.failedByEnd++;
+    conversation.failed();
   }
 
   /** A server that lives on after its FIN has meant it. */
@@ -373,7 +392,7 @@ export class Conversations {
     if (alive) {
       this.#letEnd(conversation);
     } else {
-      this.#deps.tally.failedByEnd++;
+      this.#failed(conversation);
       this.#move(conversation, this.#endOf(conversation, 'closed it, and is gone'));
     }
   }
@@ -387,7 +406,7 @@ export class Conversations {
     } else if (!open && (conversation.clientEnd !== undefined || conversation.closes)) {
       this.#letEnd(conversation);
     } else {
-      if (open) this.#deps.tally.failedByEnd++;
+      this.#failed(conversation);
       this.#move(conversation, this.#endOf(conversation, 'reset it'));
     }
   }
@@ -411,9 +430,10 @@ export class Conversations {
   /** Nobody can follow it: what ends it passes as well. */
   #letGo(conversation: Conversation): void {
     const { tracks } = this.#deps.datapath;
-    if (conversation.ended) return;
+    if (conversation.ended || this.#over.has(conversation)) return;
     conversation.ended = true;
     this.#deps.tally.unprotected++;
+    this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection is not protected from here on');
     tracks.letEnd(conversation.slot, true);
     tracks.setClientMode(conversation.slot, ClientMode.CLIENT_UNLOGGED);
   }
@@ -424,9 +444,15 @@ export class Conversations {
     if (backend) backend.active++;
   }
 
+  /** It can neither go on nor be let go. */
+  #abandon(conversation: Conversation): void {
+    if (!this.#moves.has(conversation)) this.#move(conversation, `unprotected: ${conversation.unprotected}`);
+    this.#moves.get(conversation)?.abandon();
+  }
+
   /** @param why what the timeline says of it */
   #move(conversation: Conversation, why: string): void {
-    if (this.#over.has(conversation) || conversation.unprotected !== undefined) return;
+    if (this.#over.has(conversation)) return;
     this.#drains.forget(conversation);
     this.#deps.timeline.begin(conversation, why);
     const former = conversation.backend;

@@ -1,4 +1,4 @@
-import { add, deltaOf, TcpFlags } from '@resplice/dataplane';
+import { add, after, deltaOf, TcpFlags } from '@resplice/dataplane';
 import type { Log } from '@resplice/service-kit';
 import type { Recovery } from '@resplice/site-config';
 import type { Backend, Dialer, Wire } from '@resplice/splice';
@@ -23,6 +23,8 @@ const LOOK_AGAIN_MS = 50;
 const QUICK_ATTEMPTS = 4;
 /** After so many no back end will do. */
 const MOST_ATTEMPTS = 40;
+/** So many back ends may end a connection at the same byte of the same response; then nobody else is given that request. */
+const MOST_FAILURES = 8;
 
 export interface RecoveryDeps {
   datapath: Datapath;
@@ -53,15 +55,15 @@ export class Move {
   /** As it was there. */
   readonly #formerTrack: Track;
   readonly #onEnd: () => void;
-  readonly #mayRest: boolean;
+  #mayRest: boolean;
   #tried = new Set<Backend>();
   #ended = false;
   #replayer: Replayer | undefined;
   #retransmitter: Retransmitter | undefined;
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
-  /** Which dial is under way. */
-  #dial = 0;
+  /** Grows with each plan: what was begun for a former one is void. */
+  #round = 0;
   /** performance.now() since when there has been no back end to ask. */
   #waitingSinceMs: number | undefined;
   #backend: Backend | undefined;
@@ -75,6 +77,8 @@ export class Move {
   /** What the client may have heard, when the way was closed: T. */
   #heard = 0;
   #passed = false;
+  /** Whether the connection is open again, and everything has been heard that was held before. */
+  #opening: 'closed' | 'opening' | 'open' = 'closed';
   #isDelivered = false;
   #hasEnded = false;
   /** Transaction that must not be given to another back end, and ends this delivery. */
@@ -107,6 +111,11 @@ export class Move {
     return this.#ended;
   }
 
+  /** Whether the alternate has all of the client's bytes. */
+  get isDelivered(): boolean {
+    return this.#replayer?.isDone ?? false;
+  }
+
   /** What the connection is moving to, if that is known. */
   get backend(): Backend | undefined {
     return this.#backend;
@@ -115,7 +124,13 @@ export class Move {
   /** Decides from what is known what the client needs next. */
   #plan(): void {
     if (this.#ended) return;
+    clearTimeout(this.#timer);
+    this.#round++;
     const conversation = this.#conversation;
+    if (conversation.unprotected !== undefined) {
+      this.#reset(conversation.unprotected);
+      return;
+    }
     conversation.commit();
     this.#heard = conversation.heard;
     const [transaction] = conversation.transactions;
@@ -139,21 +154,27 @@ export class Move {
 
   /** @param transaction the oldest unfinished one */
   #planFor(transaction: Transaction): void {
-    const { responseAt, responseEnd, isRepeatable, answered, treatment, record } = transaction;
+    const conversation = this.#conversation;
+    const { requestEnd, responseEnd, isRepeatable, treatment, record } = transaction;
+    const isUnanswered = transaction.isUnanswered(this.#heard);
     if (responseEnd !== undefined && this.#heard >= responseEnd && record.isWhole) {
+      // An answer to a request that nobody reads to its end.
+      if (requestEnd === undefined && conversation.acknowledged >= responseEnd) this.#finish();
       // All of it has been heard but for what was lost on the way.
-      this.#retransmit(transaction);
-    } else if (transaction.isLost && (transaction.requestEnd === undefined || this.#heard !== responseAt)) {
+      else this.#retransmit(transaction);
+    } else if (transaction.isLost && (requestEnd === undefined || !isUnanswered)) {
       // Nobody would take the rest of the request; or nobody could go on with the response.
       this.#reset('a request that is not kept');
-    } else if (isRepeatable) {
-      if (answered && treatment.deterministic === 'no')
+    } else if (isRepeatable && conversation.failures <= MOST_FAILURES) {
+      if (treatment.deterministic === 'no' && !isUnanswered)
         this.#giveUp('a response that no other back end would give');
       else this.#bind();
-    } else if (this.#heard === transaction.responseAt) {
+    } else if (isUnanswered) {
       this.#refuse(transaction, 502);
     } else {
-      this.#giveUp('an update that was cut in its response');
+      this.#giveUp(
+        isRepeatable ? 'a response that nobody completes' : 'an update that was cut in its response',
+      );
     }
   }
 
@@ -164,16 +185,14 @@ export class Move {
     this.#end();
   }
 
-  /** The client has closed and has everything: so does the server. */
+  /** The client has closed, or nobody reads what it sends, and it has everything: so the server closes. */
   #finish(): void {
     const conversation = this.#conversation;
     const { tracks, speaker } = this.#deps;
+    const { slot, clientEnd } = conversation;
     speaker.say(conversation.id, {
-      seq: tracks.serverNext(conversation.slot),
-      // A FIN takes a number of its own.
-      ack: conversation.clientSequence(
-        conversation.clientEnd === undefined ? conversation.requests.end : conversation.clientEnd + 1,
-      ),
+      seq: tracks.serverNext(slot),
+      ack: clientEnd === undefined ? tracks.told(slot) : conversation.clientSequence(clientEnd + 1),
       window: 512,
       mss: conversation.offer.mss,
       fin: true,
@@ -187,11 +206,16 @@ export class Move {
     const conversation = this.#conversation;
     this.#deps.tally.refused++;
     this.#deps.timeline.note(conversation, `refused with ${status}`);
-    const { responseAt } = transaction;
-    const bytes = refusal(status, transaction.method, conversation.clientEnd !== undefined);
-    transaction.responseAt = responseAt;
+    const { tracks } = this.#deps;
+    const { requestEnd, method } = transaction;
+    const at = conversation.outgoing.end;
+    const bytes = refusal(status, method, conversation.clientEnd !== undefined || requestEnd === undefined);
+    // Nobody else will acknowledge the request, and the next one may come when it likes.
+    const end = conversation.clientSequence(requestEnd ?? conversation.requests.end);
+    if (after(end, tracks.told(conversation.slot))) tracks.setTold(conversation.slot, end);
+    this.#mayRest = true;
     conversation.speak(bytes);
-    this.#send(bytes, responseAt);
+    this.#send(bytes, at);
   }
 
   #retransmit(transaction: Transaction): void {
@@ -213,12 +237,19 @@ export class Move {
         this.#plan();
       },
     });
+    this.#retransmitter.start();
+  }
+
+  /** It cannot be followed any more. */
+  abandon(): void {
+    if (!this.#ended) this.#reset(this.#conversation.unprotected ?? 'it is given up');
   }
 
   /** Nobody else can go on with it; if the former back end lives after all, it can. */
   #giveUp(why: string): void {
     const former = this.#former;
-    if (!former?.up) {
+    // One that has ended it itself has forgotten it.
+    if (!former?.up || this.#conversation.failures > 0) {
       this.#reset(why);
       return;
     }
@@ -227,7 +258,7 @@ export class Move {
     const { delta, mac, serverSeen, serverAcked } = this.#formerTrack;
     timeline.note(conversation, `given back to ${former.name}: ${why}`);
     tally.givenBack++;
-    this.#dial++;
+    this.#round++;
     this.#replayer?.close();
     tracks.bind(conversation.slot, {
       ...{ address: former.address, port: former.port, delta, mac },
@@ -277,9 +308,10 @@ export class Move {
         this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
         return;
       }
-      const transaction = conversation.open;
-      if (transaction && this.#heard === transaction.responseAt && transaction.requestEnd !== undefined)
-        this.#refuse(transaction, 503);
+      const [transaction] = conversation.transactions;
+      // Of a head that is incomplete the client will send more, or it again: somebody else may be there by then.
+      if (!transaction) this.#rest();
+      else if (transaction.isUnanswered(this.#heard)) this.#refuse(transaction, 503);
       else this.#giveUp('no back end is left');
       return;
     }
@@ -297,10 +329,10 @@ export class Move {
     const p0 = add(conversation.serverSequence(responseAt), -1);
     timeline.note(conversation, `SYN to ${backend.name}`);
     this.#deps.tally.dialled++;
-    const dial = ++this.#dial;
+    const round = this.#round;
     void dialer.dial(backend, id, p0, conversation.offer).then(result => {
       // Another attempt has begun meanwhile.
-      if (this.#ended || dial !== this.#dial) return;
+      if (this.#ended || round !== this.#round) return;
       if (result.kind !== 'connected') {
         timeline.note(conversation, `${backend.name} ${result.kind}`);
         this.#planAgain();
@@ -355,15 +387,23 @@ export class Move {
     replayer.room = this.#checkTo;
     this.#barrier = conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable);
     if (this.#barrier) replayer.limit = this.#barrier.requestAt;
-    for (const each of conversation.transactions)
-      if (each.requestEnd !== undefined && each.requestEnd <= replayer.limit) each.delivered = true;
+    this.#markDelivered();
     if (this.#checkTo === responseAt && this.#heard === responseAt) this.#pass();
     replayer.go();
     if (conversation.requests.size === 0) replayer.acknowledge();
   }
 
+  /** What the alternate is being given it may run from now on. */
+  #markDelivered(): void {
+    const limit = this.#replayer?.limit;
+    if (limit === undefined) return;
+    for (const each of this.#conversation.transactions)
+      if (each.requestEnd !== undefined && each.requestEnd <= limit) each.delivered = true;
+  }
+
   /** More of the client's bytes are in the log, or its FIN. */
   clientBytes(): void {
+    this.#markDelivered();
     this.#replayer?.go();
     this.#settle();
   }
@@ -374,7 +414,7 @@ export class Move {
     if (this.#ended || !this.#backend || event.backend !== this.#backend.address) return;
     if (event.flags & TcpFlags.RST) {
       this.#deps.timeline.note(conversation, `${this.#backend.name} reset it`);
-      this.again();
+      this.alternateEnded();
       return;
     }
     const at = conversation.serverOffset(event.sequence);
@@ -394,11 +434,18 @@ export class Move {
     if (this.#ended) return;
     const { open } = this.#conversation;
     if (!this.#passed || (open && !open.untilClose)) {
-      this.again();
+      this.#deps.timeline.note(this.#conversation, `${this.#backend?.name} closed it`);
+      this.alternateEnded();
       return;
     }
     this.#hasEnded = true;
     this.#settle();
+  }
+
+  /** A FIN or RST of the alternate's in the middle of what it was asked for. */
+  alternateEnded(): void {
+    this.#conversation.failed();
+    this.again();
   }
 
   /** @param bytes undefined: only where they would have been */
@@ -511,6 +558,7 @@ export class Move {
           this.#settle();
         },
       });
+      this.#retransmitter.start();
     }
   }
 
@@ -519,13 +567,13 @@ export class Move {
     const replayer = this.#replayer;
     const conversation = this.#conversation;
     if (this.#ended || !replayer?.isDone) return;
-    if (!this.#isDelivered && this.#backend) {
+    if (!this.#isDelivered && this.#backend && conversation.open?.delivered) {
       this.#isDelivered = true;
       if (conversation.requests.size > 0) this.#deps.timeline.note(conversation, 'replayed');
       this.#deps.onDelivered(conversation, this.#backend);
     }
     if (!this.#passed || this.#retransmitter) return;
-    const { tracks } = this.#deps;
+    const { tracks, timeline, tally } = this.#deps;
     if (this.#barrier) {
       // What is before it goes on as usual; the client's bytes are held until it is its turn.
       if (conversation.open === this.#barrier) this.again();
@@ -536,14 +584,29 @@ export class Move {
       conversation.serverOffset(tracks.serverSeen(conversation.slot)) < this.#heard
     )
       return;
+    if (this.#opening === 'closed') this.#open();
+    if (this.#opening !== 'open') return;
+    timeline.note(conversation, 'moved');
+    tally.moved++;
+    this.#end();
+    if (this.#hasEnded) this.#deps.onEnd(conversation);
+  }
+
+  /** Lets both directions pass; what was held until then may still be on its way here. */
+  #open(): void {
+    const conversation = this.#conversation;
+    const { tracks, datapath } = this.#deps;
+    this.#opening = 'opening';
     tracks.setServerMode(conversation.slot, ServerMode.SERVER_PASSES);
     tracks.setClientMode(conversation.slot, ClientMode.CLIENT_PASSES);
     conversation.backend = this.#backend;
-    this.#deps.timeline.note(conversation, 'moved');
-    this.#deps.tally.moved++;
-    this.#end();
     if (this.#backend) this.#deps.onMoved(conversation, this.#backend, tracks.delta(conversation.slot));
-    if (this.#hasEnded) this.#deps.onEnd(conversation);
+    const round = this.#round;
+    datapath.afterDrain(() => {
+      if (this.#ended || round !== this.#round) return;
+      this.#opening = 'open';
+      this.#settle();
+    });
   }
 
   /** The back end that the connection is moving to has said something that passed. */
@@ -561,8 +624,6 @@ export class Move {
   /** The alternate has failed, too, or the next request needs another treatment. */
   again(): void {
     if (this.#ended) return;
-    this.#dial++;
-    clearTimeout(this.#timer);
     const conversation = this.#conversation;
     const { tracks, datapath } = this.#deps;
     tracks.setServerMode(conversation.slot, ServerMode.SERVER_DIVERTED);
@@ -573,11 +634,18 @@ export class Move {
     this.#retransmitter?.close();
     this.#retransmitter = undefined;
     this.#passed = false;
+    this.#opening = 'closed';
+    if (conversation.backend) conversation.backend.active--;
+    conversation.backend = undefined;
     this.#isDelivered = false;
     this.#hasEnded = false;
     this.#early.clear();
     this.#barrier = undefined;
-    datapath.afterDrain(() => this.#planAgain());
+    clearTimeout(this.#timer);
+    const round = ++this.#round;
+    datapath.afterDrain(() => {
+      if (round === this.#round) this.#planAgain();
+    });
   }
 
   close(): void {

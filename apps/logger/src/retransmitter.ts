@@ -51,6 +51,10 @@ export class Retransmitter {
     this.#from = options.from;
     this.#onEnd = options.onEnd;
     this.#acknowledged = this.#sentTo = Math.max(options.from, options.conversation.acknowledged);
+  }
+
+  /** Sends what may go out at once. `onEnd` may be called before this returns. */
+  start(): void {
     this.#look();
   }
 

@@ -18,8 +18,10 @@ export class Tracks {
   readonly #view: DataView;
   readonly #stride = trackLayout.size / 4;
 
-  constructor(handle: BpfMapHandle) {
-    const memory = mapMemory(handle);
+  /** @param memory the table's, if it is not the kernel's own */
+  constructor(handle: Pick<BpfMapHandle, 'maxEntries'>, memory: ArrayBuffer);
+  constructor(handle: BpfMapHandle);
+  constructor(handle: Pick<BpfMapHandle, 'maxEntries'>, memory = mapMemory(handle as BpfMapHandle)) {
     this.slots = handle.maxEntries;
     this.#words = new Int32Array(memory);
     this.#doubleWords = new BigUint64Array(memory);
@@ -64,6 +66,11 @@ export class Tracks {
 
   told(slot: number): number {
     return this.#word(slot, at.told);
+  }
+
+  /** User space has acknowledged something to the client itself. The kernel half must hear nobody of the connection's then. */
+  setTold(slot: number, sequence: number): void {
+    this.#words[slot * this.#stride + at.told / 4] = sequence;
   }
 
   isBound(slot: number): boolean {

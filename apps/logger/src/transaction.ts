@@ -15,6 +15,8 @@ export class Transaction {
   delivered = false;
   /** Where its response begins; meaningful once all before it is complete. */
   responseAt = 0;
+  /** Behind its interim responses (100, 103), of which there may be none: where its final one begins. */
+  finalAt: number | undefined;
   /** Undefined: not complete yet. */
   responseEnd: number | undefined;
   /** Behind the response's head; undefined until then. */
@@ -45,6 +47,15 @@ export class Transaction {
     this.number = number;
     this.method = method;
     this.requestAt = requestAt;
+  }
+
+  /**
+   * Whether a client that has heard that far can still be given another final response.
+   *
+   * @param heard offset behind the last byte
+   */
+  isUnanswered(heard: number): boolean {
+    return heard === (this.finalAt ?? this.responseAt);
   }
 
   /** Whether another back end may run it although this one may have. */
