@@ -280,10 +280,14 @@ export class Conversations {
       );
     const at = conversation.clientOffset(event.sequence);
     const before = conversation.incoming.end;
-    if (end > start) conversation.clientBytes(at, bytes, start, end, !held);
+    const move = this.#moves.get(conversation);
+    // Held before a move ended, and told after.
+    const isLate = held && !move && conversation.backend !== undefined;
+    if (end > start) conversation.clientBytes(at, bytes, start, end, !held || isLate);
+    if (isLate) this.#deliver(conversation, event, bytes.subarray(start, end));
     if (conversation.unprotected !== undefined) {
       // Nobody has what was held, and nobody can be given it.
-      if (held) this.#abandon(conversation);
+      if (held && !isLate) this.#abandon(conversation);
       else this.#letGo(conversation);
     }
     if (event.flags & TcpFlags.RST) {
@@ -295,7 +299,6 @@ export class Conversations {
     const { finAt } = conversation;
     if (finAt === conversation.incoming.end) conversation.clientEnd = finAt;
     this.#drains.look(conversation);
-    const move = this.#moves.get(conversation);
     if (move) move.clientBytes();
     else if (held && !conversation.backend) {
       if (conversation.incoming.end > before || conversation.clientEnd !== undefined)
@@ -304,6 +307,18 @@ export class Conversations {
     } else if (conversation.clientEnd !== undefined && conversation.ended) this.#isOver(conversation);
     // Of what nobody follows the last that is told is the client's FIN; the server's passes without a word.
     else if (event.flags & TcpFlags.FIN && conversation.unprotected !== undefined) this.#isOver(conversation);
+  }
+
+  #deliver(conversation: Conversation, event: LogEvent, payload: Uint8Array): void {
+    const { wire, datapath } = this.#deps;
+    const { backend, id, slot } = conversation;
+    const { sequence, acknowledgement, window, flags } = event;
+    if (!backend) return;
+    wire.deliver(
+      backend,
+      { ...id, delta: datapath.tracks.delta(slot) },
+      { sequence, acknowledgement, window, payload, fin: (flags & TcpFlags.FIN) !== 0 },
+    );
   }
 
   /** A client asks whether anybody is there: yes, though no back end needs to know. */
@@ -359,9 +374,9 @@ export class Conversations {
   /** A FIN of the server's: the end, an idle time-out, or the last word of a dying process (ARCHITECTURE §4). */
   #serverEnded(conversation: Conversation): void {
     conversation.commit();
-    const { open, clientEnd, closes } = conversation;
-    const isLast = clientEnd !== undefined || (closes && !conversation.hasPendingBytes);
-    if (conversation.unprotected !== undefined || (!open && isLast)) this.#letEnd(conversation);
+    const { open, clientEnd, closes, unprotected } = conversation;
+    // Behind a response that was the last one nothing is served, whatever the client has sent meanwhile.
+    if (unprotected !== undefined || closes || (!open && clientEnd !== undefined)) this.#letEnd(conversation);
     else if (open?.untilClose && open.bodyAt !== undefined) void this.#confirm(conversation);
     else {
       this.#failed(conversation);
@@ -403,7 +418,7 @@ export class Conversations {
     if (conversation.unprotected !== undefined || conversation.ended) {
       this.#deps.speaker.reset(conversation.id, event.sequence);
       this.#isOver(conversation);
-    } else if (!open && (conversation.clientEnd !== undefined || conversation.closes)) {
+    } else if (conversation.closes || (!open && conversation.clientEnd !== undefined)) {
       this.#letEnd(conversation);
     } else {
       this.#failed(conversation);

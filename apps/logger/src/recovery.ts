@@ -387,23 +387,13 @@ export class Move {
     replayer.room = this.#checkTo;
     this.#barrier = conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable);
     if (this.#barrier) replayer.limit = this.#barrier.requestAt;
-    this.#markDelivered();
     if (this.#checkTo === responseAt && this.#heard === responseAt) this.#pass();
     replayer.go();
     if (conversation.requests.size === 0) replayer.acknowledge();
   }
 
-  /** What the alternate is being given it may run from now on. */
-  #markDelivered(): void {
-    const limit = this.#replayer?.limit;
-    if (limit === undefined) return;
-    for (const each of this.#conversation.transactions)
-      if (each.requestEnd !== undefined && each.requestEnd <= limit) each.delivered = true;
-  }
-
   /** More of the client's bytes are in the log, or its FIN. */
   clientBytes(): void {
-    this.#markDelivered();
     this.#replayer?.go();
     this.#settle();
   }

@@ -95,6 +95,11 @@ export class Replayer {
 
   #send(from: number, to: number): void {
     const conversation = this.#conversation;
+    // Before it leaves: from now on the back end may have run it.
+    for (const transaction of conversation.transactions) {
+      const { requestEnd } = transaction;
+      if (requestEnd !== undefined && requestEnd <= to) transaction.delivered = true;
+    }
     this.#wire.deliver(
       this.#backend,
       { ...conversation.id, delta: this.#delta },
