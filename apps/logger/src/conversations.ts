@@ -527,14 +527,20 @@ export class Conversations {
     }
   }
 
+  #isBusy(conversation: Conversation): boolean {
+    conversation.commit();
+    const { transactions, hasPendingBytes } = conversation;
+    return transactions.length > 0 || hasPendingBytes || this.#moves.has(conversation);
+  }
+
   /** Those that leave the table pass on unprotected, if they are still there; one that has no back end has nowhere to go. */
   #makeRoom(): void {
     const { datapath, tally, speaker } = this.#deps;
+    if (!this.#room.isDue(datapath.used, monotonicMs())) return;
     const occupants = [...this.#bySlot.values()].map(conversation => ({
       conversation,
       slot: conversation.slot,
-      isBusy:
-        conversation.transactions.length > 0 || conversation.hasPendingBytes || this.#moves.has(conversation),
+      isBusy: this.#isBusy(conversation),
     }));
     const { gone, evicted } = this.#room.choose(occupants, datapath.used, monotonicMs());
     tally.gone += gone.length;

@@ -10,6 +10,9 @@ const ENOUGH = 0.85;
  */
 export const GONE_MS = (2 * 60 + 4) * 60_000;
 
+/** Between two looks for those that are gone, ms. */
+const LOOK_MS = 60_000;
+
 /** What is known of a connection that may have to make room. */
 export interface Occupant {
   readonly slot: number;
@@ -21,8 +24,17 @@ export interface Occupant {
 export class Room {
   readonly #tracks: Pick<Tracks, 'slots' | 'clientMs' | 'serverMs'>;
 
+  #lookedMs = 0;
+
   constructor(tracks: Pick<Tracks, 'slots' | 'clientMs' | 'serverMs'>) {
     this.#tracks = tracks;
+  }
+
+  /** Whether to look through all connections now: there may be many, and those that are gone do no harm while there is room. */
+  isDue(used: number, nowMs: number): boolean {
+    if (used <= FULL * this.#tracks.slots && nowMs - this.#lookedMs < LOOK_MS) return false;
+    this.#lookedMs = nowMs;
+    return true;
   }
 
   /**

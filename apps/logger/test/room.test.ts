@@ -25,6 +25,15 @@ suite('a table with room', () => {
   });
 });
 
+test('all are looked through once a minute, and whenever the table is nearly full', () => {
+  const room = new Room({ slots: SLOTS, clientMs: () => NOW, serverMs: () => NOW });
+  assert.equal(room.isDue(1, NOW), true);
+  assert.equal(room.isDue(900, NOW + 59_999), false);
+  assert.equal(room.isDue(901, NOW + 59_999), true);
+  assert.equal(room.isDue(1, NOW + 119_998), false);
+  assert.equal(room.isDue(1, NOW + 119_999), true);
+});
+
 suite('a table that is nearly full', () => {
   const ages = Array.from({ length: 901 }, (_, slot) => 10_000 - slot);
 
