@@ -17,6 +17,11 @@ import type { Tracks } from './tracks.ts';
 import type { Transaction } from './transaction.ts';
 import { viewOf } from './view.ts';
 
+/**
+ * Added to the cookie of a SYN that only is to differ from the one after it. A back end that the connection comes back to may still have
+ * a socket of this very transaction, and would take that one for a repetition, which resets nothing (ARCHITECTURE §2.3).
+ */
+const UNLIKE_P0 = 0x8000_0000;
 /** While nobody takes a connection, somebody is looked for again after so many ms. */
 const LOOK_AGAIN_MS = 50;
 /** So many attempts follow each other at once; later ones wait as long as that. */
@@ -299,7 +304,7 @@ export class Move {
   /** Asks the next back end for the connection, from the first unfinished request on. */
   #bind(): void {
     const conversation = this.#conversation;
-    const { alternates, dialer, timeline } = this.#deps;
+    const { alternates, dialer, timeline, wire } = this.#deps;
     const backend = alternates.choose(this.#former, this.#tried);
     if (!backend) {
       this.#tried.clear();
@@ -330,6 +335,7 @@ export class Move {
     timeline.note(conversation, `SYN to ${backend.name}`);
     this.#deps.tally.dialled++;
     const round = this.#round;
+    if (this.#hasHeld(backend)) wire.syn(backend, id, add(p0, UNLIKE_P0), conversation.offer, 0);
     void dialer.dial(backend, id, p0, conversation.offer).then(result => {
       // Another attempt has begun meanwhile.
       if (this.#ended || round !== this.#round) return;
@@ -342,6 +348,17 @@ export class Move {
     });
   }
 
+  #flowOf(backend: Backend) {
+    const { client, clientPort } = this.#conversation.id;
+    return { client, peer: backend.address, clientPort, peerPort: backend.port };
+  }
+
+  /** Whether the connection has been with that back end before. */
+  #hasHeld(backend: Backend): boolean {
+    const flow = this.#deps.datapath.flows.get(this.#flowOf(backend));
+    return flow?.slot === this.#conversation.slot && flow.known !== 0;
+  }
+
   #connected(
     backend: Backend,
     delta: number,
@@ -350,16 +367,11 @@ export class Move {
     transaction: Transaction | undefined,
   ): void {
     const conversation = this.#conversation;
-    const { slot, id } = conversation;
+    const { slot } = conversation;
     const { datapath, tracks, wire, timeline, alternates } = this.#deps;
     const mac = alternates.stationOf(backend);
     timeline.note(conversation, 'connected');
-    const key = {
-      client: id.client,
-      peer: backend.address,
-      clientPort: id.clientPort,
-      peerPort: backend.port,
-    };
+    const key = this.#flowOf(backend);
     // A proxy that has not heard yet may go on translating for a socket that was there before.
     const former = datapath.flows.get(key);
     const cameBack = former?.slot === slot && former.known ? 1 : 0;
