@@ -63,6 +63,8 @@ for (const fault of ['restart', 'freeze'] as const) {
       assertDuring({ at }, sent);
       assert.deepEqual([received.sha256, received.firstDifference], [patternHash(BYTES), -1]);
       assert.deepEqual(JSON.parse(sent.text!), { bytes: BYTES, sha256: patternHash(BYTES) });
+      const stalls = [received, sent].map(each => Math.round(each.longestStallMs));
+      t.diagnostic(`longest stalls: download ${stalls[0]} ms, upload ${stalls[1]} ms`);
       await lab.heal();
       await waitFor('the logger to answer', 10_000, () => counted('opened').then(() => true));
       if (fault === 'restart') {
@@ -83,6 +85,26 @@ for (const fault of ['restart', 'freeze'] as const) {
     180_000,
   );
 }
+
+labTest(
+  "the logger's daemon starts anew while a request waits for a back end: it is answered, and its connection lives",
+  () => lab,
+  async t => {
+    const [waiting, resting] = [await connect(), await connect()];
+    await Promise.all([waiting, resting].map(backendOf));
+    for (const backend of ['backend-1', 'backend-2']) await lab.fault('crash', backend);
+    const request = waiting.request({ path: '/whoami' });
+    await waitFor('the request to be held', 10_000, async () => (await stateOf(waiting)) === 'moving');
+    await lab.fault('restart', LOGGER);
+    const { status } = await request.done;
+    assert.ok([200, 502, 503].includes(status), `status ${status}`);
+    t.diagnostic(`answered with ${status}`);
+    await lab.heal();
+    await Promise.all([waiting, resting].map(backendOf));
+    await Promise.all([waiting, resting].map(each => each.close()));
+  },
+  120_000,
+);
 
 labTest(
   "the logger's daemon stays dead: downloads, uploads and new connections go on unprotected",

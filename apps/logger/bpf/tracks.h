@@ -54,6 +54,7 @@ enum client_mode {
 enum track_trait {
 	TRAIT_SACK = 1, // the client takes selective acknowledgements
 	TRAIT_HEAD = 2, // the unfinished request is a HEAD
+	TRAIT_REPEATABLE = 4, // it may run twice
 };
 
 enum server_mode {

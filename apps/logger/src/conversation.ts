@@ -151,6 +151,7 @@ export class Conversation implements RequestSink, ResponseSink {
       responseAt: this.serverSequence(responseAt),
       responseEnd: this.serverSequence(responseEnd),
       isHead: open?.method === 'HEAD',
+      isRepeatable: open !== undefined && (open.treatment.kind === 'read' || open.treatment.idempotent),
     });
   }
 

@@ -638,5 +638,6 @@ export const serverModeNames = [
 export const TrackTrait = {
   TRAIT_SACK: 1,
   TRAIT_HEAD: 2,
+  TRAIT_REPEATABLE: 4,
 } as const;
 export type TrackTrait = (typeof TrackTrait)[keyof typeof TrackTrait];

@@ -44,7 +44,12 @@ export function resumptionOf(track: Track, waiting: Waiting): Resumption | strin
   };
   // What waits may repeat what was known.
   const nothingHeard = ahead(serverKnown, responseAt) <= 0;
-  if (nothingHeard && ahead(clientKnown, requestAt) <= 0)
+  // A held request waits again each time that its client sends it again; meanwhile somebody may have run it.
+  const mayHaveRun =
+    track.clientMode === ClientMode.CLIENT_HELD &&
+    requestEnd !== requestAt &&
+    (track.traits & TrackTrait.TRAIT_REPEATABLE) === 0;
+  if (nothingHeard && ahead(clientKnown, requestAt) <= 0 && !mayHaveRun)
     return { ...from, kind: 'idle', requestEnd: requestAt };
   if (requestEnd === requestAt || ahead(clientKnown, requestEnd) > 0)
     return 'a request was unfinished when this daemon began';

@@ -165,7 +165,15 @@ export class Tracks {
   /** For a daemon that starts over: what is unfinished. An end that is not known is where the thing begins. */
   setUnfinished(
     slot: number,
-    its: { requestAt: number; requestEnd: number; responseAt: number; responseEnd: number; isHead: boolean },
+    its: {
+      requestAt: number;
+      requestEnd: number;
+      responseAt: number;
+      responseEnd: number;
+      isHead: boolean;
+      /** Whether the request may run twice. */
+      isRepeatable: boolean;
+    },
   ): void {
     const base = slot * this.#stride;
     this.#words[base + at.requestAt / 4] = its.requestAt;
@@ -173,8 +181,9 @@ export class Tracks {
     this.#words[base + at.responseAt / 4] = its.responseAt;
     this.#words[base + at.responseEnd / 4] = its.responseEnd;
     const traits = slot * trackLayout.size + at.traits;
-    const others = this.#view.getUint8(traits) & ~TrackTrait.TRAIT_HEAD;
-    this.#view.setUint8(traits, others | (its.isHead ? TrackTrait.TRAIT_HEAD : 0));
+    const { TRAIT_SACK, TRAIT_HEAD, TRAIT_REPEATABLE } = TrackTrait;
+    const own = (its.isHead ? TRAIT_HEAD : 0) | (its.isRepeatable ? TRAIT_REPEATABLE : 0);
+    this.#view.setUint8(traits, (this.#view.getUint8(traits) & TRAIT_SACK) | own);
   }
 
   /** Whether something has passed that was not told, since nobody read the ring. */

@@ -45,6 +45,16 @@ suite('a connection goes on', () => {
     assert.equal(typeof head === 'object' && head.method, 'HEAD');
   });
 
+  test('while its request is held and comes again: as new, but not if somebody may have run it', () => {
+    const fields = {
+      ...{ clientMode: ClientMode.CLIENT_HELD, clientLogged: u32(R + 500), requestEnd: u32(R + 500) },
+    };
+    assert.equal(kind({ ...fields, traits: TrackTrait.TRAIT_REPEATABLE }, { client: R }), 'idle');
+    assert.equal(kind(fields, { client: R }), 'waiting');
+    assert.equal(kind(fields), 'waiting');
+    assert.equal(kind({ ...fields, requestEnd: R, clientLogged: R }, { client: R }), 'idle', 'it had rested');
+  });
+
   test('in a response of known length', () => {
     const fields = {
       ...{ clientLogged: u32(R + 500), requestEnd: u32(R + 500) },
