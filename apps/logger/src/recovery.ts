@@ -436,7 +436,10 @@ export class Move {
     if (this.#ended) return;
     const { open } = this.#conversation;
     if (!this.#passed || (open && !open.untilClose)) {
-      this.#deps.timeline.note(this.#conversation, `${this.#backend?.name} closed it`);
+      this.#deps.timeline.note(
+        this.#conversation,
+        `${(this.#backend ?? this.#former)?.name ?? 'its back end'} closed it`,
+      );
       this.alternateEnded();
       return;
     }
