@@ -114,6 +114,8 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   drain(config.draining);
   liveness.onChange(({ name }) => follow(name));
   const arbiter = arbitrate();
+  // Before `logger_back`: where another build's stands at one side and this one's at the other, what passes there must not be
+  // measured by what only the other one has seen.
   keepAttached(upkeep, middle.device, 'ingress', object.program('logger_middle'), log);
   keepAttached(upkeep, middle.device, 'egress', object.program('logger_out'), log);
   conversations.start();

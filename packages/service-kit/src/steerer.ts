@@ -40,7 +40,7 @@ export interface SteererParts<C extends SteererConfig = SteererConfig> {
   maxEntries?: Readonly<Record<string, number>>;
   /** Whom the daemon probes beside the proxies. */
   others?: readonly { name: string; id: number; address: string }[];
-  /** What else the daemon does; called when the proxies have been probed, before it says that it is ready. */
+  /** What else the daemon does; called when the proxies have been probed, before `program` is attached. */
   extend?(tools: { object: BpfObject; liveness: Liveness; upkeep: Upkeep }): Promise<Extension<C>>;
 }
 
@@ -106,9 +106,9 @@ export async function buildSteerer<C extends SteererConfig>(
     proxies: config.proxies.map(({ name }) => name),
   });
   await watch.begin();
+  const extension = await extend?.({ object, liveness, upkeep });
   // Another build begins with an empty table: until it is filled, the former program steers by its own.
   keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
-  const extension = await extend?.({ object, liveness, upkeep });
   liveness.setReady(true);
 
   return {
