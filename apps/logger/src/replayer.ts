@@ -125,12 +125,17 @@ export class Replayer {
     return Math.max(this.given, Math.min(conversation.acknowledged, seen));
   }
 
-  /** The client's own room is counted from its own acknowledgement, which may be further. */
+  /**
+   * The client's own room is counted from its own acknowledgement, which may be further. Of what is compared a whole segment must
+   * always fit: no sender splits one for a smaller window before its timer tells it to (RFC 9293 §3.8.6.2.1).
+   */
   get #windowField(): number {
     const { slot, acknowledged, offer } = this.#conversation;
-    const scale = offer.windowScale === NO_WINDOW_SCALE ? 0 : offer.windowScale;
-    const end = Math.max(this.room, acknowledged + this.#tracks.clientWindow(slot) * 2 ** scale);
-    return Math.max(0, Math.min(0xffff, Math.floor((end - this.#taken) / 2 ** scale)));
+    const unit = 2 ** (offer.windowScale === NO_WINDOW_SCALE ? 0 : offer.windowScale);
+    const taken = this.#taken;
+    const ofClient = Math.floor((acknowledged - taken) / unit) + this.#tracks.clientWindow(slot);
+    const ofCheck = taken < this.room ? Math.ceil((this.room - taken + offer.mss) / unit) : 0;
+    return Math.max(0, Math.min(0xffff, Math.max(ofClient, ofCheck)));
   }
 
   /** A bare ACK. */

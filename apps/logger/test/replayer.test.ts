@@ -31,20 +31,22 @@ function connection(text: string) {
     told: 0,
     acknowledged: 0,
     clientEnd: undefined as number | undefined,
+    window: 100,
     clientSequence: (offset: number) => 101 + offset,
     serverSequence: (offset: number) => 501 + offset,
     serverOffset: (sequence: number) => sequence - 501,
   };
-  const sent: { at: number; text: string; fin: boolean; isMarked: boolean }[] = [];
+  const sent: { at: number; text: string; fin: boolean; isMarked: boolean; window: number }[] = [];
   const replayer = new Replayer({
     conversation: state as unknown as Conversation,
-    tracks: { serverSeen: () => 501, clientWindow: () => 100 } as unknown as Tracks,
+    tracks: { serverSeen: () => 501, clientWindow: () => state.window } as unknown as Tracks,
     wire: {
-      deliver: (_backend, _entry, { sequence, payload, fin }: ClientBytes) =>
+      deliver: (_backend, _entry, { sequence, payload, fin, window }: ClientBytes) =>
         sent.push({
           at: sequence - 101,
           text: Buffer.from(payload).toString(),
           fin,
+          window,
           isMarked: transactions.every(({ delivered }) => delivered),
         }),
     },
@@ -60,7 +62,7 @@ test('a request counts as one that may have run before its last byte leaves, als
   const first = { requestEnd: 8, delivered: false };
   transactions.push(first);
   replayer.go();
-  assert.deepEqual(sent.at(-1), { at: 0, text: 'POST / .', fin: false, isMarked: true });
+  assert.deepEqual(sent.at(-1), { at: 0, text: 'POST / .', fin: false, window: 100, isMarked: true });
   const second = { requestEnd: undefined as number | undefined, delivered: false };
   transactions.push(second);
   append('POST');
@@ -69,7 +71,7 @@ test('a request counts as one that may have run before its last byte leaves, als
   append(' / !');
   second.requestEnd = 16;
   replayer.go();
-  assert.deepEqual(sent.at(-1), { at: 12, text: ' / !', fin: false, isMarked: true });
+  assert.deepEqual(sent.at(-1), { at: 12, text: ' / !', fin: false, window: 100, isMarked: true });
   replayer.close();
 });
 
@@ -104,5 +106,25 @@ test('what must wait is not sent', () => {
     ['012345'],
   );
   assert.equal(replayer.isDone, true);
+  replayer.close();
+});
+
+test('the window ends where the client has put it; while a response is compared, a whole segment fits', () => {
+  const { state, replayer, sent } = connection('');
+  const windowNow = () => {
+    replayer.acknowledge();
+    return sent.at(-1)!.window;
+  };
+  state.acknowledged = 1280;
+  replayer.given = 640;
+  assert.equal(windowNow(), 105, '640 bytes are 5 units of 128');
+  // The client's reader pauses: its own window is closed.
+  state.window = 0;
+  replayer.given = 1280;
+  assert.equal(windowNow(), 0);
+  replayer.room = 1281;
+  assert.equal(windowNow(), Math.ceil(1461 / 128), 'one byte is still to be compared');
+  replayer.given = 1281;
+  assert.equal(windowNow(), 0);
   replayer.close();
 });
