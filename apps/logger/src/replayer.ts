@@ -118,8 +118,12 @@ export class Replayer {
   /** Offset up to which the back end may send in any case: what is compared needs no room at the client. */
   room = 0;
 
-  /** Offset behind what the back end is told has arrived: no more than it has sent. */
+  /**
+   * Offset behind what the back end is told has arrived: no more than it has sent, and while it is compared no more than that has got
+   * to. The ring may have been full: what was not told must come again, whatever the client has of it.
+   */
   get #taken(): number {
+    if (this.given < this.room) return this.given;
     const conversation = this.#conversation;
     const seen = conversation.serverOffset(this.#tracks.serverSeen(conversation.slot));
     return Math.max(this.given, Math.min(conversation.acknowledged, seen));

@@ -32,21 +32,30 @@ function connection(text: string) {
     acknowledged: 0,
     clientEnd: undefined as number | undefined,
     window: 100,
+    seen: 501,
     clientSequence: (offset: number) => 101 + offset,
     serverSequence: (offset: number) => 501 + offset,
     serverOffset: (sequence: number) => sequence - 501,
   };
-  const sent: { at: number; text: string; fin: boolean; isMarked: boolean; window: number }[] = [];
+  const sent: {
+    at: number;
+    text: string;
+    fin: boolean;
+    isMarked: boolean;
+    window: number;
+    acknowledgement: number;
+  }[] = [];
   const replayer = new Replayer({
     conversation: state as unknown as Conversation,
-    tracks: { serverSeen: () => 501, clientWindow: () => state.window } as unknown as Tracks,
+    tracks: { serverSeen: () => state.seen, clientWindow: () => state.window } as unknown as Tracks,
     wire: {
-      deliver: (_backend, _entry, { sequence, payload, fin, window }: ClientBytes) =>
+      deliver: (_backend, _entry, { sequence, payload, fin, window, acknowledgement }: ClientBytes) =>
         sent.push({
           at: sequence - 101,
           text: Buffer.from(payload).toString(),
           fin,
           window,
+          acknowledgement,
           isMarked: transactions.every(({ delivered }) => delivered),
         }),
     },
@@ -62,7 +71,14 @@ test('a request counts as one that may have run before its last byte leaves, als
   const first = { requestEnd: 8, delivered: false };
   transactions.push(first);
   replayer.go();
-  assert.deepEqual(sent.at(-1), { at: 0, text: 'POST / .', fin: false, window: 100, isMarked: true });
+  assert.deepEqual(sent.at(-1), {
+    at: 0,
+    text: 'POST / .',
+    fin: false,
+    window: 100,
+    acknowledgement: 501,
+    isMarked: true,
+  });
   const second = { requestEnd: undefined as number | undefined, delivered: false };
   transactions.push(second);
   append('POST');
@@ -71,7 +87,14 @@ test('a request counts as one that may have run before its last byte leaves, als
   append(' / !');
   second.requestEnd = 16;
   replayer.go();
-  assert.deepEqual(sent.at(-1), { at: 12, text: ' / !', fin: false, window: 100, isMarked: true });
+  assert.deepEqual(sent.at(-1), {
+    at: 12,
+    text: ' / !',
+    fin: false,
+    window: 100,
+    acknowledgement: 501,
+    isMarked: true,
+  });
   replayer.close();
 });
 
@@ -126,5 +149,16 @@ test('the window ends where the client has put it; while a response is compared,
   assert.equal(windowNow(), Math.ceil(1461 / 128), 'one byte is still to be compared');
   replayer.given = 1281;
   assert.equal(windowNow(), 0);
+  // What the ring had no room for was seen, and must come again.
+  state.acknowledged = 5000;
+  state.seen = 501 + 4000;
+  const acknowledgedNow = () => {
+    replayer.acknowledge();
+    return sent.at(-1)!.acknowledgement - 501;
+  };
+  replayer.room = 3000;
+  assert.equal(acknowledgedNow(), 1281, 'compared so far');
+  replayer.given = 3000;
+  assert.equal(acknowledgedNow(), 4000, 'of the rest, what the client has and the back end has sent');
   replayer.close();
 });
