@@ -72,8 +72,14 @@ async function run(
 
 // What becomes of an update that a back end may have run is another test's (updates.test.ts).
 const { 'POST after POST': _, 'waiting, POST': __, 'idle, then POST': ___, ...readable } = moments;
+// Nor an update's that a back end is given before it is known to be frozen.
+const handshake = readable['idle, then GET']!;
 const cells = [
-  ...Object.entries(firstMoments).map(([name, moment]) => ({ name, moment, isFirst: true })),
+  ...Object.entries({ ...firstMoments, handshake }).map(([name, moment]) => ({
+    name,
+    moment,
+    isFirst: true,
+  })),
   ...Object.entries(readable).map(([name, moment]) => ({ name, moment, isFirst: false })),
 ];
 
