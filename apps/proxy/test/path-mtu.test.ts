@@ -108,6 +108,8 @@ function startDaemons(): TestDaemon[] {
     back: { device: 'back0', address: '10.64.0.1' },
     proxies: [{ name: 'proxy-1', id: 1, address: '10.63.0.11' }],
     backends: [{ name: 'backend-1', id: 1, address: BACKEND, port: 8080 }],
+    listeners: [{ name: 'web', port: 80, pool: 'web' }],
+    recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 0 },
     controlPort: 7000,
   });
   proxy = start('proxy', 'proxy', {
