@@ -236,11 +236,9 @@ export class Conversation implements RequestSink, ResponseSink {
     this.#isForwarded = isForwarded;
     const before = this.incoming.end;
     this.incoming.offer(at, bytes, start, end, this.#takeRequestBytes);
-    if (this.incoming.end > before && at < before)
-      this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
     // A piece that filled a gap: the kernel half does not know that the log goes on behind it.
-    else if (this.incoming.end > at + (end - start))
-      this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
+    const hasFilled = (this.incoming.end > before && at < before) || this.incoming.end > at + (end - start);
+    if (hasFilled) this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
   }
 
   readonly #takeRequestBytes = (bytes: Uint8Array, start: number, end: number): void => {

@@ -1,5 +1,5 @@
 // The front-end logger (P4.4, P5.1): in the path between proxies and back ends. It logs what passes (conversation.ts), finds out
-// when a back end has failed (watch.ts) and moves connections (recovery.ts). It also steers answers to the proxies, as the balancer
+// when a back end has failed (watchman.ts) and moves connections (recovery.ts). It also steers answers to the proxies, as the balancer
 // does with requests, and is the one to fence a proxy that the others go on without, since all their packets pass here.
 
 import { RawSender } from '@resplice/dataplane';
@@ -12,7 +12,7 @@ import {
   keepAttached,
   type SteererParts,
 } from '@resplice/service-kit';
-import { Backends, Dialer, Wire } from '@resplice/splice';
+import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Alternates } from './alternates.ts';
 import { Arbiter } from './arbiter.ts';
 import type { LoggerConfig } from './config.ts';
@@ -27,8 +27,6 @@ import { LoggerTally } from './tally.ts';
 import { Timeline } from './timeline.ts';
 import { Treatments } from './treatments.ts';
 
-/** Agents are probed under their hosts' ids, which begin here. */
-const AGENT_ID = 300;
 /** Largest segment towards either side, bytes: that of an Ethernet link. */
 const SEGMENT = { bytes: 1460 };
 
@@ -45,7 +43,7 @@ export function buildFront(config: LoggerConfig, deps: Deps): Promise<Daemon<Log
       free_slots: config.maxConnections,
       flows: 4 * config.maxConnections,
     },
-    others: config.backends.map(({ name, id, address }) => ({ name, id: AGENT_ID + id, address })),
+    others: agentsOf(config.backends),
     extend: tools => extend(config, deps, tools),
   });
 }

@@ -103,13 +103,19 @@ export class Move {
     this.#former = conversation.backend;
     const { slot } = conversation;
     this.#formerTrack = deps.tracks.read(slot);
-    // In this order: what the kernel half lets through from here on it has noted before (see server.h).
-    deps.tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
-    deps.tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
-    deps.tracks.unbind(slot);
+    this.#closeTheWay();
     conversation.backend = undefined;
     deps.timeline.note(conversation, 'fenced');
     deps.datapath.afterDrain(() => this.#plan());
+  }
+
+  /** In this order: what the kernel half lets through from here on it has noted before (see server.h). */
+  #closeTheWay(): void {
+    const { tracks } = this.#deps;
+    const { slot } = this.#conversation;
+    tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
+    tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
+    tracks.unbind(slot);
   }
 
   get isEnded(): boolean {
@@ -630,10 +636,7 @@ export class Move {
   again(): void {
     if (this.#ended) return;
     const conversation = this.#conversation;
-    const { tracks, datapath } = this.#deps;
-    tracks.setServerMode(conversation.slot, ServerMode.SERVER_DIVERTED);
-    tracks.setClientMode(conversation.slot, ClientMode.CLIENT_HELD);
-    tracks.unbind(conversation.slot);
+    this.#closeTheWay();
     this.#replayer?.close();
     this.#replayer = undefined;
     this.#retransmitter?.close();
@@ -648,7 +651,7 @@ export class Move {
     this.#barrier = undefined;
     clearTimeout(this.#timer);
     const round = ++this.#round;
-    datapath.afterDrain(() => {
+    this.#deps.datapath.afterDrain(() => {
       if (round === this.#round) this.#planAgain();
     });
   }

@@ -1,11 +1,9 @@
-import { type Backend, NO_WINDOW_SCALE, type Wire } from '@resplice/splice';
+import { type Backend, CLIENT_WINDOW_SCALE, NO_WINDOW_SCALE, shiftOf, type Wire } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { Tracks } from './tracks.ts';
 
 /** Bytes on their way at once, at most; the back end's window may allow for less. */
 const BURST = 256 << 10;
-/** The scale in which windows reach a client that has offered one (agent.bpf.c). */
-const CLIENT_SCALE = 7;
 /** Pause before what is not acknowledged is sent again, ms; the last one repeats. */
 const RETRY_MS = [20, 40, 80, 160, 320, 640, 1000];
 
@@ -82,7 +80,7 @@ export class Replayer {
 
   /** The back end has said something: how far it is, and how much more it takes. */
   heard({ window }: { window: number }): void {
-    const scale = this.#conversation.offer.windowScale === NO_WINDOW_SCALE ? 0 : CLIENT_SCALE;
+    const scale = this.#conversation.offer.windowScale === NO_WINDOW_SCALE ? 0 : CLIENT_WINDOW_SCALE;
     this.#window = Math.min(BURST, window << scale);
     this.#attempts = 0;
     this.go();
@@ -135,7 +133,7 @@ export class Replayer {
    */
   get #windowField(): number {
     const { slot, acknowledged, offer } = this.#conversation;
-    const unit = 2 ** (offer.windowScale === NO_WINDOW_SCALE ? 0 : offer.windowScale);
+    const unit = 2 ** shiftOf(offer);
     const taken = this.#taken;
     const ofClient = Math.floor((acknowledged - taken) / unit) + this.#tracks.clientWindow(slot);
     const ofCheck = taken < this.room ? Math.ceil((this.room - taken + offer.mss) / unit) : 0;

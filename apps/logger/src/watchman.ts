@@ -1,4 +1,4 @@
-import type { Backend } from '@resplice/splice';
+import { type Backend, shiftOf } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { Detector } from './detector/index.ts';
 import type { Tracks } from './tracks.ts';
@@ -8,8 +8,6 @@ import type { Transaction } from './transaction.ts';
 export const LOOK_MS = 10;
 /** A look that was so late has not seen what others had to wait for, ms. */
 const LATE_MS = 20;
-/** The scale in which a client's windows are understood when it has offered none. */
-const UNSCALED = 0;
 
 /** CLOCK_MONOTONIC, ms: the clock of the kernel half. */
 export function monotonicMs(): number {
@@ -113,7 +111,6 @@ export class Watchman {
     if (clientAck === sight.clientAck && clientMs === sight.clientMs) return;
     sight.clientAck = clientAck;
     sight.clientMs = clientMs;
-    const scale = offer.windowScale > 14 ? UNSCALED : offer.windowScale;
-    watch?.clientAck(clientMs, (serverNext - clientAck) >>> 0, tracks.clientWindow(slot) << scale);
+    watch?.clientAck(clientMs, (serverNext - clientAck) >>> 0, tracks.clientWindow(slot) << shiftOf(offer));
   }
 }

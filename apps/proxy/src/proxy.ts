@@ -11,7 +11,7 @@ import {
   Upkeep,
   withDeadline,
 } from '@resplice/service-kit';
-import { Backends, Dialer, Wire } from '@resplice/splice';
+import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Breakpoints } from './breakpoints.ts';
 import type { ProxyConfig } from './config.ts';
 import { openDatapath } from './datapath.ts';
@@ -170,8 +170,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   });
 
   const probePort = config.probePort;
-  // Agents' ids are those of their hosts; a back end's own number would be a proxy's.
-  const agents = config.backends.map(({ name, address, id }) => ({ name, address, id: AGENT_ID + id }));
+  const agents = agentsOf(config.backends);
   const loggers = config.logger ? [config.logger] : [];
   const targets = [...config.peers, ...config.balancers, ...loggers, ...agents].map(
     (host): Target => ({ ...host, port: probePort, ...PROBE }),
@@ -300,9 +299,6 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     },
   };
 }
-
-/** Agents are probed under their hosts' ids, which begin here. */
-const AGENT_ID = 300;
 
 function describe({ client, clientPort, vip, vipPort }: Connection) {
   return { client: `${formatIp(client)}:${clientPort}`, vip: `${formatIp(vip)}:${vipPort}` };

@@ -9,6 +9,16 @@ export interface BackendConfig {
   port: number;
 }
 
+/** Agents are probed under their hosts' ids, which begin here; a back end's own number would be a proxy's. */
+const AGENT_ID = 300;
+
+/** Whom to probe, to know whether back ends live. */
+export function agentsOf(
+  backends: readonly BackendConfig[],
+): { name: string; id: number; address: string }[] {
+  return backends.map(({ name, id, address }) => ({ name, id: AGENT_ID + id, address }));
+}
+
 export interface Backend {
   readonly name: string;
   readonly id: number;

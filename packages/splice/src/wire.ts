@@ -19,7 +19,12 @@ export const NO_WINDOW_SCALE = 15;
 const NO_BYTES = new Uint8Array(0);
 /** What the kernel half announces before there is a back end (proxy.bpf.c). */
 const CLIENT_WINDOW = 64_240;
-const CLIENT_WINDOW_SCALE = 7;
+export const CLIENT_WINDOW_SCALE = 7;
+
+/** By how many bits the client's own windows are to be shifted. */
+export function shiftOf({ windowScale }: ClientOffer): number {
+  return windowScale === NO_WINDOW_SCALE ? 0 : windowScale;
+}
 
 /** Bytes that the client sent, at their place in its sequence space, with the header fields that go with them. */
 export interface ClientBytes {
