@@ -107,17 +107,22 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 	return leave(LOGGER_MIDDLE_OPENED, TC_ACT_OK);
 }
 
+// Who sees a connection's packets acknowledges what it was sent, its FIN included, and not much less than before: who guesses does not
+// (RFC 5961 §5.2). The back end's kernel would find out, but not behind `redirect_to_present`, and not for the log.
+#define PLAUSIBLE_WINDOW (4 << 20)
+static __always_inline int is_plausible(const struct track *track, __u32 acknowledgement)
+{
+	return ahead(acknowledgement, track->server_next) <= 1 && ahead(track->client_ack, acknowledgement) < PLAUSIBLE_WINDOW;
+}
+
 // By how much a proxy's packet was translated. When a connection has come back to a back end that it had left, a proxy that has not
 // heard yet still translates for the former socket there: only one of the two makes sense of what the client acknowledges.
-#define PLAUSIBLE_WINDOW (4 << 20)
 static __always_inline __u32 delta_of(const struct flow *flow, const struct track *track, const struct packet *packet)
 {
 	if (!flow->came_back)
 		return flow->delta;
 	__u32 former = packet->acknowledgement + flow->former_delta, present = packet->acknowledgement + flow->delta;
-	int is_former = ahead(former, track->server_next) <= 1 && ahead(track->client_ack, former) < PLAUSIBLE_WINDOW;
-	int is_present = ahead(present, track->server_next) <= 1 && ahead(track->client_ack, present) < PLAUSIBLE_WINDOW;
-	return is_former && !is_present ? flow->former_delta : flow->delta;
+	return is_plausible(track, former) && !is_plausible(track, present) ? flow->former_delta : flow->delta;
 }
 
 // What a proxy sends to a back end that the connection has left goes to the one that has it. And no server hears an acknowledgement
@@ -169,6 +174,9 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 		    (tos & 0xfc) == SELF_MADE_TOS)
 			return leave(LOGGER_MIDDLE_PLAIN, TC_ACT_OK);
 	}
+	__u32 translated = delta_of(flow, track, packet), acknowledgement = packet->acknowledgement + translated;
+	if ((packet->flags & (FLAG_ACK | FLAG_RST)) == FLAG_ACK && !is_plausible(track, acknowledgement))
+		return leave(LOGGER_MIDDLE_IMPLAUSIBLE, TC_ACT_SHOT);
 	if (!track->bound) {
 		track->backend = packet->destination;
 		track->backend_port = packet->destination_port;
@@ -179,7 +187,6 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	__u64 now = bpf_ktime_get_ns();
 	track->client_ns = now;
 	track->client_window = packet->window;
-	__u32 translated = delta_of(flow, track, packet), acknowledgement = packet->acknowledgement + translated;
 	if ((packet->flags & FLAG_ACK) && ahead(acknowledgement, track->client_ack) > 0 &&
 	    ahead(acknowledgement, track->server_next) <= 0)
 		track->client_ack = acknowledgement;

@@ -8,6 +8,7 @@ enum logger_exit {
 	LOGGER_MIDDLE_FENCED, // from a fenced proxy, in a client's name
 	LOGGER_MIDDLE_OPENED, // a SYN that begins a connection, or repeats one
 	LOGGER_MIDDLE_FORGED, // a SYN whose identity option has a wrong MAC
+	LOGGER_MIDDLE_IMPLAUSIBLE, // dropped: it acknowledges what the client was never sent, or has acknowledged long ago
 	LOGGER_MIDDLE_NO_ROOM, // a SYN for which there is no slot: its connection passes unlogged
 	LOGGER_MIDDLE_LOGGED, // bytes, copied and passed on
 	LOGGER_MIDDLE_REPEATED, // bytes that are in the log, or none

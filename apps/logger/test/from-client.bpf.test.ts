@@ -269,3 +269,47 @@ suite('held', () => {
     );
   });
 });
+
+suite('somebody who guesses', () => {
+  const asLoggedAs = (acked: number, flags: number, payload = 'forged') => {
+    client(0, '');
+    server(0, 'x'.repeat(1000));
+    client(0, '', { acked: 1000 });
+    half.told();
+    const before = track();
+    const { verdict } = client(0, payload, { acked, flags });
+    const { clientLogged, clientAck, clientEnded } = track();
+    assert.deepEqual([clientLogged, clientEnded], [before.clientLogged, 0]);
+    assert.equal(clientAck, before.clientAck);
+    assert.deepEqual(half.told(), []);
+    return verdict;
+  };
+
+  for (const [what, acked] of [
+    ['what was never sent', 1002],
+    ['what is far from being sent', 1 << 30],
+    ['what was acknowledged long ago', 1000 - (4 << 20)],
+  ] as const)
+    for (const [kind, flags, payload] of [
+      ['bytes', ACK | PSH, 'forged'],
+      ['a FIN', ACK | FIN, ''],
+      ['an ACK', ACK, ''],
+    ] as const)
+      test(`${kind} acknowledging ${what}: dropped, and in no log`, () => {
+        assert.equal(asLoggedAs(acked, flags, payload), Verdict.SHOT);
+        half.expect({ back_steered: 1, middle_implausible: 1, middle_repeated: 2 });
+      });
+
+  test('the end of what was sent, and its FIN, may be acknowledged', () => {
+    client(0, '');
+    server(0, 'x'.repeat(1000));
+    for (const acked of [1000, 1001]) passed(client(0, '', { acked }));
+    half.expect({ back_steered: 1, middle_repeated: 3 });
+  });
+
+  test('an RST need not acknowledge', () => {
+    client(0, '');
+    client(0, '', { acked: 5000, flags: RST | ACK });
+    half.expect({ middle_repeated: 1, middle_logged: 1 });
+  });
+});
