@@ -12,8 +12,8 @@ import { Move, type RecoveryDeps } from './recovery.ts';
 import type { RequestStore } from './request-store.ts';
 import { Room } from './room.ts';
 import { answers } from './second-opinion.ts';
+import { Suspicions } from './suspicions.ts';
 import { traceOf } from './trace.ts';
-import type { Transaction } from './transaction.ts';
 import type { Treatments } from './treatments.ts';
 import { type ConversationView, stateOf, viewOf } from './view.ts';
 import { LOOK_MS, monotonicMs, Watchman } from './watchman.ts';
@@ -47,6 +47,7 @@ export class Conversations {
   readonly #over = new Map<Conversation, number>();
   readonly #confirming = new Set<Conversation>();
   readonly #watchman: Watchman;
+  readonly #suspicions: Suspicions;
   readonly #room: Room;
   #roomTimer: NodeJS.Timeout | undefined;
   readonly #records = new RecordPool(RECORDS_BYTES);
@@ -70,6 +71,10 @@ export class Conversations {
       isBusy: conversation => this.#moves.has(conversation) || this.#over.has(conversation),
       hasAlternate: backend => deps.backends.all.some(each => each.up && each !== backend),
       move: (conversation, why) => this.#move(conversation, why),
+    });
+    this.#suspicions = new Suspicions({
+      ...{ backends: deps.backends, timeline: deps.timeline, ask: answers },
+      fail: conversation => this.#timedOut(conversation),
     });
     this.#room = new Room(deps.datapath.tracks);
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
@@ -492,21 +497,16 @@ export class Conversations {
     this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection moved');
   }
 
-  readonly #suspect = (conversation: Conversation, transaction: Transaction): void => {
+  /** @param conversation whose back end, or the one that is to be its next, is too late */
+  #timedOut(conversation: Conversation): void {
     const move = this.#moves.get(conversation);
-    const backend = (move ?? conversation).backend;
-    // Nobody else could do better: the last one is never given up for being slow.
-    if (backend && !this.#deps.backends.all.some(each => each.up && each !== backend)) {
-      this.#watchman.begin(conversation, transaction, backend, monotonicMs());
-      return;
-    }
     this.#deps.tally.failedByTimeout++;
     const why = `suspected: ${(move ?? conversation).backend?.name} is silent for too long`;
     if (move) {
       this.#deps.timeline.note(conversation, why);
       move.again();
     } else this.#move(conversation, why);
-  };
+  }
 
   #isOver(conversation: Conversation): void {
     this.#watchman.forget(conversation);
@@ -516,7 +516,11 @@ export class Conversations {
   }
 
   #sweep(): void {
-    this.#watchman.look(this.#deps.datapath.pending > 0, this.#suspect);
+    this.#watchman.look(this.#deps.datapath.pending > 0, (conversation, transaction) => {
+      const { backend } = this.#moves.get(conversation) ?? conversation;
+      if (backend) this.#suspicions.suspect(conversation, transaction, backend);
+      else this.#timedOut(conversation);
+    });
     for (const move of this.#moves.values()) move.look();
     if (!this.#drains.isIdle)
       for (const conversation of this.#bySlot.values()) this.#drains.look(conversation);

@@ -1,3 +1,4 @@
+import { after } from '@resplice/dataplane';
 import { type Backend, shiftOf } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { Detector } from './detector/index.ts';
@@ -43,7 +44,7 @@ export class Watchman {
   }
 
   /**
-   * A back end has the whole request, and all responses before its own have been given.
+   * A back end has been sent the whole request, and all responses before its own have been given.
    *
    * @param nowMs CLOCK_MONOTONIC
    */
@@ -51,7 +52,8 @@ export class Watchman {
     const { watch: before, treatment, requestClass } = transaction;
     before?.abandon();
     transaction.watch = this.#detector.watch(backend.name, requestClass, treatment.timeouts, before);
-    transaction.watch.requestComplete(nowMs);
+    transaction.watch.requestSent(nowMs);
+    this.#takeNote(conversation, transaction, nowMs);
     this.#sights.set(conversation, {
       serverMs: this.#tracks.serverMs(conversation.slot),
       serverNext: this.#tracks.serverNext(conversation.slot),
@@ -95,10 +97,19 @@ export class Watchman {
     if (late > LATE_MS) this.#detector.delayed(late);
   }
 
-  #see(conversation: Conversation, { watch, answered }: Transaction, sight: Sight): void {
+  /** The back end may have acknowledged the request. */
+  #takeNote(conversation: Conversation, { watch, requestEnd }: Transaction, nowMs: number): void {
+    if (!watch || watch.isComplete || requestEnd === undefined) return;
+    const acked = this.#tracks.serverAcked(conversation.slot);
+    if (!after(conversation.clientSequence(requestEnd), acked)) watch.requestComplete(nowMs);
+  }
+
+  #see(conversation: Conversation, transaction: Transaction, sight: Sight): void {
     const { slot, offer } = conversation;
+    const { watch, answered } = transaction;
     const tracks = this.#tracks;
     const serverMs = tracks.serverMs(slot);
+    this.#takeNote(conversation, transaction, serverMs);
     const serverNext = tracks.serverNext(slot);
     if (serverNext !== sight.serverNext) {
       if (answered) watch?.serverBytes(serverMs);

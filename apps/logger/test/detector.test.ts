@@ -308,3 +308,75 @@ test('a watch whose class made room goes on', () => {
   watch.firstByte(5);
   watch.done();
 });
+
+suite('a request that has been sent', () => {
+  test('is not late before it has arrived', () => {
+    const watch = taught().watch('backend-1', 'c', bounds);
+    watch.requestSent(1000);
+    assert.equal(watch.deadline(), 11_000);
+    watch.requestComplete(4000);
+    assert.equal(watch.deadline(), 4400);
+  });
+
+  test('has the time from then on, if it arrived at once', () => {
+    const watch = taught().watch('backend-1', 'c', bounds);
+    watch.requestSent(1000);
+    watch.requestComplete(1010);
+    assert.equal(watch.deadline(), 1400);
+  });
+
+  test('is answered and acknowledged with one packet: both are known', () => {
+    const detector = new Detector();
+    for (let i = 0; i < 200; i++) {
+      const watch = detector.watch('backend-1', 'c', bounds);
+      watch.requestSent(0);
+      watch.firstByte(20);
+      watch.requestComplete(25);
+      watch.clientAck(30, 0, WINDOW);
+      assert.ok(watch.deadline() !== undefined, 'the rest is owed');
+      watch.done();
+    }
+    const next = detector.watch('backend-1', 'c', bounds);
+    next.requestComplete(0);
+    assert.equal(next.deadline(), 400);
+  });
+});
+
+suite('a suspicion that was premature', () => {
+  test('doubles the time, and gives at least that of the beginning', () => {
+    const watch = taught().watch('backend-1', 'c', bounds);
+    watch.requestComplete(0);
+    assert.ok(watch.isSuspect(400));
+    assert.ok(watch.reprieve(400));
+    assert.equal(watch.deadline(), 10_000);
+    assert.ok(watch.reprieve(10_000));
+    assert.equal(watch.deadline(), 20_000);
+  });
+
+  test('is repeated up to the cap', () => {
+    const watch = taught().watch('backend-1', 'c', bounds);
+    watch.requestComplete(0);
+    for (let i = 0; i < 10; i++) watch.reprieve(1000);
+    assert.equal(watch.deadline(), 60_000);
+    assert.equal(watch.reprieve(60_000), false);
+  });
+
+  test('teaches how long it takes, from its beginning', () => {
+    const detector = taught();
+    const watch = detector.watch('backend-1', 'c', bounds);
+    watch.requestComplete(0);
+    watch.reprieve(400);
+    watch.firstByte(2500);
+    const next = detector.watch('backend-1', 'c', bounds);
+    next.requestComplete(0);
+    assert.ok(next.deadline()! >= 5000);
+  });
+
+  test('of bytes that nobody acknowledges: repetitions may take longer still', () => {
+    const watch = responding(taught(), 1000);
+    watch.serverBytes(1000);
+    assert.ok(watch.isSuspect(1000 + RETRANSMISSION_MS));
+    assert.ok(watch.reprieve(1000 + RETRANSMISSION_MS));
+    assert.equal(watch.deadline(), 1000 + RETRANSMISSION_MS + 4 * RETRANSMISSION_MS);
+  });
+});

@@ -45,5 +45,8 @@ export const RETRANSMISSION_GAPS = 4;
 /** Twice TCP_RTO_MAX, ms. */
 export const RETRANSMISSION_CAP_MS = 240_000;
 
+/** A request whose acknowledgement takes longer was sent again: the shortest time-out is 200 ms (RFC 6298 §5, Linux). Ms. */
+export const ACKNOWLEDGEMENT_MS = 200;
+
 /** A sender need not send less than this into a client's window (RFC 9293 §3.8.6.2.1), bytes. */
 export const FULL_SEGMENT = 1460;

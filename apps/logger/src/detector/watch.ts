@@ -1,5 +1,6 @@
 import type { ClassKnowledge, Detector } from './detector.ts';
 import {
+  ACKNOWLEDGEMENT_MS,
   type Bounds,
   FULL_SEGMENT,
   RETRANSMISSION_CAP_MS,
@@ -12,6 +13,8 @@ import {
 type Timer =
   /** Not the server's turn: the request is incomplete, the client's window closed, or the transaction over. */
   | 'none'
+  /** The request has been sent and is not acknowledged: it may not have arrived. */
+  | 'arrival'
   /** The response's first byte (P10.3, first time-out). */
   | 'first'
   /** More of the response, all of which so far has reached the client (P10.3, second time-out). */
@@ -29,9 +32,9 @@ export class Watch {
   readonly #known: ClassKnowledge;
   readonly #backend: string;
   readonly #bounds: TimeoutBounds;
-  /** Time-outs are at least that long, after a back end that was suspected. */
-  readonly #leastFirst: number;
-  readonly #leastRest: number;
+  /** Time-outs are at least that long, after a suspicion. */
+  #leastFirst: number;
+  #leastRest: number;
 
   #timer: Timer = 'none';
   #since = 0;
@@ -69,21 +72,51 @@ export class Watch {
 
   /**
    * The request's last byte was forwarded. For a pipelined one: that, or the end of the response before it, whichever is later.
-   * During a replay: the alternate has acknowledged the last byte.
+   * What has not arrived is not late, if its sender has to repeat it: a full listen queue, say, drops what comes.
    */
+  requestSent(now: number): void {
+    if (this.#complete || this.#over || this.#begun) return;
+    this.#start('arrival', now, this.#arrivalTimeout());
+  }
+
+  /** The back end has acknowledged the request's last byte. */
   requestComplete(now: number): void {
     if (this.#complete || this.#over) return;
     this.#complete = true;
     // A server may answer before it has everything; then it owes the rest from now on.
-    if (this.#begun) this.#consider(now);
-    else this.#start('first', now, this.#firstTimeout());
+    if (this.#begun) {
+      this.#consider(now);
+      return;
+    }
+    const [timer, since, delay] = [this.#timer, this.#since, this.#delay];
+    this.#start('first', now, this.#firstTimeout());
+    if (timer !== 'arrival' || now - since > ACKNOWLEDGEMENT_MS) return;
+    this.#since = since;
+    this.#delay = delay;
+  }
+
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * The suspicion was premature: the server has twice the time, and at least `start`. What it takes is learnt in full.
+   *
+   * @returns whether it is not suspect any more; its time-out may be at its cap
+   */
+  reprieve(now: number): boolean {
+    this.#leastFirst = leastAfter(this.#firstTimeout(), this.#bounds.first);
+    this.#leastRest = leastAfter(this.#restTimeout(), this.#bounds.rest);
+    if (this.#timer === 'repeat') this.serverRepeat(now);
+    return !this.isSuspect(now);
   }
 
   /** The first byte of what the server sends, be it an interim response (RFC 9110 §15.2). */
   firstByte(now: number): void {
     if (this.#begun || this.#over) return;
     this.#begun = true;
-    if (this.#timer === 'first') this.#known.first.learn(this.#backend, Math.max(0, now - this.#since));
+    if (this.#timer === 'first' || this.#timer === 'arrival')
+      this.#known.first.learn(this.#backend, Math.max(0, now - this.#since));
     this.#sent(now);
   }
 
@@ -180,7 +213,12 @@ export class Watch {
 
   #currentTimeout(): number {
     if (this.#timer === 'first') return this.#firstTimeout();
+    if (this.#timer === 'arrival') return this.#arrivalTimeout();
     return this.#timer === 'rest' ? this.#restTimeout() : this.#repeatTimeout();
+  }
+
+  #arrivalTimeout(): number {
+    return Math.max(this.#bounds.first.start, this.#firstTimeout());
   }
 
   #firstTimeout(): number {
