@@ -11,7 +11,17 @@ const quantities = {
   connections: ['rate', 'cpu', 'errors'],
   bulk: ['rate', 'cpu'],
   bulk16: ['rate', 'cpu'],
+  upload: ['rate', 'cpu'],
   latency: ['p50', 'p99'],
+};
+const counts = ['drops', 'unprotected'];
+/** What only Resplice has: its logger's. */
+const own: Record<string, string[]> = {
+  requests: [...counts, 'loggerUser', 'loggerSystem'],
+  connections: [...counts, 'loggerUser', 'loggerSystem'],
+  bulk: counts,
+  bulk16: counts,
+  upload: counts,
 };
 const outcomes = { 0: 'pass', 1: 'fail', 2: 'void' } as const;
 
@@ -30,8 +40,9 @@ test('one round measures everybody, judges, and leaves nothing', { timeout: 600_
     const columns = run.samples[measurement];
     assert.deepEqual(Object.keys(columns), contestants, measurement);
     for (const [contestant, series] of Object.entries<Record<string, number[]>>(columns)) {
-      assert.deepEqual(Object.keys(series), names, `${measurement} ${contestant}`);
-      for (const name of names) {
+      const expected = [...names, ...(contestant === 'resplice' ? (own[measurement] ?? []) : [])];
+      assert.deepEqual(Object.keys(series), expected, `${measurement} ${contestant}`);
+      for (const name of expected) {
         assert.equal(series[name]!.length, 1);
         assert.ok(Number.isFinite(series[name]![0]), `${measurement} ${contestant} ${name}`);
       }

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { NetnsEngine, placeNamed, type Watcher } from '@resplice/engines';
+import { NetnsEngine, type Place, placeNamed, type Watcher } from '@resplice/engines';
 import { type Arm, arms, vip } from '@resplice/topology';
+import { type LoggerReading, readLogger } from './logger.ts';
 import type { BenchSite } from './site.ts';
 
 const execute = promisify(execFile);
@@ -12,17 +13,27 @@ const DEADLINE_MS = 120_000;
 /** One arm's lab, as its client sees it. */
 export interface Lab {
   readonly url: string;
+  /** What a client may upload, a file in its place, and its bytes. */
+  readonly upload: BenchSite['upload'];
+  /** Asks the front-end logger what it has counted; null: the arm has none. */
+  readonly readLogger: (() => Promise<LoggerReading>) | null;
   /** Runs a program in the client's place. @returns its standard output @throws Error when it fails, or takes two minutes */
   inClient(...argv: string[]): Promise<string>;
 }
 
-function engineOf(arm: Arm): NetnsEngine {
-  return new NetnsEngine({ place: placeNamed(`resplicebench${arm}`) });
+function placeOf(arm: Arm): Place {
+  return placeNamed(`resplicebench${arm}`);
 }
 
-function labOf(engine: NetnsEngine): Lab {
+function engineOf(arm: Arm): NetnsEngine {
+  return new NetnsEngine({ place: placeOf(arm) });
+}
+
+function labOf(arm: Arm, engine: NetnsEngine, { upload }: BenchSite): Lab {
   return {
     url: `http://${vip.address}:${vip.port}`,
+    upload,
+    readLogger: arm === 'resplice' ? () => readLogger(placeOf(arm)) : null,
     async inClient(...argv) {
       const [file, ...args] = engine.commandIn('client-1', argv);
       const { stdout } = await execute(file, args, { timeout: DEADLINE_MS, killSignal: 'SIGKILL' });
@@ -53,7 +64,7 @@ export class Field {
         watcher.progress?.(`bringing up ${arm}`);
         const quiet = watcher.signal ? { signal: watcher.signal } : {};
         await engine.up({ arm, proxies: 2, backends: 1, backendCommand: site.command }, quiet);
-        const lab = labOf(engine);
+        const lab = labOf(arm, engine, site);
         // Thousands of connections a second: with the usual range the client itself would run out of ports.
         await lab.inClient('sh', '-c', 'echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range');
         labs[arm] = lab;

@@ -1,6 +1,6 @@
 import { measurements } from './measurements.ts';
 import { type BenchResult, type Contestant, seriesOf } from './result.ts';
-import { median, type Spread } from './statistics.ts';
+import { median, type Spread, spread } from './statistics.ts';
 import {
   addedToForward,
   CONTROL,
@@ -26,7 +26,11 @@ const rivals = ['resplice', 'haproxy', 'nginx'] as const satisfies readonly Cont
 /** A heading and rows: what, plain forwarding in its unit, the others in relation to it. */
 export function figureRows(result: BenchResult): string[][] {
   const rows = measurements.flatMap(({ name, title, quantities }) =>
-    quantities.map(({ name: quantity, unit }) => {
+    quantities.map(({ name: quantity, unit, own }) => {
+      if (own) {
+        const values = spread(seriesOf(result, name, 'resplice', quantity));
+        return [title, unit, '', withSpread(values, figure), '', ''];
+      }
       const forward = figure(median(seriesOf(result, name, 'forward', quantity)));
       const cells = rivals.map(rival =>
         name === 'latency'
@@ -43,16 +47,18 @@ export function figureRows(result: BenchResult): string[][] {
   return [['what', 'unit', 'kernel forwarding', 'Resplice', 'HAProxy', 'nginx'], ...rows];
 }
 
-function bound({ least, most }: GateVerdict): string {
-  return least === undefined ? `at most ${most}` : `at least ${least}`;
+const rivalNames = { forward: 'kernel forwarding', haproxy: 'HAProxy', none: '' } as const;
+
+function bound({ least, most, always }: GateVerdict): string {
+  return `${always ? 'always ' : ''}${least === undefined ? `at most ${most}` : `at least ${least}`}`;
 }
 
 export function gateRows(verdict: Verdict): string[][] {
   const rows = verdict.gates.map(gate => [
     `${gate.measurement}, ${gate.quantity}`,
-    gate.rival === 'forward' ? 'kernel forwarding' : 'HAProxy',
+    rivalNames[gate.rival ?? 'none'],
     bound(gate),
-    withSpread(gate.ratio, ratio),
+    withSpread(gate.value, gate.rival ? ratio : figure),
     gate.passed ? 'reached' : gate.kind === 'gate' ? 'MISSED' : 'not reached (an aim)',
   ]);
   return [['Resplice', 'compared with', 'is to be', 'is', ''], ...rows];

@@ -4,7 +4,7 @@ import { type BenchResult, type Contestant, contestants } from '../src/result.ts
 /** Forwarding's value of everything in the made-up run. */
 export const FORWARD = 1000;
 
-/** A contestant's value relative to forwarding's; 1 for what is not named. */
+/** A contestant's value relative to forwarding's, 1 for what is not named; of what only Resplice has the value itself, or 0. */
 export type Factors = Readonly<Record<string, number>>;
 
 /** @param factors by `measurement.quantity.contestant` */
@@ -15,14 +15,17 @@ export function madeUpRun(factors: Factors = {}, rounds = 3): BenchResult {
         contestants.map(contestant => [
           contestant,
           Object.fromEntries(
-            quantities.map(({ name: quantity }) => [
-              quantity,
-              Array.from(
-                { length: rounds },
+            quantities
+              .filter(({ own }) => !own || contestant === 'resplice')
+              .map(({ name: quantity, own }) => {
+                const factor = factors[`${name}.${quantity}.${contestant}`];
                 // The machine speeds up from round to round; ratios must not see that.
-                (_, round) => FORWARD * (round + 1) * (factors[`${name}.${quantity}.${contestant}`] ?? 1),
-              ),
-            ]),
+                const value = (round: number) => FORWARD * (round + 1) * (factor ?? 1);
+                return [
+                  quantity,
+                  Array.from({ length: rounds }, (_, round) => (own ? (factor ?? 0) : value(round))),
+                ];
+              }),
           ),
         ]),
       );

@@ -20,6 +20,10 @@ suite('the verdict', () => {
     ['more CPU per GB', { 'bulk.cpu.resplice': 1.2 }],
     ['less than three times HAProxy in bulk', { 'bulk.rate.haproxy': 0.34 }],
     ['slower parallel downloads', { 'bulk16.rate.resplice': 0.5 }],
+    ['slow uploads', { 'upload.rate.resplice': 0.59 }],
+    ['too much JavaScript', { 'requests.loggerUser.resplice': 5.1 }],
+    ['dropped packets of downloads', { 'bulk16.drops.resplice': 1 }],
+    ['requests that nobody logged', { 'requests.unprotected.resplice': 1 }],
   ] as const) {
     test(`fails for ${what}`, () => assert.equal(outcome(factors), 'fail'));
   }
@@ -31,6 +35,23 @@ suite('the verdict', () => {
       verdict.gates.filter(each => !each.passed).map(({ kind, measurement }) => [kind, measurement]),
       [['aim', 'connections']],
     );
+  });
+
+  test('one round with a loss is one too many', () => {
+    const run = madeUpRun(GOOD);
+    const columns = run.samples.bulk!;
+    const resplice = { ...columns.resplice, drops: [0, 0, 2] };
+    const samples = { ...run.samples, bulk: { ...columns, resplice } };
+    const verdict = verdictOf({ ...run, samples });
+    assert.deepEqual(
+      verdict.gates.filter(each => !each.passed).map(({ quantity, value }) => [quantity, value.high]),
+      [['drops', 2]],
+    );
+    assert.equal(verdict.outcome, 'fail');
+  });
+
+  test('uploads may lose packets: they are told, and come again', () => {
+    assert.equal(outcome({ 'upload.drops.resplice': 7 }), 'pass');
   });
 
   test('is void when forwarding differs from itself, even if a gate is missed', () => {
