@@ -24,7 +24,9 @@ static __always_inline int open_envelope(struct __sk_buff *skb, const struct pac
 	__u32 slot = flow ? flow->slot : 0;
 	struct track *track = flow ? bpf_map_lookup_elem(&tracks, &slot) : 0;
 	if (!is_mine) {
-		if (track && (flags & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK) && !track->bound &&
+		// Another proxy's bytes may have bound the connection meanwhile. What this one sends goes there then: it must be known
+		// in whose numbers.
+		if (track && (flags & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK) && (!track->bound || !flow->known) &&
 		    bpf_ntohl(inner.tcp.ack_seq) == track->isn + 1) {
 			flow->delta = track->p0 - bpf_ntohl(inner.tcp.seq);
 			if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), flow->mac, ETH_ALEN))

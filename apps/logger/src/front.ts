@@ -15,6 +15,7 @@ import {
 import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Alternates } from './alternates.ts';
 import { Arbiter } from './arbiter.ts';
+import { Authority } from './authority.ts';
 import type { LoggerConfig } from './config.ts';
 import { Conversations } from './conversations.ts';
 import { Datapath, OBJECT } from './datapath.ts';
@@ -168,10 +169,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       life,
       fences,
     );
+    const authority = new Authority(datapath, backends, id);
     const channel: ControlChannel = new ControlChannel({
       ...{ key, id, epoch, address: middle.address, port: controlPort, peers: proxies, counters: tally, log },
       onRecord(from, record, fromEpoch) {
-        const knowledge = decisions.answer(from, fromEpoch, record);
+        const knowledge = decisions.answer(from, fromEpoch, record) ?? authority.answer(record);
         if (!knowledge || !('id' in record)) {
           tally.recordsUnexpected++;
           return;

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, suite, test } from 'node:test';
 import { parseOptions, TcpFlags, Verdict } from '@resplice/dataplane';
 import { ClientMode, ServerMode } from '../src/layout.generated.ts';
 import {
+  BACKEND,
   CLIENT,
   CLIENT_PORT,
   fromClient,
@@ -146,4 +147,31 @@ suite('moved to another back end', () => {
     );
     assert.deepEqual([half.slotOf(VIP, 80), track().clientAck], [slot, u32(S + 10)]);
   });
+});
+
+suite('two proxies set one connection up, at two back ends', () => {
+  const OTHER_S0 = 0x8000_0000;
+  const viaOther = (at: number, payload: string) =>
+    half.middle(fromClient({ seq: C + at, ack: OTHER_S0 + 1, payload, backend: OTHER_BACKEND }));
+  const connectOther = () => {
+    assert.equal(half.connect({ isn: ISN, p0: P0, s0: OTHER_S0, backend: OTHER_BACKEND }), slot);
+  };
+
+  for (const [when, first, second] of [
+    ['before the first byte', connectOther, () => {}],
+    ['after the first byte', () => {}, connectOther],
+  ] as const)
+    test(`both have answered ${when}: the first byte binds, and the request reaches one of them`, () => {
+      first();
+      assert.equal(passed(client(0, 'POST')).dst, BACKEND);
+      half.told();
+      half.expect({ middle_logged: 1 });
+      second();
+      const repeated = passed(viaOther(0, 'POST'));
+      const { dst, seq, ack } = repeated;
+      assert.deepEqual({ dst, seq, ack }, { dst: BACKEND, seq: u32(C), ack: S0 + 1 });
+      const more = passed(viaOther(4, ' /'));
+      assert.deepEqual([more.dst, half.told().map(each => text(each.bytes))], [BACKEND, [' /']]);
+      half.expect({ middle_repeated: 1, middle_logged: 1 });
+    });
 });

@@ -97,6 +97,10 @@ export class Membership {
     return this.#isIn;
   }
 
+  get hearsLogger(): boolean {
+    return this.#loggerIsLive;
+  }
+
   /** Whether nothing may be decided without that peer. */
   isCounted(peer: number): boolean {
     return (this.#peers.get(peer)?.state ?? 'absent') !== 'absent';

@@ -80,6 +80,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     self: config.id,
     peers: config.peers.map(peer => peer.id),
     logger: config.logger?.id,
+    hearsLogger: () => membership.hearsLogger,
     isLive: peer => membership.isCounted(peer),
     isIn: () => membership.isIn,
     channel,

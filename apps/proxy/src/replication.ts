@@ -57,6 +57,7 @@ export class Replication {
   readonly #self: number;
   readonly #ring: readonly number[];
   readonly #logger: number | undefined;
+  readonly #hearsLogger: () => boolean;
   readonly #isLive: (peer: number) => boolean;
   readonly #isIn: () => boolean;
   readonly #channel: PeerChannel;
@@ -73,8 +74,9 @@ export class Replication {
   constructor(options: {
     self: number;
     peers: readonly number[];
-    /** Who moves connections to other back ends. */
+    /** Who moves connections to other back ends, and knows those that pass it. */
     logger?: number | undefined;
+    hearsLogger?: () => boolean;
     /** Whether a peer is to be counted on: it lives, or nobody has made sure that it does not. */
     isLive: (peer: number) => boolean;
     /** Whether this proxy may set connections up. */
@@ -89,6 +91,7 @@ export class Replication {
   }) {
     this.#self = options.self;
     this.#logger = options.logger;
+    this.#hearsLogger = options.hearsLogger ?? (() => false);
     this.#isLive = options.isLive;
     this.#isIn = options.isIn;
     this.#channel = options.channel;
@@ -172,13 +175,15 @@ export class Replication {
   }
 
   /**
-   * Asks every live peer for a splice that this proxy lacks: it, or who is setting it up, or nobody knows.
+   * Asks every live peer, and the logger, for a splice that this proxy lacks: it, or who is setting it up, or nobody knows.
    *
    * @returns undefined when nobody said that he knows, but one did not answer
    */
   async pull(connection: Omit<ConnectionId, 'isn'>): Promise<Knowledge | undefined> {
+    const peers = this.livePeers();
+    if (this.#logger !== undefined && this.#hearsLogger()) peers.push(this.#logger);
     const answers = await Promise.all(
-      this.livePeers().map(peer =>
+      peers.map(peer =>
         this.#channel.ask(peer, id => ({
           type: 'ask',
           id,

@@ -85,6 +85,7 @@ class Node implements PeerChannel {
   readonly id: number;
   readonly dead = new Set<number>();
   isIn = true;
+  hearsLogger = false;
   settingUp = false;
   readonly segments: SegmentRecord[] = [];
   readonly #questions = new Map<number, { peer: number; resolve: (k: Knowledge | undefined) => void }>();
@@ -97,6 +98,7 @@ class Node implements PeerChannel {
       self: id,
       peers,
       logger: LOGGER,
+      hearsLogger: () => this.hearsLogger,
       isLive: peer => !this.dead.has(peer),
       isIn: () => this.isIn,
       channel: this,
@@ -380,4 +382,27 @@ test('what the logger has moved counts, whoever tells it, and an older word does
   const foreign = { ...again, owner: 2, backend: 2, createdMs: 4000 };
   hear(foreign, 2);
   assert.deepEqual(node.store.entry, again, 'only the logger moves connections');
+});
+
+test('what no peer knows, the logger may', async () => {
+  const entry = { ...CONNECTION, p0: 7, delta: 5000, backend: 5, owner: LOGGER, createdMs: 1 };
+  for (const [hearsLogger, answer, expected] of [
+    [true, { kind: 'entry', entry }, { kind: 'entry', entry }],
+    [true, { kind: 'none' }, { kind: 'none' }],
+    [false, undefined, { kind: 'none' }],
+  ] as const) {
+    const cluster = new Cluster([1, 2]);
+    const node = cluster.node(1);
+    node.hearsLogger = hearsLogger;
+    const pulled = node.replication.pull(CONNECTION);
+    const asked = cluster.wire.findIndex(({ to }) => to === LOGGER);
+    assert.equal(asked >= 0, hearsLogger);
+    if (answer) {
+      const { record } = cluster.wire.splice(asked, 1)[0]!;
+      assert.ok(record.type === 'ask' && !record.claim);
+      node.receive(LOGGER, { type: 'answer', id: record.id, knowledge: answer });
+    }
+    await cluster.settle();
+    assert.deepEqual(await pulled, expected);
+  }
 });
