@@ -14,8 +14,7 @@ export function checkSiteFile(file: string, backends: readonly string[]): Checke
   } catch (cause) {
     throw new LabError('usage', `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
-  // Nothing reads the heads of later requests yet, so rules for each request could not be enforced.
-  return checkSite(text, file, { backends, uniformOnly: true });
+  return checkSite(text, file, { backends });
 }
 
 /**

@@ -64,7 +64,8 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 	if (is_new) {
 		__s64 free = take_slot(config);
 		if (free < 0)
-			return leave(LOGGER_MIDDLE_NO_ROOM, TC_ACT_OK);
+			return config->guards ? leave(LOGGER_MIDDLE_UNJUDGED, TC_ACT_SHOT) :
+						leave(LOGGER_MIDDLE_NO_ROOM, TC_ACT_OK);
 		if (track) {
 			struct log_event ended = event_of(LOG_ENDED, slot, track, packet);
 			emit(skb, &ended, 0); // if it is lost, the sweep finds that the addresses lead elsewhere
@@ -82,6 +83,7 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 		track->generation = generation;
 		track->isn = packet->sequence;
 		track->p0 = packet->acknowledgement;
+		track->guarded = is_guarded(option.vip, option.vip_port);
 		track->client_logged = track->server_acked = track->told = track->request_at = packet->sequence + 1;
 		track->client_ack = track->server_next = track->server_logged = track->server_seen = track->response_at = packet->acknowledgement + 1;
 		struct flow own = { .slot = slot, .known = 1 };
@@ -97,7 +99,7 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 		struct log_event event = event_of(LOG_OPENED, slot, track, packet);
 		event.captured = packet->options;
 		if (emit(skb, &event, OPTIONS_OFFSET)) {
-			if (!goes_unattended(track))
+			if (track->guarded || !goes_unattended(track))
 				return leave(LOGGER_MIDDLE_RING_FULL, TC_ACT_SHOT);
 			track->client_ns = bpf_ktime_get_ns();
 			return leave(LOGGER_MIDDLE_UNATTENDED, TC_ACT_OK);
@@ -161,8 +163,13 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 				.client_port = packet->source_port,
 				.peer_port = packet->destination_port };
 	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || !flow->known)
+	if (!flow || !flow->known) {
+		struct logger_config *config = own_config();
+		// Somebody may know its connection whose rules ask for a judgement of each request.
+		if (config && config->guards && !(packet->flags & FLAG_RST))
+			return leave(LOGGER_MIDDLE_UNJUDGED, TC_ACT_SHOT);
 		return leave(LOGGER_MIDDLE_PLAIN, TC_ACT_OK);
+	}
 	__u32 slot = flow->slot;
 	struct track *track = bpf_map_lookup_elem(&tracks, &slot);
 	if (!track)
@@ -191,7 +198,7 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	    ahead(acknowledgement, track->server_next) <= 0)
 		track->client_ack = acknowledgement;
 	__u32 end = packet->sequence + packet->payload;
-	int held = track->client_mode == CLIENT_HELD;
+	int held = is_held(track);
 	int is_unlogged = track->client_mode == CLIENT_UNLOGGED;
 	enum logger_exit way = LOGGER_MIDDLE_REPEATED;
 	// Anybody can send a FIN in a client's name. One behind a gap is told each time it comes, as bytes are.

@@ -15,6 +15,7 @@ enum logger_exit {
 	LOGGER_MIDDLE_HELD, // copied and kept from the back ends
 	LOGGER_MIDDLE_RING_FULL, // dropped unlogged: the client sends it again
 	LOGGER_MIDDLE_UNATTENDED, // passed on unlogged: nobody has read the ring for too long
+	LOGGER_MIDDLE_UNJUDGED, // dropped: of a connection that cannot be known, where a listener has rules for each request
 	// logger_back, from the back ends
 	LOGGER_BACK_PLAIN, // control, envelopes to proxies
 	LOGGER_BACK_MALFORMED, // in the VIP's name but not a whole TCP packet

@@ -118,7 +118,7 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 	int ends = packet->flags & (FLAG_FIN | FLAG_RST);
 	enum logger_exit way = LOGGER_BACK_STEERED;
 	// While a request is being delivered again, its acknowledgements set the pace.
-	int paces = track->client_mode == CLIENT_HELD && !packet->payload;
+	int paces = is_held(track) && !packet->payload;
 	if (diverted || skipped || ends || is_wanted || paces) {
 		struct log_event event = event_of(LOG_SERVER, slot, track, packet);
 		event.time_ns = now;

@@ -1,4 +1,5 @@
 #pragma once
+#include "listener.h"
 #include "packet.h"
 #include "siphash.h"
 
@@ -41,12 +42,13 @@ struct track {
 	__u8 traits; // enum track_trait
 	__u8 end_passes; // the back end's FIN is the connection's; the kernel half sets it with the next one
 	__u8 unattended; // the kernel half's: something has passed that is in no log, since nobody read the ring
-	__u8 spare[2];
+	__u8 guarded; // each of its requests is judged: the client's bytes never pass by themselves
+	__u8 spare;
 };
 _Static_assert(sizeof(struct track) == 128, "mapped by user space");
 
 enum client_mode {
-	CLIENT_PASSES,
+	CLIENT_PASSES, // unless it is guarded
 	CLIENT_HELD, // logged, not forwarded: user space delivers it
 	CLIENT_UNLOGGED, // nobody can make sense of what passes
 };
@@ -87,6 +89,8 @@ struct logger_config {
 	__u32 free_head, free_tail; // of the ring of free slots; the kernel takes at the head
 	__u64 beat_ns; // CLOCK_MONOTONIC, when user space last read the ring
 	__u64 patience_ns; // so long the kernel half waits for it; 0: for ever
+	__u32 guards; // how many listeners are guarded: while one is, nothing passes of a connection that is not known
+	__u32 pad;
 };
 
 struct {
@@ -120,6 +124,26 @@ struct {
 	__type(value, struct flow);
 	__uint(max_entries, 1048576);
 } flows SEC(".maps");
+
+// Listeners that have rules for each request.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct listener_key);
+	__type(value, __u32);
+	__uint(max_entries, 256);
+} guarded SEC(".maps");
+
+static __always_inline int is_guarded(__be32 vip, __be16 port)
+{
+	struct listener_key key = { .vip = vip, .port = port };
+	return bpf_map_lookup_elem(&guarded, &key) != 0;
+}
+
+// Whether what the client sends is kept from the back ends: user space delivers it.
+static __always_inline int is_held(const struct track *track)
+{
+	return track->client_mode == CLIENT_HELD || (track->guarded && track->client_mode == CLIENT_PASSES);
+}
 
 static __always_inline struct logger_config *own_config(void)
 {

@@ -2,7 +2,7 @@ import type { ClientOffer } from '@resplice/protocol';
 import type { Conversation } from './conversation.ts';
 import type { Datapath, EventSink } from './datapath.ts';
 import { ClientMode, LogType, ServerMode, type Track, TrackTrait } from './layout.generated.ts';
-import { firstsOf, NOT_KEPT, resumptionOf } from './resumption.ts';
+import { firstsOf, NOT_KEPT, type Resumption, resumptionOf } from './resumption.ts';
 
 /** What is done with connections that are found. */
 export interface Adopter {
@@ -17,6 +17,14 @@ export interface Adopter {
   receive: EventSink;
 }
 
+const LOST = 'part of a request was nowhere but in the daemon before this one';
+
+/** Whether bytes of a guarded connection are lost that a former daemon has acknowledged, or has not given to the back end yet. */
+function lacks(track: Track, { kind, requestEnd }: Resumption): boolean {
+  const isGiven = kind === 'idle' || ((requestEnd - track.serverAcked) | 0) <= 0;
+  return !isGiven || ((track.told - requestEnd) | 0) > 0;
+}
+
 /**
  * Goes on with the connections of a former daemon, as far as the kernel half's table and its ring tell what they were at.
  *
@@ -27,6 +35,7 @@ export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; 
   // After the table: what comes meanwhile waits as well.
   const waiting = datapath.takeWaiting();
   const firsts = firstsOf(waiting.map(each => each.event));
+  /** What was held of these nobody has. */
   const held = new Set<number>();
   const counts = { adopted: 0, abandoned: 0 };
   for (const { slot, track } of tracks) {
@@ -40,18 +49,21 @@ export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; 
     const isHeld =
       track.clientMode === ClientMode.CLIENT_HELD &&
       (track.serverMode !== ServerMode.SERVER_PASSES || track.mac.every(byte => byte === 0));
-    if (isHeld) held.add(slot);
+    const isGuarded = conversation.guard !== undefined;
+    if (isHeld || isGuarded) held.add(slot);
     if (!isHeld && track.bound !== 0) adopter.bind(conversation, track.backend);
-    const resumption = resumptionOf(track, first ?? {});
+    const found = resumptionOf(track, first ?? {});
+    const resumption = typeof found !== 'string' && isGuarded && lacks(track, found) ? LOST : found;
     if (typeof resumption === 'string') {
       counts.abandoned++;
       conversation.passBy(track.clientLogged, track.serverNext, resumption);
-      if (isHeld) adopter.reset(conversation);
+      if (isHeld || isGuarded) adopter.reset(conversation);
       else adopter.letGo(conversation);
       continue;
     }
     counts.adopted++;
     conversation.resume(resumption, NOT_KEPT);
+    if (conversation.guard) conversation.guard.isFresh = !isHeld && track.bound === 0;
     if (!isHeld) {
       datapath.tracks.setClientMode(slot, ClientMode.CLIENT_PASSES);
       continue;

@@ -1,4 +1,5 @@
 import type { Backend, Backends } from '@resplice/splice';
+import { type Allowed, pick } from './rules.ts';
 
 /** Who takes a connection over (P7.2). */
 export class Alternates {
@@ -14,11 +15,17 @@ export class Alternates {
    * alternate is where its connections go. Without a former one, the one with the fewest connections.
    *
    * @param tried those that have refused, or did not answer
+   * @param allowed who may have it; anybody if absent. A former one that is not among them does not count
    */
-  choose(former: Backend | undefined, tried: ReadonlySet<Backend>): Backend | undefined {
+  choose(
+    former: Backend | undefined,
+    tried: ReadonlySet<Backend>,
+    allowed?: Pick<Allowed, 'members' | 'session'>,
+  ): Backend | undefined {
     const { all } = this.#backends;
-    const fit = (backend: Backend) => backend.up && !tried.has(backend);
-    if (!former) return all.filter(fit).sort((a, b) => a.active - b.active)[0];
+    const fit = (backend: Backend) =>
+      backend.up && !tried.has(backend) && (allowed?.members.has(backend) ?? true);
+    if (!former || !(allowed?.members.has(former) ?? true)) return pick(all.filter(fit), allowed?.session);
     const at = all.indexOf(former);
     // The former one itself comes last: its application may be back, or only this connection may have failed.
     return [...all.slice(at + 1), ...all.slice(0, at + 1)].find(fit);

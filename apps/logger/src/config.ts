@@ -9,7 +9,7 @@ import {
   steeringModes,
   vips,
 } from '@resplice/service-kit';
-import { listenerSchema, recoveryInMs, timeoutClassesInMs } from '@resplice/site-config';
+import { listenerSchema, poolSchema, recoveryInMs, timeoutClassesInMs } from '@resplice/site-config';
 import { z } from 'zod';
 
 export const loggerConfig = z.strictObject({
@@ -36,8 +36,9 @@ export const loggerConfig = z.strictObject({
   maxConnections: z.int().min(1024).max(16_777_216).default(262_144),
   /** When nobody has read the log for so long, ms, connections pass unprotected; 0: they stand still. */
   passUnloggedAfterMs: z.int().min(0).max(3_600_000).default(2000),
-  /** What the application's requests are (P6.2). */
+  /** What the application's requests are (P6.2), and by which rules they are judged (P2.2). */
   listeners: z.array(listenerSchema).min(1),
+  pools: z.record(z.string(), poolSchema).default({}),
   timeoutClasses: timeoutClassesInMs.default({}),
   recovery: recoveryInMs,
   /** Names of back ends that are to be empty. */

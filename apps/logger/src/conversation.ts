@@ -2,6 +2,7 @@ import type { ClientOffer, ConnectionId } from '@resplice/protocol';
 import type { Treatment } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
 import { Assembly } from './assembly.ts';
+import type { Guard } from './guard.ts';
 import type { RecordPool } from './http/record-pool.ts';
 import { RequestFraming, type RequestSink } from './http/request-framing.ts';
 import type { RequestHead } from './http/request-head.ts';
@@ -9,7 +10,7 @@ import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
 import type { ResponseHead } from './http/response-head.ts';
 import { RequestLog } from './request-log.ts';
 import type { RequestStore } from './request-store.ts';
-import type { Resumption } from './resumption.ts';
+import { NOT_KEPT, type Resumption } from './resumption.ts';
 import type { Tracks } from './tracks.ts';
 import { Transaction } from './transaction.ts';
 
@@ -20,6 +21,9 @@ const SKIP_LEAST = 16 << 10;
 
 /** An end that is further away is not one that a sequence number can tell. */
 const TELLABLE = 1 << 30;
+
+/** Why a connection is not protected that has become another protocol's. */
+export const UPGRADED = 'upgraded';
 
 /** What a conversation tells the one who watches over it. */
 export interface ConversationEvents {
@@ -65,6 +69,8 @@ export class Conversation implements RequestSink, ResponseSink {
   /** Back ends that have failed one after the other at the same byte of the same transaction. */
   #failures = 0;
   #failedAt = '';
+  /** Judges each of its requests; undefined: whatever its client sends passes. */
+  guard: Guard | undefined;
   /** Why this connection is not protected; undefined: it is. */
   unprotected: string | undefined;
   readonly #tracks: Tracks;
@@ -74,6 +80,7 @@ export class Conversation implements RequestSink, ResponseSink {
   readonly #responseFraming = new ResponseFraming();
   /** Offset up to which the kernel half says nothing of the server's bytes. */
   #skippedTo = 0;
+  #requestsEnd = 0;
   /** Offset where the next response begins. */
   #responseAt = 0;
   /** What is being fed: a piece of the server's stream, and how much of it has been recorded. */
@@ -90,7 +97,8 @@ export class Conversation implements RequestSink, ResponseSink {
     events: ConversationEvents,
     store: RequestStore,
   ) {
-    this.requests = new RequestLog(store, () => this.#requestsLost());
+    const neededFrom = () => (this.guard ? this.delivered : Number.POSITIVE_INFINITY);
+    this.requests = new RequestLog(store, () => this.#requestsLost(), neededFrom);
     this.#records = records;
     this.slot = slot;
     this.generation = identity.generation;
@@ -110,6 +118,7 @@ export class Conversation implements RequestSink, ResponseSink {
     const [requestEnd, responseAt] = [this.clientOffset(from.requestEnd), this.serverOffset(from.responseAt)];
     this.incoming.jump(requestEnd);
     this.requests.startAt(requestEnd);
+    this.#requestsEnd = requestEnd;
     this.#requestFraming.reset(requestEnd);
     this.#responseFraming.reset(responseAt);
     this.#responseAt = responseAt;
@@ -201,13 +210,25 @@ export class Conversation implements RequestSink, ResponseSink {
 
   /** Where the first request begins that has not been read completely. */
   get pendingRequestAt(): number {
-    return this.transactions.length > 0 ? this.transactions[0]!.requestAt : this.requests.base;
+    return this.transactions.length > 0 ? this.transactions[0]!.requestAt : this.readTo;
+  }
+
+  /** Behind the last request that was read completely. */
+  get readTo(): number {
+    return Math.max(this.requests.base, this.#requestsEnd);
   }
 
   /** Whether the client has sent part of a head. */
   get hasPendingBytes(): boolean {
-    const { requestEnd } = this.transactions.at(-1) ?? { requestEnd: this.requests.base };
+    const { requestEnd } = this.transactions.at(-1) ?? { requestEnd: this.readTo };
     return requestEnd !== undefined && this.requests.end > requestEnd;
+  }
+
+  /** Whether part of a head has come, and not all of it; empty lines are none. */
+  get hasPartialHead(): boolean {
+    const { idle, lost } = this.#requestFraming;
+    const last = this.transactions.at(-1);
+    return !idle && !lost && (!last || last.requestEnd !== undefined);
   }
 
   get open(): Transaction | undefined {
@@ -241,6 +262,11 @@ export class Conversation implements RequestSink, ResponseSink {
     if (hasFilled) this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
   }
 
+  /** Whether what is being read has been forwarded already. */
+  get isForwarded(): boolean {
+    return this.#isForwarded;
+  }
+
   readonly #takeRequestBytes = (bytes: Uint8Array, start: number, end: number): void => {
     if (this.unprotected !== undefined) return;
     this.commit();
@@ -263,7 +289,9 @@ export class Conversation implements RequestSink, ResponseSink {
       const { responseEnd, requestEnd } = transactions[0]!;
       if (responseEnd === undefined || requestEnd === undefined || responseEnd > acknowledged) break;
       transactions.shift()!.record.release();
-      this.requests.dropBefore(transactions[0]?.requestAt ?? requestEnd);
+      const next = transactions[0]?.requestAt ?? requestEnd;
+      // A server may answer before it has all of a request.
+      this.requests.dropBefore(this.guard ? Math.min(next, this.delivered) : next);
     }
   }
 
@@ -284,6 +312,7 @@ export class Conversation implements RequestSink, ResponseSink {
     // Its first bytes may have gone with those of a request before it.
     transaction.isLost = at < this.requests.base;
     if (!transaction.isLost && !this.requests.isKeeping) this.requests.keepFrom(at);
+    transaction.asksForUpgrade = head.upgrade;
     this.transactions.push(transaction);
     this.#note();
     this.#events.requestBegan(this, transaction, head);
@@ -392,7 +421,7 @@ export class Conversation implements RequestSink, ResponseSink {
   end(at: number): void {
     const transaction = this.transactions.at(-1);
     if (!transaction || transaction.requestEnd !== undefined) return;
-    transaction.requestEnd = at;
+    transaction.requestEnd = this.#requestsEnd = at;
     transaction.delivered = this.#isForwarded;
     if (transaction.isLost && !this.requests.isKeeping) this.requests.keepFrom(at);
     this.#note();
@@ -414,11 +443,23 @@ export class Conversation implements RequestSink, ResponseSink {
   }
 
   opaque(_at: number): void {
-    this.giveUp('upgraded');
+    this.giveUp(UPGRADED);
   }
 
-  broken(_at: number, reason: string): void {
-    this.giveUp(reason);
+  broken(at: number, reason: string): void {
+    const last = this.transactions.at(-1);
+    if (this.guard && !(last && last.requestEnd === undefined)) this.refuse(reason, at);
+    else this.giveUp(reason);
+  }
+
+  /** What follows the last request is none, and is not given to anybody. */
+  refuse(reason: string, at = this.transactions.at(-1)?.requestEnd ?? this.readTo): void {
+    const transaction = new Transaction(++this.count, 'GET', at, NOT_KEPT, this.#records);
+    const status = reason.startsWith('more than') ? 431 : 400;
+    transaction.verdict = { kind: 'refused', status, reason };
+    if (!this.open) transaction.responseAt = this.#responseAt;
+    this.transactions.push(transaction);
+    this.#note();
   }
 
   /** From here on the connection passes, and is lost with its back end. */
@@ -438,7 +479,7 @@ export class Conversation implements RequestSink, ResponseSink {
     interim: (status, at, end) => this.interim(status, at, end),
     end: at => this.#responseEnd(at),
     opaque: at => this.opaque(at),
-    broken: (at, reason) => this.broken(at, reason),
+    broken: (_at, reason) => this.giveUp(reason),
   };
 
   /** It is over, and what is kept of it is forgotten. */

@@ -3,14 +3,16 @@ import type { ClientOffer, Entry } from '@resplice/protocol';
 import type { Log } from '@resplice/service-kit';
 import { type Backend, type Backends, NO_WINDOW_SCALE } from '@resplice/splice';
 import { adopt } from './adoption.ts';
-import { Conversation, type ConversationEvents } from './conversation.ts';
+import { Conversation, type ConversationEvents, UPGRADED } from './conversation.ts';
 import { Detector, requestClass } from './detector/index.ts';
 import { Drains } from './drains.ts';
+import { Guard } from './guard.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType, type Track } from './layout.generated.ts';
 import { Move, type RecoveryDeps } from './recovery.ts';
 import type { RequestStore } from './request-store.ts';
 import { Room } from './room.ts';
+import type { Rules } from './rules.ts';
 import { answers } from './second-opinion.ts';
 import { Suspicions } from './suspicions.ts';
 import { traceOf } from './trace.ts';
@@ -31,6 +33,7 @@ export interface ConversationsDeps
   extends Omit<RecoveryDeps, 'onDelivered' | 'onMoved' | 'onEnd' | 'onDead' | 'tracks'> {
   backends: Backends;
   treatments: Treatments;
+  rules: Rules;
   store: RequestStore;
   /** A connection has another back end: the proxies are to know. */
   onMoved(entry: Omit<Entry, 'owner'>): void;
@@ -53,6 +56,8 @@ export class Conversations {
   readonly #records = new RecordPool(RECORDS_BYTES);
   readonly #events: ConversationEvents;
   readonly #drains: Drains;
+  /** Those whose guards have something under way. */
+  readonly #attended = new Set<Conversation>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: ConversationsDeps) {
@@ -80,8 +85,9 @@ export class Conversations {
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
     this.#events = {
       treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
-      requestBegan: ({ id }, transaction, head) => {
+      requestBegan: ({ id, guard, isForwarded }, transaction, head) => {
         deps.tally.transactions++;
+        if (!isForwarded) guard?.judge(transaction, head);
         const { treatment } = transaction;
         transaction.requestClass = requestClass(String(id.vipPort), treatment, head.target);
       },
@@ -228,7 +234,45 @@ export class Conversations {
       this.#deps.store,
     );
     this.#bySlot.set(slot, conversation);
+    if (track.guarded !== 0 || this.#deps.rules.guards(vipPort)) this.#guard(conversation);
     return conversation;
+  }
+
+  /** From here on each of its requests is judged. */
+  #guard(conversation: Conversation): void {
+    const { datapath, wire, speaker, tally, rules } = this.#deps;
+    datapath.tracks.guard(conversation.slot);
+    conversation.guard = new Guard(conversation, {
+      ...{ tracks: datapath.tracks, wire, speaker, tally },
+      judge: ({ id }, head) => rules.judge(id.vipPort, id.client, head.routable()),
+      isBusy: each => this.#moves.has(each) || this.#over.has(each) || this.#drains.isLeaving(each),
+      move: (each, why) => this.#move(each, why),
+      abandon: (each, why) => {
+        each.giveUp(why);
+        this.#abandon(each);
+      },
+      judged: each => {
+        const move = this.#moves.get(each);
+        if (move) move.judged();
+        else each.guard?.look();
+      },
+      delivered: each => this.#expect(each),
+      attend: each => this.#attended.add(each),
+    });
+  }
+
+  /** Follows other rules: for connections that were not guarded yet, from the next request on. */
+  followRules(): void {
+    for (const conversation of this.#bySlot.values()) {
+      const { guard, id, unprotected } = conversation;
+      if (guard || !this.#deps.rules.guards(id.vipPort) || this.#over.has(conversation)) continue;
+      // What has become another protocol has no requests.
+      if (unprotected === UPGRADED) continue;
+      this.#guard(conversation);
+      conversation.guard!.isFresh = false;
+      if (unprotected === undefined) this.#attended.add(conversation);
+      else this.#abandon(conversation);
+    }
   }
 
   /** Goes on with the connections of a former daemon. */
@@ -260,6 +304,11 @@ export class Conversations {
   #unknown(event: LogEvent): void {
     const { tracks } = this.#deps.datapath;
     if (event.type === LogType.LOG_ENDED || tracks.generation(event.slot) !== event.generation) return;
+    const track = tracks.read(event.slot);
+    if (track.guarded !== 0) {
+      this.#deps.speaker.reset(track, track.clientAck);
+      return;
+    }
     tracks.setClientMode(event.slot, ClientMode.CLIENT_UNLOGGED);
     tracks.letEnd(event.slot, true);
     tracks.skipUntil(event.slot, (event.sequence + (1 << 30)) >>> 0);
@@ -277,22 +326,32 @@ export class Conversations {
     end: number,
   ): void {
     const { backends } = this.#deps;
+    const { guard } = conversation;
     const held = event.held !== 0;
-    if (!held && conversation.backend?.address !== event.backend)
+    if ((!held || guard?.isFresh) && conversation.backend?.address !== event.backend)
       this.#bound(
         conversation,
         backends.all.find(each => each.address === event.backend),
       );
+    if (guard) guard.isFresh = false;
     const at = conversation.clientOffset(event.sequence);
+    if (held && guard?.contradicts(at, bytes, start, end)) {
+      this.#deps.tally.overlapsDiffer++;
+      conversation.giveUp('its client has sent two requests with the same numbers');
+      this.#abandon(conversation);
+      return;
+    }
     const before = conversation.incoming.end;
     const move = this.#moves.get(conversation);
     // Held before a move ended, and told after.
-    const isLate = held && !move && conversation.backend !== undefined;
+    const isGuarded = guard !== undefined && conversation.unprotected !== UPGRADED;
+    const isLate = held && !move && conversation.backend !== undefined && !isGuarded;
     if (end > start) conversation.clientBytes(at, bytes, start, end, !held || isLate);
     if (isLate) this.#deliver(conversation, event, bytes.subarray(start, end));
     if (conversation.unprotected !== undefined) {
       // Nobody has what was held, and nobody can be given it.
       if (held && !isLate) this.#abandon(conversation);
+      else if (guard) this.#follow(conversation);
       else this.#letGo(conversation);
     }
     if (event.flags & TcpFlags.RST) {
@@ -305,7 +364,10 @@ export class Conversations {
     if (finAt === conversation.incoming.end) conversation.clientEnd = finAt;
     this.#drains.look(conversation);
     if (move) move.clientBytes();
-    else if (held && !conversation.backend) {
+    else if (guard && conversation.unprotected === undefined) {
+      if (end > start && at + (end - start) <= conversation.told) guard.repeat();
+      guard.look();
+    } else if (held && !conversation.backend) {
       if (conversation.incoming.end > before || conversation.clientEnd !== undefined)
         this.#move(conversation, 'wakes up');
       else this.#answer(conversation);
@@ -363,6 +425,8 @@ export class Conversations {
       } else move.progressed(event);
       return;
     }
+    conversation.guard?.heard(event);
+    if (this.#moves.has(conversation)) return;
     if (event.flags & TcpFlags.RST) this.#serverReset(conversation, event);
     else if (event.flags & TcpFlags.FIN && conversation.outgoing.end >= at + event.payload)
       this.#serverEnded(conversation);
@@ -372,7 +436,9 @@ export class Conversations {
   #follow(conversation: Conversation): void {
     if (conversation.unprotected === undefined) return;
     // The rest of a request that is being given to an alternate is known no more.
-    if (this.#moves.get(conversation)?.isDelivered === false) this.#abandon(conversation);
+    const { guard, unprotected, requests, delivered } = conversation;
+    const mayPass = !guard || (unprotected === UPGRADED && requests.end <= delivered);
+    if (this.#moves.get(conversation)?.isDelivered === false || !mayPass) this.#abandon(conversation);
     else this.#letGo(conversation);
   }
 
@@ -451,6 +517,7 @@ export class Conversations {
   #letGo(conversation: Conversation): void {
     const { tracks } = this.#deps.datapath;
     if (conversation.ended || this.#over.has(conversation)) return;
+    conversation.guard?.rest();
     conversation.ended = true;
     this.#deps.tally.unprotected++;
     this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection is not protected from here on');
@@ -478,7 +545,13 @@ export class Conversations {
     const former = conversation.backend;
     if (former) former.active--;
     const mayRest = former !== undefined;
-    const move = new Move(conversation, this.#recovery, () => this.#moves.delete(conversation), mayRest);
+    conversation.guard?.rest();
+    const onEnd = () => {
+      this.#moves.delete(conversation);
+      // When its end is known to everybody.
+      queueMicrotask(() => conversation.guard?.look());
+    };
+    const move = new Move(conversation, this.#recovery, onEnd, mayRest);
     if (!move.isEnded) this.#moves.set(conversation, move);
   }
 
@@ -511,6 +584,8 @@ export class Conversations {
   #isOver(conversation: Conversation): void {
     this.#watchman.forget(conversation);
     this.#drains.forget(conversation);
+    this.#attended.delete(conversation);
+    conversation.guard?.rest();
     this.#moves.get(conversation)?.close();
     if (!this.#over.has(conversation)) this.#over.set(conversation, performance.now());
   }
@@ -522,6 +597,9 @@ export class Conversations {
       else this.#timedOut(conversation);
     });
     for (const move of this.#moves.values()) move.look();
+    const attended = [...this.#attended];
+    this.#attended.clear();
+    for (const { guard } of attended) guard?.look();
     if (!this.#drains.isIdle)
       for (const conversation of this.#bySlot.values()) this.#drains.look(conversation);
     const before = performance.now() - LINGER_MS;
@@ -551,7 +629,8 @@ export class Conversations {
     tally.evicted += evicted.length;
     for (const { conversation } of [...gone, ...evicted]) {
       const { id, slot, backend, unprotected } = conversation;
-      if (!backend && unprotected === undefined) speaker.reset(id, datapath.tracks.clientAck(slot));
+      const isLost = (!backend && unprotected === undefined) || datapath.isGuarding;
+      if (isLost) speaker.reset(id, datapath.tracks.clientAck(slot));
       this.#forget(conversation, true);
     }
   }
@@ -563,6 +642,8 @@ export class Conversations {
     this.#moves.get(conversation)?.close();
     this.#deps.timeline.forget(conversation);
     this.#drains.forget(conversation);
+    this.#attended.delete(conversation);
+    conversation.guard?.rest();
     this.#over.delete(conversation);
     if (conversation.backend) conversation.backend.active--;
     this.#bySlot.delete(conversation.slot);

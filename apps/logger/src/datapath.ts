@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { BpfMap, type BpfObject, mapMemory, parseIp, RingBuffer } from '@resplice/dataplane';
+import { BpfMap, type BpfObject, mapMemory, parseIp, RingBuffer, u32 } from '@resplice/dataplane';
 import { deriveKey } from '@resplice/protocol';
 import {
   loggerConfigOffsets as at,
@@ -7,7 +7,9 @@ import {
   type FlowKey,
   flowKey as flowKeyLayout,
   flow as flowLayout,
+  type ListenerKey,
   type LogEvent,
+  listenerKey,
   logEvent,
   loggerConfig,
 } from './layout.generated.ts';
@@ -32,6 +34,7 @@ export type EventSink = (event: LogEvent, bytes: Uint8Array, start: number, end:
 export class Datapath {
   readonly tracks: Tracks;
   readonly flows: BpfMap<FlowKey, Flow>;
+  readonly #guarded: BpfMap<ListenerKey, number>;
   readonly #ring: RingBuffer;
   readonly #config: Int32Array;
   readonly #beats: BigUint64Array;
@@ -50,6 +53,7 @@ export class Datapath {
   constructor(object: BpfObject, options: { key: Uint8Array; address: string; patienceMs: number }) {
     this.tracks = new Tracks(object.map('tracks'));
     this.flows = new BpfMap(object.map('flows'), flowKeyLayout, flowLayout);
+    this.#guarded = new BpfMap(object.map('guarded'), listenerKey, u32);
     this.#ring = new RingBuffer(object.map('events'));
     const memory = mapMemory(object.map('logger_config'));
     this.#config = new Int32Array(memory);
@@ -68,6 +72,7 @@ export class Datapath {
       freeTail: view.getUint32(at.freeTail, true),
       beatNs: process.hrtime.bigint(),
       patienceNs: BigInt(options.patienceMs) * 1_000_000n,
+      guards: view.getUint32(at.guards, true),
     });
     if (this.#word(at.freeTail) === 0) {
       for (let slot = 0; slot < slots; slot++) this.#free[slot] = BigInt(slot);
@@ -95,6 +100,24 @@ export class Datapath {
   /** Tells the kernel half whether to look for fenced proxies. */
   setFences(count: number): void {
     Atomics.store(this.#config, at.fences / 4, count);
+  }
+
+  /**
+   * Keeps what clients of these listeners send from the back ends, from the next connection on. Others are free; of a listener that is
+   * no longer served its connections stay guarded.
+   */
+  setGuarded(listeners: readonly { address: string; port: number; isGuarded: boolean }[]): void {
+    for (const { address, port, isGuarded } of listeners) {
+      const key = { vip: parseIp(address), port };
+      if (isGuarded) this.#guarded.set(key, 1);
+      else this.#guarded.delete(key);
+    }
+    Atomics.store(this.#config, at.guards / 4, [...this.#guarded.entries()].length);
+  }
+
+  /** Whether any listener is guarded: nothing passes then of a connection that is not known. */
+  get isGuarding(): boolean {
+    return this.#word(at.guards) !== 0;
   }
 
   /** Slots that hold a connection. */

@@ -66,6 +66,11 @@ export class Drains {
     return [...views].map(([{ name }, view]) => ({ backend: name, ...view }));
   }
 
+  /** Whether it is about to leave its back end. */
+  isLeaving(conversation: Conversation): boolean {
+    return this.#leaving.has(conversation);
+  }
+
   /** Something may have ended: to be called now and then for every connection, and when its client has said something. */
   look(conversation: Conversation): void {
     if (this.isIdle) return;
@@ -156,8 +161,8 @@ function endsByItself({ unprotected, ended, clientEnd, closes, transactions }: C
 }
 
 /** The back end has all that the client has begun to send. */
-function isBetweenRequests({ transactions, requests, delivered }: Conversation): boolean {
+function isBetweenRequests({ transactions, requests, delivered, hasPendingBytes }: Conversation): boolean {
   const last = transactions.at(-1);
-  if (!last) return requests.size === 0;
+  if (!last) return !hasPendingBytes;
   return last.requestEnd !== undefined && requests.end === last.requestEnd && delivered >= last.requestEnd;
 }

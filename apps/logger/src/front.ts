@@ -12,6 +12,7 @@ import {
   keepAttached,
   type SteererParts,
 } from '@resplice/service-kit';
+import { BcryptThread } from '@resplice/site-config';
 import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Alternates } from './alternates.ts';
 import { Arbiter } from './arbiter.ts';
@@ -22,6 +23,7 @@ import { Datapath, OBJECT } from './datapath.ts';
 import { Fences } from './fences.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
 import { RequestStore } from './request-store.ts';
+import { Rules } from './rules.ts';
 import { SecondOpinion } from './second-opinion.ts';
 import { Speaker } from './speaker.ts';
 import { LoggerTally } from './tally.ts';
@@ -65,6 +67,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
   const timeline = new Timeline();
   const recovery = { ...config.recovery };
+  const passwords = new BcryptThread();
+  const rules = new Rules(config, backends, passwords.compare);
+  const guard = ({ vips }: LoggerConfig) =>
+    datapath.setGuarded(vips.map(vip => ({ ...vip, isGuarded: rules.guards(vip.port) })));
+  guard(config);
   const treatments = new Treatments(config.listeners, config.timeoutClasses);
   const store = new RequestStore({
     limits: recovery,
@@ -86,7 +93,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     tally,
     timeline,
     recovery,
-    ...{ treatments, store },
+    ...{ treatments, rules, store },
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
@@ -138,6 +145,10 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     status: () => ({ ...arbiter.status(), ...conversations.status() }),
     pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
     reload(next: LoggerConfig) {
+      // First: it may refuse.
+      rules.replace(next);
+      guard(next);
+      conversations.followRules();
       treatments.replace(next.listeners, next.timeoutClasses);
       Object.assign(recovery, next.recovery);
       drain(next.draining);
@@ -148,6 +159,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       conversations.close();
       datapath.close();
       wire.close();
+      await passwords.close();
     },
   };
 

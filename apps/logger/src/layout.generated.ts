@@ -175,10 +175,11 @@ export interface LoggerConfig {
   freeTail: number;
   beatNs: bigint;
   patienceNs: bigint;
+  guards: number;
 }
 
 export const loggerConfig: Layout<LoggerConfig> = {
-  size: 56,
+  size: 64,
   read: (view, offset) => ({
     identityKey: siphashKey.read(view, offset),
     address: view.getUint32(offset + 16, false),
@@ -189,6 +190,7 @@ export const loggerConfig: Layout<LoggerConfig> = {
     freeTail: view.getUint32(offset + 36, true),
     beatNs: view.getBigUint64(offset + 40, true),
     patienceNs: view.getBigUint64(offset + 48, true),
+    guards: view.getUint32(offset + 56, true),
   }),
   write(view, offset, value) {
     siphashKey.write(view, offset, value.identityKey);
@@ -200,6 +202,8 @@ export const loggerConfig: Layout<LoggerConfig> = {
     view.setUint32(offset + 36, value.freeTail, true);
     view.setBigUint64(offset + 40, value.beatNs, true);
     view.setBigUint64(offset + 48, value.patienceNs, true);
+    view.setUint32(offset + 56, value.guards, true);
+    view.setUint32(offset + 60, 0, true);
   },
 };
 
@@ -213,6 +217,7 @@ export const loggerConfigOffsets = {
   freeTail: 36,
   beatNs: 40,
   patienceNs: 48,
+  guards: 56,
 } as const;
 
 export interface Track {
@@ -251,7 +256,8 @@ export interface Track {
   traits: number;
   endPasses: number;
   unattended: number;
-  spare: readonly number[];
+  guarded: number;
+  spare: number;
 }
 
 export const track: Layout<Track> = {
@@ -292,7 +298,8 @@ export const track: Layout<Track> = {
     traits: view.getUint8(offset + 123),
     endPasses: view.getUint8(offset + 124),
     unattended: view.getUint8(offset + 125),
-    spare: [view.getUint8(offset + 126 + 0), view.getUint8(offset + 126 + 1)],
+    guarded: view.getUint8(offset + 126),
+    spare: view.getUint8(offset + 127),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.client, false);
@@ -333,10 +340,8 @@ export const track: Layout<Track> = {
     view.setUint8(offset + 123, value.traits);
     view.setUint8(offset + 124, value.endPasses);
     view.setUint8(offset + 125, value.unattended);
-    if (value.spare.length !== 2) throw new RangeError(`spare has ${value.spare.length} elements, not 2`);
-    for (let i = 0; i < 2; i++) {
-      view.setUint8(offset + 126 + i * 1, (value.spare[i] as number));
-    }
+    view.setUint8(offset + 126, value.guarded);
+    view.setUint8(offset + 127, value.spare);
   },
 };
 
@@ -376,7 +381,8 @@ export const trackOffsets = {
   traits: 123,
   endPasses: 124,
   unattended: 125,
-  spare: 126,
+  guarded: 126,
+  spare: 127,
 } as const;
 
 export interface FlowKey {
@@ -544,23 +550,24 @@ export const LoggerExit = {
   LOGGER_MIDDLE_HELD: 8,
   LOGGER_MIDDLE_RING_FULL: 9,
   LOGGER_MIDDLE_UNATTENDED: 10,
-  LOGGER_BACK_PLAIN: 11,
-  LOGGER_BACK_MALFORMED: 12,
-  LOGGER_BACK_NO_PROXY: 13,
-  LOGGER_BACK_STEERED: 14,
-  LOGGER_BACK_UNLOGGED: 15,
-  LOGGER_BACK_FORMER: 16,
-  LOGGER_BACK_ENDED: 17,
-  LOGGER_BACK_DIVERTED: 18,
-  LOGGER_BACK_REPLY: 19,
-  LOGGER_BACK_RING_FULL: 20,
-  LOGGER_BACK_UNATTENDED: 21,
-  LOGGER_BACK_FENCED_NOW: 22,
-  LOGGER_OUT_PLAIN: 23,
-  LOGGER_OUT_STEERED: 24,
-  LOGGER_OUT_NO_PROXY: 25,
-  LOGGER_NEVER_FAILED: 26,
-  LOGGER_EXITS: 27,
+  LOGGER_MIDDLE_UNJUDGED: 11,
+  LOGGER_BACK_PLAIN: 12,
+  LOGGER_BACK_MALFORMED: 13,
+  LOGGER_BACK_NO_PROXY: 14,
+  LOGGER_BACK_STEERED: 15,
+  LOGGER_BACK_UNLOGGED: 16,
+  LOGGER_BACK_FORMER: 17,
+  LOGGER_BACK_ENDED: 18,
+  LOGGER_BACK_DIVERTED: 19,
+  LOGGER_BACK_REPLY: 20,
+  LOGGER_BACK_RING_FULL: 21,
+  LOGGER_BACK_UNATTENDED: 22,
+  LOGGER_BACK_FENCED_NOW: 23,
+  LOGGER_OUT_PLAIN: 24,
+  LOGGER_OUT_STEERED: 25,
+  LOGGER_OUT_NO_PROXY: 26,
+  LOGGER_NEVER_FAILED: 27,
+  LOGGER_EXITS: 28,
 } as const;
 export type LoggerExit = (typeof LoggerExit)[keyof typeof LoggerExit];
 
@@ -576,6 +583,7 @@ export const loggerExitNames = [
   'middle_held',
   'middle_ring_full',
   'middle_unattended',
+  'middle_unjudged',
   'back_plain',
   'back_malformed',
   'back_no_proxy',

@@ -7,7 +7,7 @@ import type { Conversation } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import { ResponseCheck } from './http/response-check.ts';
 import { ClientMode, type LogEvent, ServerMode, type Track } from './layout.generated.ts';
-import { refusal } from './refusal.ts';
+import { type Answer, failure, refusal } from './refusal.ts';
 import { Replayer } from './replayer.ts';
 import { Retransmitter } from './retransmitter.ts';
 import type { Speaker } from './speaker.ts';
@@ -67,6 +67,8 @@ export class Move {
   #retransmitter: Retransmitter | undefined;
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
+  /** It is not known yet whom the next request may be given to. */
+  #isWaiting = false;
   /** Grows with each plan: what was begun for a former one is void. */
   #round = 0;
   /** performance.now() since when there has been no back end to ask. */
@@ -136,6 +138,7 @@ export class Move {
   #plan(): void {
     if (this.#ended) return;
     clearTimeout(this.#timer);
+    this.#isWaiting = false;
     this.#round++;
     const conversation = this.#conversation;
     if (conversation.unprotected !== undefined) {
@@ -147,9 +150,9 @@ export class Move {
     const [transaction] = conversation.transactions;
     if (transaction) this.#planFor(transaction);
     else if (!conversation.requests.isKeeping) this.#reset('a request that is not kept');
-    else if (conversation.requests.size > 0) this.#bind();
+    else if (conversation.requests.size > 0 && !conversation.guard) this.#bind();
     else if (conversation.clientEnd !== undefined || conversation.closes) this.#finish();
-    else if (this.#mayRest) this.#rest();
+    else if (this.#mayRest || conversation.guard) this.#rest();
     else this.#bind();
   }
 
@@ -167,12 +170,17 @@ export class Move {
   #planFor(transaction: Transaction): void {
     const conversation = this.#conversation;
     const { requestEnd, responseEnd, isRepeatable, treatment, record } = transaction;
+    const verdict = transaction.delivered ? undefined : transaction.verdict;
     const isUnanswered = transaction.isUnanswered(this.#heard);
     if (responseEnd !== undefined && this.#heard >= responseEnd && record.isWhole) {
       // An answer to a request that nobody reads to its end.
       if (requestEnd === undefined && conversation.acknowledged >= responseEnd) this.#finish();
       // All of it has been heard but for what was lost on the way.
       else this.#retransmit(transaction);
+    } else if (verdict === 'pending') {
+      this.#isWaiting = true;
+    } else if (verdict?.kind === 'refused') {
+      this.#refuse(transaction, verdict);
     } else if (transaction.isLost && (requestEnd === undefined || !isUnanswered)) {
       // Nobody would take the rest of the request; or nobody could go on with the response.
       this.#reset('a request that is not kept');
@@ -181,7 +189,7 @@ export class Move {
         this.#giveUp('a response that no other back end would give');
       else this.#bind();
     } else if (isUnanswered) {
-      this.#refuse(transaction, 502);
+      this.#refuse(transaction, failure(502));
     } else {
       this.#giveUp(
         isRepeatable ? 'a response that nobody completes' : 'an update that was cut in its response',
@@ -213,14 +221,16 @@ export class Move {
     this.#deps.onDead(conversation);
   }
 
-  #refuse(transaction: Transaction, status: 502 | 503): void {
+  #refuse(transaction: Transaction, answer: Answer): void {
     const conversation = this.#conversation;
-    this.#deps.tally.refused++;
-    this.#deps.timeline.note(conversation, `refused with ${status}`);
+    if (transaction.verdict && transaction.verdict !== 'pending' && transaction.verdict.kind === 'refused')
+      this.#deps.tally.forbidden++;
+    else this.#deps.tally.refused++;
+    this.#deps.timeline.note(conversation, `refused with ${answer.status}`);
     const { tracks } = this.#deps;
     const { requestEnd, method } = transaction;
     const at = conversation.outgoing.end;
-    const bytes = refusal(status, method, conversation.clientEnd !== undefined || requestEnd === undefined);
+    const bytes = refusal(answer, method, conversation.clientEnd !== undefined || requestEnd === undefined);
     // Nobody else will acknowledge the request, and the next one may come when it likes.
     const end = conversation.clientSequence(requestEnd ?? conversation.requests.end);
     if (after(end, tracks.told(conversation.slot))) tracks.setTold(conversation.slot, end);
@@ -287,6 +297,7 @@ export class Move {
       from: conversation.delivered,
     });
     replayer.given = Math.min(conversation.acknowledged, conversation.serverOffset(serverSeen));
+    replayer.limit = this.#limit(former);
     this.#replayer = replayer;
     replayer.go();
     this.#settle();
@@ -311,7 +322,9 @@ export class Move {
   #bind(): void {
     const conversation = this.#conversation;
     const { alternates, dialer, timeline, wire } = this.#deps;
-    const backend = alternates.choose(this.#former, this.#tried);
+    const verdict = conversation.transactions[0]?.verdict;
+    const allowed = typeof verdict === 'object' && verdict.kind === 'allowed' ? verdict : undefined;
+    const backend = alternates.choose(this.#former, this.#tried, allowed);
     if (!backend) {
       this.#tried.clear();
       this.#waitingSinceMs ??= performance.now();
@@ -322,7 +335,7 @@ export class Move {
       const [transaction] = conversation.transactions;
       // Of a head that is incomplete the client will send more, or it again: somebody else may be there by then.
       if (!transaction) this.#rest();
-      else if (transaction.isUnanswered(this.#heard)) this.#refuse(transaction, 503);
+      else if (transaction.isUnanswered(this.#heard)) this.#refuse(transaction, failure(503));
       else this.#giveUp('no back end is left');
       return;
     }
@@ -404,16 +417,34 @@ export class Move {
     replayer.given = responseAt;
     replayer.room = this.#checkTo;
     this.#barrier = conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable);
-    if (this.#barrier) replayer.limit = this.#barrier.requestAt;
+    replayer.limit = this.#limit(backend);
     if (this.#checkTo === responseAt && this.#heard === responseAt) this.#pass();
     replayer.go();
     if (conversation.requests.size === 0) replayer.acknowledge();
   }
 
+  /** Offset behind what may be delivered in this round. */
+  #limit(backend: Backend): number {
+    const { guard } = this.#conversation;
+    return Math.min(
+      this.#barrier?.requestAt ?? Number.POSITIVE_INFINITY,
+      guard?.limit(backend) ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
   /** More of the client's bytes are in the log, or its FIN. */
   clientBytes(): void {
-    this.#replayer?.go();
+    if (this.#replayer && this.#backend) {
+      this.#replayer.limit = this.#limit(this.#backend);
+      this.#replayer.go();
+    }
     this.#settle();
+  }
+
+  /** It is known by now whom a request may be given to. */
+  judged(): void {
+    if (this.#isWaiting) this.#plan();
+    else this.clientBytes();
   }
 
   /** A packet of the alternate's that was kept from the client. */
@@ -642,6 +673,7 @@ export class Move {
     this.#retransmitter?.close();
     this.#retransmitter = undefined;
     this.#passed = false;
+    this.#isWaiting = false;
     this.#opening = 'closed';
     if (conversation.backend) conversation.backend.active--;
     conversation.backend = undefined;

@@ -17,6 +17,7 @@ export class Replayer {
   readonly #tracks: Tracks;
   readonly #backend: Backend;
   readonly #delta: number;
+  readonly #isOnly: boolean;
   /** Offset behind the last byte that may be delivered now; Infinity: all. */
   limit = Number.POSITIVE_INFINITY;
   #sentTo: number;
@@ -27,7 +28,10 @@ export class Replayer {
   #finSent = false;
   #closed = false;
 
-  /** @param from offset of the first byte to be delivered */
+  /**
+   * @param from offset of the first byte to be delivered
+   * @param isOnly the client's own repetitions never pass: whatever is lost is to be sent again here
+   */
   constructor(options: {
     conversation: Conversation;
     wire: Pick<Wire, 'deliver'>;
@@ -35,6 +39,7 @@ export class Replayer {
     backend: Backend;
     delta: number;
     from: number;
+    isOnly?: boolean;
   }) {
     this.#conversation = options.conversation;
     this.#wire = options.wire;
@@ -42,6 +47,7 @@ export class Replayer {
     this.#backend = options.backend;
     this.#delta = options.delta;
     this.#sentTo = options.from;
+    this.#isOnly = options.isOnly ?? false;
   }
 
   /**
@@ -52,7 +58,7 @@ export class Replayer {
     const { delivered, told, clientEnd } = this.#conversation;
     const end = this.#end;
     const finIsDue = clientEnd === end && !this.#finSent;
-    return this.#sentTo >= end && delivered >= Math.min(end, told) && !finIsDue;
+    return this.#sentTo >= end && delivered >= (this.#isOnly ? end : Math.min(end, told)) && !finIsDue;
   }
 
   get #end(): number {

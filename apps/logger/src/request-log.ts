@@ -17,6 +17,7 @@ interface Piece {
 export class RequestLog {
   readonly #store: RequestStore;
   readonly #onLost: () => void;
+  readonly #neededFrom: () => number;
   #base = 0;
   #end = 0;
   /** In memory, oldest first; those before `#first` are gone. */
@@ -30,10 +31,14 @@ export class RequestLog {
   #isWriting = false;
   #isKeeping = true;
 
-  /** @param onLost there was no room: everything has been dropped */
-  constructor(store: RequestStore, onLost: () => void) {
+  /**
+   * @param onLost there was no room: what is not needed has been dropped
+   * @param neededFrom offset from which bytes are kept whatever happens, since nobody has them yet; Infinity: none
+   */
+  constructor(store: RequestStore, onLost: () => void, neededFrom = () => Number.POSITIVE_INFINITY) {
     this.#store = store;
     this.#onLost = onLost;
+    this.#neededFrom = neededFrom;
   }
 
   /** Offset of the first byte that is kept. */
@@ -70,7 +75,7 @@ export class RequestLog {
   append(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
     // The last bytes of a request that does not fit may come with the first ones of one that does.
-    if (!this.#isKeeping) this.dropBefore(this.#end);
+    if (!this.#isKeeping) this.dropBefore(Math.min(this.#end, this.#neededFrom()));
     else if (this.size + length > this.#store.longest) this.#lose();
     this.#pieces.push({ at: this.#end, bytes: bytes.slice(start, end) });
     this.#end += length;
@@ -123,6 +128,8 @@ export class RequestLog {
     if (at < firstHeld && at < end) {
       const count = Math.min(end, firstHeld) - at;
       if (!this.#spill?.read(copy.subarray(0, count), at)) {
+        this.#drop();
+        this.#base = this.#end;
         this.#lose();
         return new Uint8Array(0);
       }
@@ -186,8 +193,7 @@ export class RequestLog {
   }
 
   #lose(): void {
-    this.#drop();
-    this.#base = this.#end;
+    this.dropBefore(Math.min(this.#end, this.#neededFrom()));
     this.#isKeeping = false;
     this.#onLost();
   }

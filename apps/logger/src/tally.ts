@@ -32,6 +32,10 @@ export class LoggerTally {
   reset = 0;
   /** Requests that were answered with 502 or 503. */
   refused = 0;
+  /** Requests that the rules of their listener refuse. */
+  forbidden = 0;
+  /** Segments that contradict what is logged: their connections were reset. */
+  overlapsDiffer = 0;
   endsPassed = 0;
   backendRefused = 0;
   backendSilent = 0;

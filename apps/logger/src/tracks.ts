@@ -191,6 +191,11 @@ export class Tracks {
     return this.#view.getUint8(slot * trackLayout.size + at.unattended) !== 0;
   }
 
+  /** From here on the kernel half keeps what its client sends from the back ends. */
+  guard(slot: number): void {
+    this.#view.setUint8(slot * trackLayout.size + at.guarded, 1);
+  }
+
   /** Says whether the back end's FINs may pass. */
   letEnd(slot: number, passes: boolean): void {
     this.#view.setUint8(slot * trackLayout.size + at.endPasses, passes ? 1 : 0);

@@ -2,6 +2,7 @@ import type { Treatment } from '@resplice/site-config';
 import type { Watch } from './detector/index.ts';
 import type { RecordPool } from './http/record-pool.ts';
 import { ResponseRecord } from './http/response-record.ts';
+import type { Verdict } from './rules.ts';
 
 /** A request and its response (P6.3). Offsets are those of the conversation. */
 export class Transaction {
@@ -37,6 +38,10 @@ export class Transaction {
   watch: Watch | undefined;
   /** Of requests that take about as long (P10.2). */
   requestClass = '';
+  /** Whom it may be given to; undefined: to anybody, `pending`: it is not known yet. */
+  verdict: Verdict | 'pending' | undefined;
+  /** Its client asks for another protocol: what it sends before the answer waits. */
+  asksForUpgrade = false;
   /** What may be done with it when its back end fails (P6.5). */
   readonly treatment: Treatment;
   readonly record: ResponseRecord;

@@ -1,6 +1,7 @@
 /** What a proxy says itself when no back end can. Every answer closes the connection. */
 const ANSWERS = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   408: 'Request Timeout',
@@ -15,14 +16,15 @@ export type AnswerStatus = keyof typeof ANSWERS;
  * A complete response (RFC 9112 §4).
  *
  * @param reason one plain sentence for a person
- * @param method of the request, if it could be read: HEAD gets no content (RFC 9110 §9.3.2)
+ * @param more.method of the request, if it could be read: HEAD gets no content (RFC 9110 §9.3.2)
+ * @param more.challenge 401: the value of `WWW-Authenticate` (RFC 9110 §11.6.1)
  */
 export function renderAnswer(
   status: AnswerStatus,
   reason: string,
-  method?: string,
-  now = new Date(),
+  more: { method?: string | undefined; challenge?: string | undefined; now?: Date } = {},
 ): Uint8Array {
+  const { method, challenge, now = new Date() } = more;
   const text = `${status} ${ANSWERS[status]}\n${reason}\n`;
   const head = [
     `HTTP/1.1 ${status} ${ANSWERS[status]}`,
@@ -30,6 +32,7 @@ export function renderAnswer(
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(text)}`,
     'Cache-Control: no-store',
+    ...(challenge === undefined ? [] : [`WWW-Authenticate: ${challenge}`]),
     ...(status === 503 ? ['Retry-After: 1'] : []),
     'Connection: close',
   ];

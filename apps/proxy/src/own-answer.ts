@@ -1,7 +1,6 @@
 import { add } from '@resplice/dataplane';
 import type { ConnectionId } from '@resplice/protocol';
 import type { Wire } from '@resplice/splice';
-import { type AnswerStatus, renderAnswer } from './answers.ts';
 
 /**
  * An answer of the proxy's own to a connection's first request. It needs no state in the kernel, and little here: if it is lost,
@@ -13,22 +12,12 @@ export class OwnAnswer {
   readonly #p0: number;
   readonly #bytes: Uint8Array;
 
-  /**
-   * @param reason one plain sentence for a person
-   * @param method of the request, if it could be read
-   */
-  constructor(
-    wire: Pick<Wire, 'answer' | 'acknowledge'>,
-    id: ConnectionId,
-    p0: number,
-    status: AnswerStatus,
-    reason: string,
-    method?: string,
-  ) {
+  /** @param bytes as `renderAnswer` makes them */
+  constructor(wire: Pick<Wire, 'answer' | 'acknowledge'>, id: ConnectionId, p0: number, bytes: Uint8Array) {
     this.#wire = wire;
     this.#id = id;
     this.#p0 = p0;
-    this.#bytes = renderAnswer(status, reason, method);
+    this.#bytes = bytes;
   }
 
   /** @param clientEnd sequence number behind what the client has sent, its FIN included */

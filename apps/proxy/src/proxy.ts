@@ -11,6 +11,7 @@ import {
   Upkeep,
   withDeadline,
 } from '@resplice/service-kit';
+import { BcryptThread } from '@resplice/site-config';
 import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Breakpoints } from './breakpoints.ts';
 import type { ProxyConfig } from './config.ts';
@@ -53,7 +54,8 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   const tally = new Tally();
   const limits = { ...config.limits };
   const backends = new Backends(config.backends);
-  const site = new Site(config, backends);
+  const passwords = new BcryptThread();
+  const site = new Site(config, backends, passwords.compare);
 
   const segmentSize = new SegmentSize([config.front.device, config.middle.device], config.mtu);
   const datapath = openDatapath(config, key, segmentSize.bytes);
@@ -297,6 +299,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
       await liveness.close();
       datapath.close();
       wire.close();
+      await passwords.close();
     },
   };
 }

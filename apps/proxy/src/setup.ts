@@ -1,9 +1,9 @@
 import { add, distance } from '@resplice/dataplane';
 import type { ClientOffer, ConnectionId, Entry, Knowledge } from '@resplice/protocol';
 import { type Backend, type Dialer, entryFrom, type Wire } from '@resplice/splice';
-import type { AnswerStatus } from './answers.ts';
+import { type AnswerStatus, renderAnswer } from './answers.ts';
 import type { Breakpoints } from './breakpoints.ts';
-import { readHead } from './head.ts';
+import { type HeadVerdict, readHead } from './head.ts';
 import { type Budget, HeldBytes } from './held-bytes.ts';
 import type { Limits } from './limits.ts';
 import { OwnAnswer } from './own-answer.ts';
@@ -12,7 +12,7 @@ import type { Pool } from './pool.ts';
 import type { Relay } from './relay.ts';
 import type { Replayer } from './replayer.ts';
 import type { Replication } from './replication.ts';
-import type { Site } from './site.ts';
+import type { Choice, Site } from './site.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { SetupStage, StoredHeads } from './stored-heads.ts';
 import type { Tally } from './tally.ts';
@@ -82,7 +82,7 @@ export class Setup {
   #touchedMs = this.#startedMs;
   #acknowledgement: number;
   #window = 0;
-  #phase: 'head' | 'binding' | 'answered' | 'ended' = 'head';
+  #phase: 'head' | 'judging' | 'binding' | 'answered' | 'ended' = 'head';
   #method: string | undefined;
   #answer: OwnAnswer | undefined;
 
@@ -153,12 +153,23 @@ export class Setup {
     }
     this.#pieces.stop();
     const choice = verdict.kind === 'complete' ? site.choose(this.id, verdict.head) : verdict;
+    if (!(choice instanceof Promise)) {
+      this.#follow(choice);
+      return;
+    }
+    this.#phase = 'judging';
+    void choice.then(late => {
+      if (this.#phase === 'judging') this.#follow(late);
+    });
+  }
+
+  #follow(choice: Choice | Extract<HeadVerdict, { kind: 'refused' }>): void {
     if (choice.kind === 'refused') {
-      this.#say(choice.status, choice.reason);
+      this.#say(choice.status, choice.reason, 'challenge' in choice ? choice.challenge : undefined);
       return;
     }
     this.#phase = 'binding';
-    tally.setups++;
+    this.#deps.tally.setups++;
     void this.#bind(choice);
   }
 
@@ -293,11 +304,12 @@ export class Setup {
   }
 
   /** Answers in a back end's place, and stays for a while to say it again: the client's FIN is still to come. */
-  #say(status: AnswerStatus, reason: string): void {
+  #say(status: AnswerStatus, reason: string, challenge?: string): void {
     const { tally, wire } = this.#deps;
     this.#phase = 'answered';
     tally.answered++;
-    this.#answer = new OwnAnswer(wire, this.id, this.p0, status, reason, this.#method);
+    const bytes = renderAnswer(status, reason, { method: this.#method, challenge });
+    this.#answer = new OwnAnswer(wire, this.id, this.p0, bytes);
     this.#answer.send(this.#clientEnd);
   }
 

@@ -2,9 +2,12 @@ import { formatIp, parseIp } from '@resplice/dataplane';
 import {
   type AllowList,
   backendsOf,
+  type Compare,
   compileAllowList,
-  compileRouter,
-  type Router,
+  compileJudge,
+  type Judge,
+  type Judgement,
+  type Refusal,
 } from '@resplice/site-config';
 import type { Backend, Backends } from '@resplice/splice';
 import type { ProxyConfig } from './config.ts';
@@ -21,7 +24,7 @@ interface Listener {
   address: string;
   port: number;
   admits: AllowList;
-  route: Router;
+  judge: Judge;
   pools: ReadonlyMap<string, Pool>;
   /** performance.now() when it was removed; undefined: it is configured. */
   retiredMs: number | undefined;
@@ -33,22 +36,30 @@ interface Endpoint {
   vipPort: number;
 }
 
-export type Choice =
-  | { kind: 'candidates'; pool: Pool; session: string | undefined }
-  | { kind: 'refused'; status: 400 | 404 | 503; reason: string };
+export type Choice = { kind: 'candidates'; pool: Pool; session: string | undefined } | Refusal;
 
 /** Where clients connect and what becomes of their requests (P2.2): the configuration's listeners and pools. */
 export class Site {
   readonly #backends: Backends;
+  readonly #compare: Compare;
   #listeners = new Map<string, Listener>();
   #pools: ReadonlyMap<string, Pool> = new Map();
 
-  constructor(rules: Rules, backends: Backends) {
+  /**
+   * @param compare compares passwords: a `BcryptThread`'s
+   * @throws Error when a password file cannot be followed
+   */
+  constructor(rules: Rules, backends: Backends, compare: Compare) {
     this.#backends = backends;
+    this.#compare = compare;
     this.replace(rules);
   }
 
-  /** Follows other rules from now on; what has been chosen stays chosen. All of it is made before any of it takes effect. */
+  /**
+   * Follows other rules from now on; what has been chosen stays chosen. All of it is made before any of it takes effect.
+   *
+   * @throws Error when a password file cannot be followed
+   */
   replace({ listeners, pools }: Rules): void {
     const made = new Map(Object.entries(pools).map(([name, pool]) => [name, this.#pool(name, pool)]));
     const next = new Map<string, Listener>();
@@ -59,7 +70,7 @@ export class Site {
         address,
         port,
         admits: compileAllowList(allow),
-        route: compileRouter(listener),
+        judge: compileJudge(listener, this.#compare),
         pools: made,
         retiredMs: undefined,
       });
@@ -79,17 +90,19 @@ export class Site {
     return this.#listener(endpoint)?.admits(client) ?? true;
   }
 
-  /** Who may take a request. */
-  choose(endpoint: Endpoint, head: RequestHead): Choice {
+  /** Who may take a request. A promise only while a password is compared; it never rejects. */
+  choose(endpoint: Endpoint & { client: number }, head: RequestHead): Choice | Promise<Choice> {
     const listener = this.#listener(endpoint);
     // A daemon that was started when the listener had gone already.
     if (!listener)
       return { kind: 'refused', status: 503, reason: `Port ${endpoint.vipPort} is no longer served.` };
-    const choice = listener.route(head);
-    if (choice.kind === 'none') return { kind: 'refused', status: 404, reason: 'Nothing is served there.' };
-    if (choice.kind === 'unclear') return { kind: 'refused', status: 400, reason: choice.reason };
-    const pool = listener.pools.get(choice.pool)!;
-    return { kind: 'candidates', pool, session: pool.sessionOf(head) };
+    const follow = (judgement: Judgement): Choice => {
+      if (judgement.kind === 'refused') return judgement;
+      const pool = listener.pools.get(judgement.pool)!;
+      return { kind: 'candidates', pool, session: pool.sessionOf(head) };
+    };
+    const judgement = listener.judge(head, endpoint.client);
+    return judgement instanceof Promise ? judgement.then(follow) : follow(judgement);
   }
 
   /** For /status. */

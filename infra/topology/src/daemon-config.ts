@@ -122,6 +122,7 @@ function logger(topology: Topology, host: Host): DaemonConfig {
     backends: backendsOf(topology),
     maxConnections: topology.rules.limits.connections,
     listeners: topology.rules.listeners,
+    pools: topology.rules.pools,
     timeoutClasses: topology.rules.timeoutClasses,
     recovery: topology.rules.recovery,
     draining: hostsOf(topology, 'backend')

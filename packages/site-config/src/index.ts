@@ -15,6 +15,7 @@ export { type CheckContext, type CheckedSite, checkSite } from './check.ts';
 export { cookieValue } from './cookie.ts';
 export { normalHost } from './host.ts';
 export { type CheckedHtpasswd, checkHtpasswd, readRegularFile, type Users } from './htpasswd.ts';
+export { compileJudge, type Judge, type Judgement, type Refusal } from './judge.ts';
 export { formatNetwork, type Network, readNetwork } from './network.ts';
 export { placeOf, type RoutableHead } from './place.ts';
 export { type Finding, formatPath, formatProblem, type Problem, type Severity } from './problem.ts';

@@ -1,0 +1,127 @@
+import {
+  affinityKey,
+  backendsOf,
+  type Compare,
+  compileJudge,
+  isUniform,
+  type Judge,
+  type Judgement,
+  type Listener,
+  namedBackend,
+  type Refusal,
+  type RoutableHead,
+  rendezvous,
+  type Site,
+} from '@resplice/site-config';
+import type { Backend, Backends } from '@resplice/splice';
+
+/** Who may be given a request. */
+export interface Allowed {
+  kind: 'allowed';
+  members: ReadonlySet<Backend>;
+  /** What the request's session is recognised by; undefined: it may go to any of them. */
+  session: string | undefined;
+}
+
+export type Verdict = Allowed | Refusal;
+
+interface Pool {
+  members: ReadonlySet<Backend>;
+  /** Cookie whose value keeps a session at one back end. */
+  cookie: string | undefined;
+}
+
+interface Place {
+  isGuarded: boolean;
+  judge: Judge;
+  pools: ReadonlyMap<string, Pool>;
+}
+
+const GONE: Refusal = { kind: 'refused', status: 503, reason: 'This port is no longer served.' };
+
+/** What each request of a listener is judged by (P2.2), if that is not uniform. */
+export class Rules {
+  readonly #backends: Backends;
+  readonly #compare: Compare;
+  #byPort = new Map<number, Place>();
+
+  /**
+   * @param compare compares passwords: a `BcryptThread`'s
+   * @throws Error when a password file cannot be followed
+   */
+  constructor(rules: Pick<Site, 'listeners' | 'pools'>, backends: Backends, compare: Compare) {
+    this.#backends = backends;
+    this.#compare = compare;
+    this.replace(rules);
+  }
+
+  /**
+   * From the next head on. A listener that was removed is as it was for the connections that it still has.
+   *
+   * @throws Error when a password file cannot be followed; nothing has changed then
+   */
+  replace({ listeners, pools }: Pick<Site, 'listeners' | 'pools'>): void {
+    const made = new Map(Object.entries(pools).map(([name, pool]) => [name, this.#pool(pool)]));
+    const next = listeners.map((listener: Listener): [number, Place] => [
+      listener.port,
+      { isGuarded: !isUniform(listener), judge: compileJudge(listener, this.#compare), pools: made },
+    ]);
+    for (const { name, pool, routes = [] } of listeners.filter(each => !isUniform(each))) {
+      const missing = [pool, ...routes.map(route => route.pool)].find(each => each && !made.has(each));
+      if (missing) throw new Error(`listener ${name}: there is no pool ${missing}`);
+    }
+    for (const [port, place] of next) this.#byPort.set(port, place);
+  }
+
+  /** Whether a listener's requests are to be judged each. @param port of the VIP */
+  guards(port: number): boolean {
+    return this.#byPort.get(port)?.isGuarded ?? false;
+  }
+
+  /**
+   * @param client IPv4 address, host order
+   * @returns a promise only while a password is compared; it never rejects
+   */
+  judge(port: number, client: number, head: RoutableHead): Verdict | Promise<Verdict> {
+    const place = this.#byPort.get(port);
+    // Of a former daemon's, removed since.
+    if (!place) return GONE;
+    const follow = (judgement: Judgement): Verdict => {
+      if (judgement.kind === 'refused') return judgement;
+      const { members, cookie } = place.pools.get(judgement.pool)!;
+      return { kind: 'allowed', members, session: cookie && sessionOf(head, cookie) };
+    };
+    const judgement = place.judge(head, client);
+    return judgement instanceof Promise ? judgement.then(follow) : follow(judgement);
+  }
+
+  #pool(pool: Site['pools'][string]): Pool {
+    const names = backendsOf(
+      pool,
+      this.#backends.all.map(({ name }) => name),
+    );
+    const members = names.map(name => this.#backends.byName(name)).filter((each): each is Backend => !!each);
+    return { members: new Set(members), cookie: pool.affinity?.cookie };
+  }
+}
+
+/** Of several fields as of one: the first cookie of that name counts. */
+function sessionOf({ fields }: RoutableHead, cookie: string): string | undefined {
+  const cookies = fields.filter(({ name }) => name.toLowerCase() === 'cookie').map(({ value }) => value);
+  return affinityKey(cookies.join('; '), cookie);
+}
+
+/** The one of these that a session belongs to, as the proxies pick it; without one, the one with the fewest connections. */
+export function pick(candidates: readonly Backend[], session: string | undefined): Backend | undefined {
+  if (session === undefined) return candidates.toSorted((a, b) => a.active - b.active)[0];
+  const named = namedBackend(
+    session,
+    candidates.map(({ name }) => name),
+  );
+  if (named !== undefined) return candidates.find(({ name }) => name === named);
+  const id = rendezvous(
+    session,
+    candidates.map(backend => backend.id),
+  );
+  return candidates.find(backend => backend.id === id);
+}
