@@ -108,9 +108,9 @@ async function struck(
   const at = await stage.strike(connection, backend);
   const over = isOver();
   const ended = await done;
-  // A connection that breaks meanwhile has met the fault, which takes effect before all of it is made; an answer has not.
+  // A connection that breaks meanwhile, or a refusal, has met the fault, which takes effect before all of it is made; an answer has not.
   const tooLate =
-    at !== undefined && 'exchange' in ended && ended.exchange.endedAt < at
+    at !== undefined && 'exchange' in ended && ended.exchange.status < 500 && ended.exchange.endedAt < at
       ? 'the request had ended before the fault took effect'
       : null;
   return { connection, token, work, ended, missed: tooLate ?? over };

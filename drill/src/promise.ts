@@ -17,10 +17,15 @@ export interface Promised {
 const PROXY_MS = 300;
 /** A freeze takes as long as the adaptive time-out, which is nobody's constant. */
 const BACKEND_MS = { crash: 50, cut: 250, restart: 50, freeze: null } as const;
+/** What has come of an upload is delivered again first: about 20 MB, at 100 MB/s. */
+const REDELIVERY_MS = 200;
 
-function kindOf({ component, moment, workload }: Cell): PromiseKind {
+function kindOf({ component, fault, moment, workload }: Cell): PromiseKind {
   if (component === 'proxy' || workload === 'read') return 'transparent';
   if (moment === 'waiting') return 'refused';
+  // Whoever falls silent is found out after a while: what it was sent meanwhile may have run.
+  const isSilent = fault === 'cut' || fault === 'freeze';
+  if (isSilent && (moment === 'handshake' || moment === 'idle')) return 'refused';
   return moment === 'response' ? 'reset' : 'transparent';
 }
 
@@ -34,6 +39,8 @@ function linkMs({ rttMs, rateMbit, lossPercent, queuePackets }: ClientLink): num
 }
 
 export function promiseOf(cell: Cell, link: ClientLink): Promised {
-  const barMs = cell.component === 'proxy' ? PROXY_MS : BACKEND_MS[cell.fault as keyof typeof BACKEND_MS];
+  const again = cell.component === 'backend' && cell.moment === 'upload' ? REDELIVERY_MS : 0;
+  const ofBackend = BACKEND_MS[cell.fault as keyof typeof BACKEND_MS];
+  const barMs = cell.component === 'proxy' ? PROXY_MS : ofBackend && ofBackend + again;
   return { kind: kindOf(cell), barMs: barMs === null ? null : barMs + linkMs(link) };
 }

@@ -9,15 +9,23 @@ test('promises are those of FAULTS.md', () => {
   const promised = other.map(cell => `${nameOf(cell)}: ${promiseOf(cell, lan).kind}`);
   assert.deepEqual(
     promised,
-    ['crash', 'cut', 'freeze', 'restart'].flatMap(fault => [
-      `backend/${fault}/waiting/update: refused`,
-      `backend/${fault}/response/update: reset`,
-    ]),
+    ['crash', 'cut', 'freeze', 'restart'].flatMap(fault => {
+      const isSilent = fault === 'cut' || fault === 'freeze';
+      return [
+        ...(isSilent ? [`backend/${fault}/handshake/update: refused`] : []),
+        `backend/${fault}/waiting/update: refused`,
+        `backend/${fault}/response/update: reset`,
+        ...(isSilent ? [`backend/${fault}/idle/update: refused`] : []),
+      ];
+    }),
   );
   const bar = (pattern: string) => promiseOf(cellsMatching(pattern)[0]!, lan).barMs;
   assert.deepEqual(
-    ['proxy/crash', 'proxy/isolate-peer', 'backend/crash', 'backend/cut', 'backend/freeze'].map(bar),
-    [300, 300, 50, 250, null],
+    [
+      ...['proxy/crash', 'proxy/isolate-peer', 'backend/crash', 'backend/cut', 'backend/freeze'],
+      ...['proxy/crash/upload', 'backend/crash/upload'],
+    ].map(bar),
+    [300, 300, 50, 250, null, 300, 250],
   );
 });
 
