@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import type { TimeoutBounds } from '../src/detector/index.ts';
+import { recorded } from './recorded.ts';
 import { type Outcome, simulate } from './simulate.ts';
-import { workloads } from './workloads.ts';
+import { type Workload, workloads } from './workloads.ts';
 
 const SEED = 1;
 
@@ -30,11 +32,22 @@ const NONE = '–';
 /** Transactions a cell: half of what suspicions are told of. */
 const TRANSACTIONS = 50_000;
 
-export function tables(): string {
-  const outcomes = workloads.map(workload =>
+/** Two instances of the demonstration site behind nginx: pages, small answers, POSTs, downloads, uploads, slow answers. */
+const TRACE = new URL('traces/demo-site.jsonl', import.meta.url);
+
+type Source = Workload & { transactions?: number };
+
+/** Of everything that the document tells of. */
+export function allSources(): readonly Source[] {
+  return [...workloads, recorded('recorded: the demonstration site', readFileSync(TRACE, 'utf8'))];
+}
+
+/** @param sources with how many transactions they have, if they do not go on for ever */
+export function tables(sources: readonly Source[] = allSources()): string {
+  const outcomes = sources.map(source =>
     candidates.map(({ deviations, peakFactor, floor }) =>
-      simulate(workload, { deviations, peakFactor }, boundsWith(floor), {
-        transactions: TRANSACTIONS,
+      simulate(source, { deviations, peakFactor }, boundsWith(floor), {
+        transactions: source.transactions ?? TRANSACTIONS,
         seed: SEED,
       }),
     ),
@@ -42,7 +55,7 @@ export function tables(): string {
   const of = (cell: (outcome: Outcome) => string) =>
     table([
       ['transactions', ...candidates.map(titleOf)],
-      ...workloads
+      ...sources
         .map(({ name }, row) => [name, ...outcomes[row]!.map(cell)])
         .filter(row => row.some(each => each !== NONE && each !== row[0])),
     ]);
