@@ -100,7 +100,7 @@ export class Conversations {
       },
       responseBegan: (_conversation, { watch }) => watch?.firstByte(monotonicMs()),
       responseEnded: (conversation, transaction) => {
-        this.#watchman.end(conversation, transaction);
+        this.#watchman.end(transaction);
         this.#expect(conversation);
         this.#moves.get(conversation)?.look();
       },

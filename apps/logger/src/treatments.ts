@@ -1,5 +1,5 @@
 import { compileTreatments, type Listener, type Site, type Treatment } from '@resplice/site-config';
-import type { RequestHead } from './http/request-head.ts';
+import { RequestHead } from './http/request-head.ts';
 
 /** What may be done with requests, by the listener that they came to (P6.2, P6.5). */
 export class Treatments {
@@ -19,18 +19,27 @@ export class Treatments {
   of(port: number, head: RequestHead): Treatment {
     const treatment = this.#byPort.get(port);
     if (!treatment) throw new Error(`no listener has port ${port}`);
-    // Most listeners look at nothing but the method; the rest is made when it is read.
-    return treatment({
-      method: head.method,
-      get target() {
-        return head.target;
-      },
-      get version() {
-        return head.minor === 0 ? '1.0' : '1.1';
-      },
-      get fields() {
-        return head.fields();
-      },
-    });
+    routable.of = head;
+    return treatment(routable);
   }
 }
+
+/**
+ * The head that is looked at, as it is routed. Most listeners look at nothing but the method: the rest is made when it is read. One
+ * for all, since an object with getters of its own for each request took a tenth of the logger's time.
+ */
+const routable = {
+  of: new RequestHead(),
+  get method() {
+    return this.of.method;
+  },
+  get target() {
+    return this.of.target;
+  },
+  get version() {
+    return this.of.minor === 0 ? '1.0' : '1.1';
+  },
+  get fields() {
+    return this.of.fields();
+  },
+};

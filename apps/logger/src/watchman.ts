@@ -10,9 +10,12 @@ export const LOOK_MS = 10;
 /** A look that was so late has not seen what others had to wait for, ms. */
 const LATE_MS = 20;
 
+/** `performance.now` is of the same clock, counts from another moment, and needs no BigInt. */
+const PERFORMANCE_ZERO_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 /** CLOCK_MONOTONIC, ms: the clock of the kernel half. */
 export function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+  return PERFORMANCE_ZERO_MS + performance.now();
 }
 
 /** What was seen of a connection at the last look. */
@@ -30,17 +33,13 @@ interface Sight {
 export class Watchman {
   readonly #detector: Detector;
   readonly #tracks: Tracks;
+  /** Also, until the next look, of those whose response has come: most have another request by then. */
   readonly #sights = new Map<Conversation, Sight>();
   #lastMs = monotonicMs();
 
   constructor(detector: Detector, tracks: Tracks) {
     this.#detector = detector;
     this.#tracks = tracks;
-  }
-
-  /** Connections whose server is expected to say something. */
-  get size(): number {
-    return this.#sights.size;
   }
 
   /**
@@ -54,19 +53,21 @@ export class Watchman {
     transaction.watch = this.#detector.watch(backend.name, requestClass, treatment.timeouts, before);
     transaction.watch.requestSent(nowMs);
     this.#takeNote(conversation, transaction, nowMs);
-    this.#sights.set(conversation, {
-      serverMs: this.#tracks.serverMs(conversation.slot),
-      serverNext: this.#tracks.serverNext(conversation.slot),
-      clientAck: this.#tracks.clientAck(conversation.slot),
-      clientMs: this.#tracks.clientMs(conversation.slot),
-    });
+    let sight = this.#sights.get(conversation);
+    if (!sight) {
+      sight = { serverMs: 0, serverNext: 0, clientAck: 0, clientMs: 0 };
+      this.#sights.set(conversation, sight);
+    }
+    sight.serverMs = this.#tracks.serverMs(conversation.slot);
+    sight.serverNext = this.#tracks.serverNext(conversation.slot);
+    sight.clientAck = this.#tracks.clientAck(conversation.slot);
+    sight.clientMs = this.#tracks.clientMs(conversation.slot);
   }
 
   /** Its response is complete. */
-  end(conversation: Conversation, transaction: Transaction): void {
+  end(transaction: Transaction): void {
     transaction.watch?.done();
     transaction.watch = undefined;
-    this.#sights.delete(conversation);
   }
 
   /** Nothing is expected any more. */

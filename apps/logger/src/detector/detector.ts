@@ -6,6 +6,8 @@ import { Watch } from './watch.ts';
 export interface ClassKnowledge {
   readonly first: Facet;
   readonly rest: Facet;
+  /** Which of all watches was the last of this class. */
+  usedAt: number;
 }
 
 /**
@@ -15,8 +17,8 @@ export interface ClassKnowledge {
  */
 export class Detector {
   readonly #settings: Readonly<DetectorSettings>;
-  /** The least recently used is the first. */
   readonly #classes = new Map<string, ClassKnowledge>();
+  #watches = 0;
   #delayed = 0;
 
   constructor(settings: Partial<DetectorSettings> = {}) {
@@ -57,17 +59,22 @@ export class Detector {
 
   #knowledge(cls: string): ClassKnowledge {
     let known = this.#classes.get(cls);
-    if (known) this.#classes.delete(cls);
-    else {
-      known = { first: new Facet(this.#settings), rest: new Facet(this.#settings) };
-      if (this.#classes.size >= this.#settings.classes) {
-        // Watches that are under way keep what they have, and learn for nobody.
-        const [oldest] = this.#classes.keys();
-        this.#classes.delete(oldest!);
-      }
+    if (!known) {
+      if (this.#classes.size >= this.#settings.classes) this.#forgetOne();
+      known = { first: new Facet(this.#settings), rest: new Facet(this.#settings), usedAt: 0 };
+      this.#classes.set(cls, known);
     }
-    this.#classes.set(cls, known);
+    known.usedAt = ++this.#watches;
     return known;
+  }
+
+  /** The least recently used. Watches that are under way keep what they have, and learn for nobody. */
+  #forgetOne(): void {
+    let [oldest, usedAt] = ['', Number.POSITIVE_INFINITY];
+    for (const [cls, known] of this.#classes) {
+      if (known.usedAt < usedAt) [oldest, usedAt] = [cls, known.usedAt];
+    }
+    this.#classes.delete(oldest);
   }
 
   /** For watches. */
