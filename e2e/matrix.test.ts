@@ -46,6 +46,19 @@ test("a proxy's death in a download and before a POST's answer is not noticed", 
   assertNothingLeft();
 });
 
+test('a proxy that is isolated from one neighbour at any moment is not noticed', TIMEOUT, async t => {
+  const faults = ['lb', 'peer', 'logger', 'backend'].map(neighbour => `isolate-${neighbour}`);
+  // Transfers are isolation.test.ts's.
+  const moments = ['handshake', 'head', 'waiting', 'tail', 'idle'].map(moment => `${moment}/update`);
+  const cells = faults.flatMap(fault => ['waiting/read', ...moments].map(each => `proxy/${fault}/${each}`));
+  const { code, result, stderr } = await matrix('--cells', cells.join(','));
+  assert.equal(code, PASS, stderr);
+  assert.equal(result.cells.length, cells.length);
+  const stalls = result.cells.map(({ addedStallMs }) => addedStallMs!.median);
+  t.diagnostic(`added stalls, ms: ${stalls.map(ms => ms.toFixed(0)).join(', ')}`);
+  assertNothingLeft();
+});
+
 test("where HAProxy stands in the middle, a back end's death breaks a download off", TIMEOUT, async () => {
   const { code, result, stderr } = await matrix('--arm', 'haproxy', '--cells', 'backend/crash/response/read');
   assert.equal(code, FAIL, stderr);

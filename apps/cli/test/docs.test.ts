@@ -134,6 +134,7 @@ suite('the records of ARCHITECTURE.md', () => {
     '`answer` (held)': { type: 'answer', id: 1, knowledge: { kind: 'held', holder: 2 } },
     '`publish`': { type: 'publish', id: 1, entry },
     '`segment`': { type: 'segment', connection, segment },
+    '`leave`': { type: 'leave', id: 1, generation: 2 },
     '`catchUp`': { type: 'catchUp', id: 1, generation: 2 },
     '`synced`': { type: 'synced', id: 1, generation: 2 },
     '`release`': { type: 'release', connection },

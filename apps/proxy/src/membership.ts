@@ -25,6 +25,8 @@ interface Peer {
   wanted: number;
   /** performance.now() when it was last asked to, and for which generation. */
   asked: { generation: number; atMs: number } | undefined;
+  /** The number with which it last left its set-ups to others. */
+  left: number;
 }
 
 export interface MembershipEvents {
@@ -32,7 +34,7 @@ export interface MembershipEvents {
   standing(isIn: boolean): void;
   /** A peer is no longer to be counted on: it has dropped all that it was setting up, and questions to it are in vain. */
   gone(peer: number): void;
-  /** A peer that is counted on has found itself fenced: it has dropped all that it was setting up. */
+  /** A peer that is counted on has dropped all that it was setting up: it has found itself fenced, or leaves it to others. */
   dropped(peer: number): void;
   /** Tells a peer what was made or closed since; resolves to whether it has heard all of it. */
   tell(peer: number, sinceMs: number, generation: number): Promise<boolean>;
@@ -68,6 +70,8 @@ export class Membership {
   /** Of the fence that we are behind; 0: none. */
   #generation = 0;
   #isComingIn = false;
+  /** How often it has left its set-ups to others. */
+  #left = 0;
   #closed = false;
 
   constructor(options: MembershipOptions) {
@@ -82,6 +86,7 @@ export class Membership {
           told: undefined,
           wanted: 0,
           asked: undefined,
+          left: 0,
         },
       ]),
     );
@@ -132,6 +137,7 @@ export class Membership {
       peer.told = undefined;
       peer.asked = undefined;
       peer.wanted = 0;
+      peer.left = 0;
       peer.missedSinceMs = 0;
     }
     if (live) {
@@ -157,7 +163,7 @@ export class Membership {
 
   /** Takes what peers say about this; false: it is about something else. */
   receive(from: number, record: ControlRecord): boolean {
-    if (record.type !== 'synced' && record.type !== 'catchUp') return false;
+    if (record.type !== 'synced' && record.type !== 'catchUp' && record.type !== 'leave') return false;
     const peer = this.#peers.get(from);
     // Whoever does not count on it must not let it believe that it knows everything.
     if (peer?.state !== 'present') return true;
@@ -165,6 +171,11 @@ export class Membership {
     if (record.type === 'synced') {
       // What was said earlier may arrive later.
       if (peer.told === undefined || record.generation === this.#generation) peer.told = record.generation;
+      return true;
+    }
+    if (record.type === 'leave') {
+      if (record.generation > peer.left) this.#events.dropped(from);
+      peer.left = Math.max(peer.left, record.generation);
       return true;
     }
     // Another peer may have had it fenced, or this one, and it was back before the logger's answer. Once for each fence: a question
@@ -180,6 +191,14 @@ export class Membership {
     if (!this.#isIn) return;
     const standing = await this.#ask(id => ({ type: 'standing', id }));
     if (standing?.fenced) this.#goOut(standing.generation);
+  }
+
+  /** This proxy has dropped all that it was setting up: the peers are to go on with it. */
+  leave(): void {
+    const generation = ++this.#left;
+    for (const [id, { state }] of this.#peers)
+      if (state === 'present')
+        void this.#channel.ask(id, question => ({ type: 'leave', id: question, generation }));
   }
 
   /** To be called once who is alive is known: comes in as soon as that is safe. */

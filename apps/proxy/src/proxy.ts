@@ -100,6 +100,11 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     if (serves() === served) return;
     served = serves();
     if (!served) intake.drop();
+    if (!served && membership.isIn) {
+      // Worse off than a peer: what is stored of unfinished heads is no longer for this proxy to finish.
+      heads.passOn(config.id);
+      membership.leave();
+    }
     if (membership.isIn)
       log.info(
         { reach: outlook.reach, served },
@@ -113,7 +118,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
   /** What that peer was setting up is free, or this proxy's. */
   const goOnWith = (peer: number) => {
     replication.peerDied(peer);
-    intake.inherit(heads.peerDied(peer));
+    intake.inherit(heads.passOn(peer));
   };
   const membership: Membership = new Membership({
     peers: config.peers.map(peer => peer.id),

@@ -131,11 +131,12 @@ export class StoredHeads {
   }
 
   /**
-   * A peer has died: its heads are the next live proxy's, by ids, which all proxies agree upon.
+   * A peer has died, or leaves what it was setting up to others, as this proxy may: its heads are the next live proxy's, by ids, which
+   * all proxies agree upon.
    *
    * @returns those that are this proxy's now
    */
-  peerDied(peer: number): StoredHead[] {
+  passOn(peer: number): StoredHead[] {
     const { self, livePeers } = this.#options;
     for (const spread of this.#spread.values()) spread.delete(peer);
     const live = [self, ...livePeers()].filter(id => id !== peer).sort((a, b) => a - b);
@@ -144,6 +145,7 @@ export class StoredHeads {
     for (const head of this.#heads.values()) {
       if (head.holder !== peer) continue;
       head.holder = heir;
+      if (peer === self) this.#spread.delete(connectionKey(head.id));
       if (heir !== self) continue;
       this.#spread.set(connectionKey(head.id), new Map());
       inherited.push(head);

@@ -236,3 +236,28 @@ test('a peer that does not answer is asked again', async () => {
   membership.start();
   await until('it is asked three times', () => kinds(2).filter(kind => kind === 'catchUp').length >= 3);
 });
+
+test('a proxy that leaves its set-ups to others tells those that it hears, each time with a higher number', async () => {
+  await begin();
+  membership.leave();
+  membership.peerChanged(3, false, EPOCH);
+  membership.leave();
+  const left = asked.filter(({ record }) => record.type === 'leave');
+  assert.deepEqual(left, [
+    { to: 2, record: { type: 'leave', id: 1, generation: 1 } },
+    { to: 3, record: { type: 'leave', id: 1, generation: 1 } },
+    { to: 2, record: { type: 'leave', id: 1, generation: 2 } },
+  ]);
+});
+
+test('what a peer leaves is taken up once: a repetition may arrive when it sets up again', async () => {
+  await begin();
+  const leave = (generation: number) => membership.receive(2, { type: 'leave', id: 1, generation });
+  for (const generation of [1, 1, 3, 2]) assert.equal(leave(generation), true);
+  assert.deepEqual(happened, ['dropped 2', 'dropped 2']);
+  // Started anew, it counts from the beginning.
+  membership.peerChanged(2, true, EPOCH + 1);
+  happened = [];
+  leave(1);
+  assert.deepEqual(happened, ['dropped 2']);
+});

@@ -100,7 +100,7 @@ class Node {
 
   peerDied(id: number) {
     this.dead.add(id);
-    return id === this.id ? [] : this.heads.peerDied(id);
+    return id === this.id ? [] : this.heads.passOn(id);
   }
 }
 
@@ -233,4 +233,19 @@ test('heads that nobody has touched for long are forgotten', async () => {
   assert.equal(cluster.node(2).heads.size, 1);
   cluster.node(2).heads.expire(performance.now() + 1);
   assert.deepEqual([cluster.node(2).heads.size, cluster.node(2).heads.bytes], [0, 0]);
+});
+
+test('a proxy that leaves its heads to others hands what still reaches it to the same one as they do', async () => {
+  const cluster = new Cluster(3);
+  const kept = cluster.node(1).keep(100);
+  await cluster.settle();
+  await kept;
+  const inherited = cluster.nodes.map(node => node.heads.passOn(1).length);
+  assert.deepEqual(inherited, [0, 1, 0]);
+  for (const node of cluster.nodes) assert.equal(node.heads.find(ID)?.holder, 2);
+  assert.deepEqual(cluster.node(1).stored(), bytes(100));
+  // It is the heir's to drop now.
+  cluster.node(1).heads.drop(ID);
+  await cluster.settle();
+  assert.deepEqual(cluster.node(2).stored(), bytes(100));
 });

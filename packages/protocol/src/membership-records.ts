@@ -8,6 +8,11 @@ export type MembershipRecord =
   | { type: 'catchUp'; id: number; generation: number }
   /** That was all that the receiver can have missed. Answered, so that it is not lost. */
   | { type: 'synced'; id: number; generation: number }
+  /**
+   * "I set nothing up for now: what I was at is yours." Answered, so that it is not lost; each time has a higher number, so that a
+   * repetition that comes late says nothing.
+   */
+  | { type: 'leave'; id: number; generation: number }
   /** To the logger: "let nothing more through from that proxy; I go on without it". */
   | { type: 'fence'; id: number; proxy: number; epoch: number }
   /** To the logger: "how do I stand?" */
@@ -18,6 +23,7 @@ export type MembershipRecord =
 const TYPES = {
   catchUp: RecordType.CATCH_UP,
   synced: RecordType.SYNCED,
+  leave: RecordType.LEAVE,
   fence: RecordType.FENCE,
   standing: RecordType.STANDING,
   join: RecordType.JOIN,
@@ -29,6 +35,7 @@ export function putMembershipRecord(to: Cursor, record: MembershipRecord): void 
   switch (record.type) {
     case 'catchUp':
     case 'synced':
+    case 'leave':
       to.putU32(record.generation);
       break;
     case 'fence':
@@ -51,6 +58,8 @@ export function takeMembershipRecord(type: number, from: Cursor): MembershipReco
       return { type: 'catchUp', id: from.takeU32(), generation: from.takeU32() };
     case RecordType.SYNCED:
       return { type: 'synced', id: from.takeU32(), generation: from.takeU32() };
+    case RecordType.LEAVE:
+      return { type: 'leave', id: from.takeU32(), generation: from.takeU32() };
     case RecordType.FENCE:
       return { type: 'fence', id: from.takeU32(), proxy: from.takeU16(), epoch: from.takeU32() };
     case RecordType.STANDING:

@@ -17,4 +17,5 @@ export const RecordType = {
   JOIN: 15,
   STORE: 16,
   DROP: 17,
+  LEAVE: 18,
 } as const;

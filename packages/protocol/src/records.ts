@@ -30,6 +30,7 @@ export function writeRecord(view: DataView, offset: number, record: ControlRecor
       break;
     case 'catchUp':
     case 'synced':
+    case 'leave':
     case 'fence':
     case 'standing':
     case 'join':

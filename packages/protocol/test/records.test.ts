@@ -78,7 +78,11 @@ const record: fc.Arbitrary<ControlRecord> = fc.oneof(
   ),
   fc.record({ type: fc.constant('drop' as const), connection }, plain),
   fc.record(
-    { type: fc.constantFrom('synced' as const, 'catchUp' as const), id: u32, generation: u32 },
+    {
+      type: fc.constantFrom('synced' as const, 'catchUp' as const, 'leave' as const),
+      id: u32,
+      generation: u32,
+    },
     plain,
   ),
   fc.record({ type: fc.constant('fence' as const), id: u32, proxy: u16, epoch: u32 }, plain),
