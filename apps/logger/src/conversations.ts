@@ -644,6 +644,8 @@ export class Conversations {
     this.#drains.forget(conversation);
     this.#attended.delete(conversation);
     conversation.guard?.rest();
+    // A judgement that comes later finds nothing to do.
+    conversation.guard = undefined;
     this.#over.delete(conversation);
     if (conversation.backend) conversation.backend.active--;
     this.#bySlot.delete(conversation.slot);

@@ -25,11 +25,12 @@ export interface FollowOptions {
 export async function followConfigs(lab: Lab, options: FollowOptions): Promise<string[]> {
   const deadline = Date.now() + options.deadlineMs;
   const { hosts } = lab.topology;
-  // Proxies first: whom a balancer sends to a new listener must find it on any of them.
-  const steering = hosts.filter(({ role }) => role === 'lb' || role === 'logger');
-  const others = hosts.filter(host => !steering.includes(host));
+  // Balancers last: whom they send to a new listener must find it on any proxy, and its rules at the logger.
+  const balancers = hosts.filter(({ role }) => role === 'lb');
+  const loggers = hosts.filter(({ role }) => role === 'logger');
+  const others = hosts.filter(host => !balancers.includes(host) && !loggers.includes(host));
   const later: string[] = [];
-  for (const wave of [others, steering]) {
+  for (const wave of [others, loggers, balancers]) {
     const outcomes = await Promise.all(wave.flatMap(host => followOn(lab, host, deadline, options.signal)));
     later.push(...outcomes.filter(each => each !== undefined));
   }

@@ -1,0 +1,288 @@
+/**
+ * Listeners with rules for each request (ARCHITECTURE §2.5): what is not allowed reaches no back end, whatever comes before it, with it,
+ * or twice; what is allowed is served by its own pool, on the same connection.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import type { Listener } from '@resplice/site-config';
+import {
+  type Answer,
+  type Application,
+  eachHead,
+  ModelTier,
+  type TierOptions,
+} from './fixtures/model-tier.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'resplice-enforcement-'));
+after(() => rmSync(directory, { recursive: true }));
+const htpasswd = join(directory, 'staff.htpasswd');
+// Of nobody's: the model takes any password of a user that is there.
+writeFileSync(htpasswd, `ada:$2y$08$${'a'.repeat(53)}\n`);
+
+const page = (content: string) => `HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n${content}`;
+const says = (text: string, more: Partial<Answer> = {}): Answer => ({ bytes: Buffer.from(text), ...more });
+const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: shop\r\n${more}\r\n`;
+const credentials = (user: string) =>
+  `Authorization: Basic ${Buffer.from(`${user}:secret`).toString('base64')}\r\n`;
+const count = (text: string, part: string) => text.split(part).length - 1;
+const pagesOf = (name: string): Application => eachHead(() => says(page(name)));
+const [ONE, TWO] = [page('one'), page('two')];
+
+const listener: Partial<Listener> = {
+  routes: [
+    { match: { pathPrefix: '/b' }, pool: 'second' },
+    { match: { pathPrefix: '/any' }, pool: 'all' },
+    { match: { pathPrefix: '/a' }, pool: 'first' },
+  ],
+};
+const balance = 'least-connections' as const;
+const pools: TierOptions['pools'] = {
+  first: { backends: ['backend-1'], balance },
+  second: { backends: ['backend-2'], balance },
+  all: { backends: 'all', balance },
+};
+const TWO_POOLS: TierOptions = { applications: [pagesOf('one'), pagesOf('two')], listener, pools };
+const STAFF: TierOptions = {
+  applications: [pagesOf('one'), pagesOf('two')],
+  listener: { auth: { basic: { realm: 'Staff', htpasswd } } },
+};
+
+function tierTest(name: string, options: TierOptions, body: (tier: ModelTier) => Promise<void>): void {
+  void test(name, { timeout: 30_000 }, async () => {
+    const tier = new ModelTier(options);
+    try {
+      await body(tier);
+    } finally {
+      tier.close();
+    }
+  });
+}
+
+const reads = (tier: ModelTier, text: string) => tier.until(JSON.stringify(text), () => tier.read === text);
+
+suite('routes to several pools', () => {
+  tierTest('each request gets to its own, one after the other', TWO_POOLS, async tier => {
+    let expected = '';
+    for (const [path, answer] of [
+      ['/a', ONE],
+      ['/b', TWO],
+      ['/b/2', TWO],
+      ['/a/2', ONE],
+      ['/any', ONE],
+    ] as const) {
+      tier.send(get(path));
+      expected += answer;
+      await reads(tier, expected);
+    }
+    assert.deepEqual(
+      tier.servers.map(each => each.received),
+      [get('/a') + get('/a/2') + get('/any'), get('/b') + get('/b/2')],
+    );
+    assert.deepEqual([tier.tally.reset, tier.tally.refused, tier.tally.forbidden], [0, 0, 0]);
+  });
+
+  tierTest('pipelined in one segment: all are answered in order', TWO_POOLS, async tier => {
+    tier.send(get('/a') + get('/b') + get('/b/2') + get('/a/2'));
+    await reads(tier, ONE + TWO + TWO + ONE);
+    assert.deepEqual(
+      tier.servers.map(each => each.received),
+      [get('/a') + get('/a/2'), get('/b') + get('/b/2')],
+    );
+  });
+
+  test('cut anywhere: the same', { timeout: 60_000 }, async () => {
+    const all = get('/a') + get('/b') + get('/a/2');
+    for (let cut = 1; cut < all.length; cut++) {
+      const tier = new ModelTier(TWO_POOLS);
+      try {
+        tier.send(all.slice(0, cut));
+        tier.send(all.slice(cut));
+        await reads(tier, ONE + TWO + ONE);
+        assert.deepEqual(
+          tier.servers.map(each => each.received),
+          [get('/a') + get('/a/2'), get('/b')],
+          `cut at ${cut}`,
+        );
+      } finally {
+        tier.close();
+      }
+    }
+  });
+
+  tierTest('what no route takes is 404 on the open connection', TWO_POOLS, async tier => {
+    tier.send(get('/a') + get('/c') + get('/b'));
+    await tier.until('the last answer', () => tier.read.endsWith(TWO));
+    assert.match(tier.read, /^HTTP\/1\.1 200 OK.*one(HTTP\/1\.1 404 Not Found)\r\n/s);
+    assert.doesNotMatch(tier.read, /Connection: close/);
+    assert.deepEqual(
+      tier.servers.map(each => each.received),
+      [get('/a'), get('/b')],
+    );
+    assert.equal(tier.tally.forbidden, 1);
+  });
+
+  tierTest('content that looks like a request is content', TWO_POOLS, async tier => {
+    const body = get('/b');
+    const post = `POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    tier.send(post);
+    await tier.until('the request', () => tier.servers[0].received === post);
+    assert.equal(tier.servers[1].received, '');
+  });
+});
+
+suite('HTTP Basic', () => {
+  tierTest('401 with its challenge, and again with credentials, on one connection', STAFF, async tier => {
+    tier.send(get('/x', credentials('ada')));
+    await reads(tier, ONE);
+    tier.send(get('/y'));
+    await tier.until('401', () => tier.read.includes('401 Unauthorized') && tier.read.endsWith('\n'));
+    assert.match(tier.read, /\r\nWWW-Authenticate: Basic realm="Staff", charset="UTF-8"\r\n/);
+    const before = tier.read.length;
+    tier.send(get('/y', credentials('ada')));
+    await tier.until('the page', () => tier.read.length > before && /one$|two$/.test(tier.read));
+    assert.equal(tier.isEnded || tier.isReset, false);
+    const all = tier.servers.map(each => each.received).join('');
+    assert.equal(all, get('/x', credentials('ada')) + get('/y', credentials('ada')));
+  });
+
+  tierTest('behind one that is allowed, in the same segment: it runs nowhere', STAFF, async tier => {
+    const order = 'POST /order HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n';
+    tier.send(get('/x', credentials('ada')) + order + get('/z', credentials('eve')));
+    await tier.until('both refusals', () => count(tier.read, 'HTTP/1.1 401') === 2);
+    assert.ok(tier.read.startsWith(ONE));
+    assert.equal(tier.servers.map(each => each.received).join(''), get('/x', credentials('ada')));
+    assert.equal(tier.tally.forbidden, 2);
+  });
+
+  tierTest('refused with half of its content: closed', STAFF, async tier => {
+    tier.send('POST /order HTTP/1.1\r\nHost: shop\r\nContent-Length: 40\r\n\r\nhalf');
+    await tier.until('the end', () => tier.isEnded);
+    assert.match(tier.read, /^HTTP\/1\.1 401 .*\r\nConnection: close\r\n/s);
+    tier.send(get('/smuggled', credentials('ada')));
+    await new Promise(resolve => setTimeout(resolve, 100));
+    assert.equal(tier.servers.map(each => each.received).join(''), '');
+  });
+});
+
+suite('bytes that come twice', () => {
+  for (const [name, first, second] of [
+    ['a whole head', get('/a'), get('/b')],
+    ['half a head', get('/a').slice(0, 10), get('/b').slice(0, 10)],
+  ] as const)
+    tierTest(`${name} with another content: reset, and counted`, TWO_POOLS, async tier => {
+      tier.inject(0, first);
+      tier.inject(0, second);
+      await tier.until('the reset', () => tier.isReset);
+      assert.equal(tier.tally.overlapsDiffer, 1);
+      assert.equal(tier.servers[1].received, '');
+      assert.ok(get('/a').startsWith(tier.servers[0].received));
+    });
+
+  tierTest('out of order, the later one overlapping: only what is logged runs', TWO_POOLS, async tier => {
+    const [public_, secret] = [get('/a', 'X: 1\r\n'), get('/a', 'X: 2\r\n')];
+    tier.inject(20, public_.slice(20));
+    tier.inject(20, secret.slice(20));
+    tier.inject(0, public_.slice(0, 20));
+    await tier.until('the request', () => tier.servers[0].received === public_);
+    assert.equal(tier.servers[1].received, '');
+  });
+
+  tierTest(
+    'with the same content: nothing happens, and lost acknowledgements are said again',
+    TWO_POOLS,
+    async tier => {
+      tier.send(get('/a'));
+      await reads(tier, ONE);
+      const before = tier.told;
+      tier.inject(0, get('/a'));
+      tier.send(get('/b'));
+      await reads(tier, ONE + TWO);
+      assert.equal(before, get('/a').length);
+      assert.equal(tier.tally.overlapsDiffer, 0);
+      assert.equal(tier.servers[0].received, get('/a'));
+    },
+  );
+});
+
+suite('what is no request', () => {
+  tierTest('behind one that is: 400, and the end', TWO_POOLS, async tier => {
+    tier.send(`${get('/a')}GET /a\nHost: shop\n\n${get('/a/2')}`);
+    await tier.until('the end', () => tier.isEnded);
+    assert.match(tier.read, /^HTTP\/1\.1 200 OK.*HTTP\/1\.1 400 Bad Request.*\r\nConnection: close\r\n/s);
+    assert.equal(tier.servers[0].received, get('/a'));
+  });
+
+  tierTest('half a head is acknowledged after a while, and delivered as a whole', TWO_POOLS, async tier => {
+    tier.send(get('/a'));
+    await reads(tier, ONE);
+    const head = get('/b', `X: ${'x'.repeat(500)}\r\n`);
+    tier.send(head.slice(0, 300));
+    await tier.until('its acknowledgement', () => tier.told === get('/a').length + 300);
+    assert.equal(tier.servers[0].received, get('/a'));
+    tier.send(head.slice(300));
+    await reads(tier, ONE + TWO);
+    assert.equal(tier.servers[1].received, head);
+  });
+
+  tierTest('half a head and FIN: 400', TWO_POOLS, async tier => {
+    tier.send(get('/a'));
+    await reads(tier, ONE);
+    tier.send('GET /b HT', 1);
+    await tier.until('the end', () => tier.isEnded);
+    assert.match(tier.read, /400 Bad Request/);
+    assert.equal(tier.servers[1].received, '');
+  });
+});
+
+suite('a back end that dies', () => {
+  const slow: Application = eachHead(() => says(page('same'), { stopAt: 40 }));
+  tierTest(
+    'in mid-response: another one of the same pool goes on',
+    { ...TWO_POOLS, applications: [slow, pagesOf('same')] },
+    async tier => {
+      tier.send(get('/any'));
+      await tier.until('the beginning', () => tier.read.length === 40);
+      tier.kill(0);
+      await reads(tier, page('same'));
+      assert.equal(tier.servers[1].received, get('/any'));
+    },
+  );
+
+  tierTest(
+    'and is the only one of its pool: 503, though another pool lives, and the connection goes on',
+    { ...TWO_POOLS, wait: 100 },
+    async tier => {
+      tier.send(get('/a'));
+      await reads(tier, ONE);
+      tier.kill(0);
+      tier.send(get('/a/2'));
+      await tier.until('503', () => tier.read.endsWith('soon.\n'));
+      assert.match(tier.read, /HTTP\/1\.1 503 /);
+      assert.equal(tier.servers[1].received, '');
+      tier.send(get('/b'));
+      await tier.until('the page', () => tier.read.endsWith(TWO));
+    },
+  );
+});
+
+suite('another protocol', () => {
+  const upgrade = 'Connection: upgrade\r\nUpgrade: echo\r\n';
+  const switches: Application = received => [
+    ...(received.includes('\r\n\r\n') ? [says('HTTP/1.1 101 Switching Protocols\r\n\r\n')] : []),
+    ...(received.endsWith('ping') ? [says('pong')] : []),
+  ];
+  tierTest(
+    'after a 101 bytes pass',
+    { ...TWO_POOLS, applications: [switches, pagesOf('two')] },
+    async tier => {
+      tier.send(get('/a', upgrade));
+      await tier.until('101', () => tier.read.endsWith('\r\n\r\n'));
+      tier.send('ping');
+      await tier.until('pong', () => tier.read.endsWith('pong'));
+      assert.equal(tier.servers[0].received, `${get('/a', upgrade)}ping`);
+    },
+  );
+});
