@@ -5,13 +5,11 @@ import { type Connection, NetnsEngine } from '@resplice/engines';
 import type { Client } from './fixtures/client.ts';
 import { quantile } from './fixtures/figures.ts';
 import { flood } from './fixtures/flood.ts';
-import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { inWords, requestFor } from './fixtures/probing.ts';
 import { sendSlowHeads } from './fixtures/slow-heads.ts';
+import { downloadThrough, RECOVERY_MS } from './fixtures/thousand.ts';
 
-/** FAULTS.md: a thousand in flight recover within this. */
-const RECOVERY_MS = 2000;
 /**
  * Honest requests may take so many times as long during an attack as before, and this much more, in ms: the attacker's own
  * program, and the answers to it, take their part of the same two cores.
@@ -28,34 +26,15 @@ before(async () => {
 after(() => lab?.down());
 const theLab = (): Lab => lab;
 
-/** A thousand paced downloads, together 25 MB/s for 16 s, of which a part is struck in the first half. */
 async function thousandDownloads(
   t: TestContext,
   isStruck: (connection: Connection) => boolean,
   strike: () => Promise<{ at: number }>,
 ): Promise<void> {
-  const bytes = 400_000;
-  // Small pieces: a paced reader that takes much at once pauses for long by itself.
-  const options = { ...lab.site, bufferBytes: 8192 };
-  const connections = await Promise.all(Array.from({ length: 1000 }, () => client.connect(options)));
-  const request = { path: `/bytes/${bytes}`, patternFrom: 0, bytesPerSecond: 25_000 };
-  const transfers = connections.map(connection => connection.request(request));
-  await Promise.all(transfers.map(transfer => transfer.received(bytes / 20)));
-  // In this process: the command line would take longer to start.
-  const struck = (await lab.status()).connections.filter(isStruck).length;
-  assert.ok(struck > 300, `inconclusive: only ${struck} connections are struck`);
-  const { at } = await strike();
-  const exchanges = await Promise.all(transfers.map(({ done }) => done));
-  for (const { received, firstDifference, sha256, local } of exchanges) {
-    assert.deepEqual([received, firstDifference, sha256], [bytes, -1, patternHash(bytes)], local);
-  }
-  const during = exchanges.filter(({ endedAt }) => endedAt > at).length;
-  assert.ok(during > 900, `inconclusive: ${1000 - during} were over before the fault`);
-  const stalls = exchanges.map(({ longestStallMs }) => longestStallMs);
-  const [p50, p99, most] = [0.5, 0.99, 1].map(share => quantile(stalls, share).toFixed(0));
+  const { struck, stallsMs } = await downloadThrough(lab, isStruck, strike);
+  const [p50, p99, most] = [0.5, 0.99, 1].map(share => quantile(stallsMs, share).toFixed(0));
   t.diagnostic(`${struck} were struck; stall p50 ${p50}, p99 ${p99}, max ${most} ms`);
-  assert.ok(quantile(stalls, 1) <= RECOVERY_MS, `the slowest stalled for ${most} ms`);
-  await Promise.all(connections.map(each => each.close()));
+  assert.ok(quantile(stallsMs, 1) <= RECOVERY_MS, `the slowest stalled for ${most} ms`);
 }
 
 labTest('crash of a proxy under 1,000 downloads: every one of them is right', theLab, t =>

@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError, type Watcher } from '@resplice/engines';
+import { measureFailovers } from './failovers.ts';
 import { Field } from './field.ts';
 import { describeMachine } from './machine.ts';
 import { measurements } from './measurements.ts';
+import { measureMemory } from './memory.ts';
 import { markdownReport } from './report.ts';
-import type { BenchResult } from './result.ts';
+import type { BenchResult, Samples } from './result.ts';
 import { runRounds } from './rounds.ts';
 import { randomFrom } from './shuffle.ts';
 import { writeSite } from './site.ts';
@@ -23,6 +25,10 @@ export interface BenchOptions {
   readonly bulkBytes: number;
   /** Of the order in which arms are measured, 0 to 2^32 - 1. */
   readonly seed: number;
+  /** Whether the logger's memory is measured. */
+  readonly memory: boolean;
+  /** How often each fault is made at each moment; 0: none. */
+  readonly failovers: number;
   /** How the run was asked for. */
   readonly command: string;
 }
@@ -35,12 +41,25 @@ const NOTES = join(import.meta.dirname, '../notes.md');
  * @throws LabError when an arm does not come up; Error when a measurement fails
  */
 export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
-  const { rounds, seconds, bulkBytes, seed, command } = options;
+  const { rounds, seconds, bulkBytes, seed, command, failovers, memory } = options;
   const machine = describeMachine();
+  const samples = await compareArms(options, watcher);
+  const at = new Date().toISOString();
+  return {
+    ...{ version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples },
+    ...(memory && { memory: await measureMemory(watcher) }),
+    ...(failovers > 0 && { failovers: await measureFailovers(failovers, seed, watcher) }),
+  };
+}
+
+async function compareArms(
+  { rounds, seconds, bulkBytes, seed }: BenchOptions,
+  watcher: Watcher,
+): Promise<Samples> {
   const site = writeSite(bulkBytes);
   try {
     const { labs } = await Field.up(site, watcher);
-    const samples = await runRounds({
+    return await runRounds({
       labs,
       measurements,
       rounds,
@@ -48,8 +67,6 @@ export async function runBench(options: BenchOptions, watcher: Watcher = {}): Pr
       random: randomFrom(seed),
       ...watcher,
     });
-    const at = new Date().toISOString();
-    return { version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples };
   } catch (error) {
     throw watcher.signal?.aborted
       ? new LabError('interrupted', 'interrupted; every arm is down again')

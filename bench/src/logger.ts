@@ -5,6 +5,8 @@ import type { Place } from '@resplice/engines';
 /** What the front-end logger has counted since it was started, and what it has taken for that. */
 export interface LoggerReading {
   readonly transactions: number;
+  /** That are open. */
+  readonly connections: number;
   /** Packets that were dropped because the ring was full, of both directions. */
   readonly drops: number;
   /** Packets and connections that passed without being logged, and requests that were too long to be kept. */
@@ -36,6 +38,7 @@ export function readingIn(text: string): LoggerReading {
     sum(names.map(event => value(`${PREFIX}events_total`, ['event', event])));
   return {
     transactions: events(['transactions']),
+    connections: value(`${PREFIX}connections`),
     drops: packets(drops),
     unprotected: packets(unlogged) + events(unkept),
     userSeconds: value('process_cpu_user_seconds_total'),
@@ -51,10 +54,11 @@ export async function readLogger(place: Place): Promise<LoggerReading> {
   return readingIn(body);
 }
 
-/** What lies between two readings; of memory the later one. */
+/** What lies between two readings; of memory and connections the later one. */
 export function between(before: LoggerReading, after: LoggerReading): LoggerReading {
   return {
     transactions: after.transactions - before.transactions,
+    connections: after.connections,
     drops: after.drops - before.drops,
     unprotected: after.unprotected - before.unprotected,
     userSeconds: after.userSeconds - before.userSeconds,

@@ -64,6 +64,40 @@ export function gateRows(verdict: Verdict): string[][] {
   return [['Resplice', 'compared with', 'is to be', 'is', ''], ...rows];
 }
 
+const milliseconds = (value: number) => value.toFixed(0);
+
+export function failoverRows(failovers: NonNullable<BenchResult['failovers']>): string[][] {
+  const rows = failovers.map(({ what, runs, addedStallMs: stall, barMs, verdict, reason }) => [
+    what,
+    String(runs),
+    ...(stall ? [stall.median, stall.p99, stall.max].map(milliseconds) : ['–', '–', '–']),
+    barMs === null ? '–' : String(barMs),
+    reason === null ? 'reached' : `${verdict.toUpperCase()}: ${reason}`,
+  ]);
+  return [['failover', 'runs', 'added ms, p50', 'p99', 'max', 'bar', ''], ...rows];
+}
+
+export function memoryRows({ points }: NonNullable<BenchResult['memory']>): string[][] {
+  const rows = points.map(({ activity, connections, bytes }) => {
+    // What is there without connections, or with the fewer idle ones before, is not theirs.
+    const base = points.find(each => each.connections === 0)?.bytes ?? 0;
+    const each = connections === 0 ? '–' : figure((bytes - base) / connections / 1000);
+    return [activities[activity], String(connections), figure(bytes / 1e6), each];
+  });
+  return [['connections', 'count', 'MB of the process', 'kB each'], ...rows];
+}
+
+const activities = {
+  idle: 'idle, used before',
+  waiting: 'waiting for a response',
+  response: 'in a response, its first 64 KiB recorded',
+} as const;
+
+/** What is kept by the kernel for the logger's maps, whether or not there are connections. */
+function kernelLine({ kernelBytes, room }: NonNullable<BenchResult['memory']>): string {
+  return `The kernel keeps ${figure(kernelBytes / 1e6)} MB for the logger's maps from the beginning, which have room for ${figure(room)} connections: ${figure(kernelBytes / room)} bytes each.`;
+}
+
 function widthsOf(rows: readonly (readonly string[])[]): number[] {
   return rows[0]!.map((_, column) => Math.max(3, ...rows.map(row => row[column]!.length)));
 }
@@ -96,6 +130,8 @@ export function textReport(result: BenchResult): string[] {
     '',
     ...columns(gateRows(verdict)),
     '',
+    ...(result.failovers ? [...columns(failoverRows(result.failovers)), ''] : []),
+    ...(result.memory ? [...columns(memoryRows(result.memory)), kernelLine(result.memory), ''] : []),
     `${result.rounds} rounds, seed ${result.seed}. Medians (lowest–highest) of ratios within a round; latency: what comes on top.`,
     outcomeLine(verdict),
   ];
@@ -108,6 +144,11 @@ function markdownTable(rows: readonly (readonly string[])[]): string[] {
   const [heading, ...body] = rows;
   return [line(heading!), line(widths.map(width => '-'.repeat(width))), ...body.map(line)];
 }
+
+const FAILOVER_NOTE = [
+  'The back end that serves a client fails. Added stall: the longest time in which no byte moved, less the same without a fault;',
+  'of a thousand downloads the stall itself, and the largest one is judged, else the median. How a moment is met: `drill/README.md`.',
+];
 
 /** What stands in docs/BENCHMARKS.md. @param notes what no measurement says, in Markdown */
 export function markdownReport(full: BenchResult, notes: string): string {
@@ -140,6 +181,19 @@ export function markdownReport(full: BenchResult, notes: string): string {
     '',
     ...markdownTable(gateRows(verdict)),
     '',
+    ...(result.failovers
+      ? ['## Failover', '', ...FAILOVER_NOTE, '', ...markdownTable(failoverRows(result.failovers)), '']
+      : []),
+    ...(result.memory
+      ? [
+          '## Memory of the logger',
+          '',
+          ...markdownTable(memoryRows(result.memory)),
+          '',
+          kernelLine(result.memory),
+          '',
+        ]
+      : []),
     notes.trim(),
     '',
     '## Values',

@@ -1,3 +1,6 @@
+import type { Failover } from './failovers.ts';
+import type { MemoryFigures } from './memory.ts';
+
 /** Who is measured: the arms, and plain forwarding a second time, which tells whether the machine was quiet (A/A). */
 export const contestants = ['forward', 'control', 'resplice', 'haproxy', 'nginx'] as const;
 export type Contestant = (typeof contestants)[number];
@@ -29,6 +32,9 @@ export interface BenchResult {
   readonly bulkBytes: number;
   readonly machine: Machine;
   readonly samples: Samples;
+  /** Absent: not measured. */
+  readonly memory?: MemoryFigures;
+  readonly failovers?: readonly Failover[];
 }
 
 /** @throws Error when the run has no such values */

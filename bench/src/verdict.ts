@@ -1,3 +1,4 @@
+import type { Failover } from './failovers.ts';
 import { type BenchResult, type Contestant, seriesOf } from './result.ts';
 import { median, pairwise, type Spread, spread } from './statistics.ts';
 
@@ -144,6 +145,8 @@ export interface Verdict {
   readonly controls: readonly Control[];
   readonly gates: readonly GateVerdict[];
   readonly failures: readonly string[];
+  /** Failovers that took too long, or were noticed. */
+  readonly broken: readonly Failover[];
 }
 
 /** Void: the machine was not quiet, or requests failed. Else the gates decide. */
@@ -152,8 +155,10 @@ export function verdictOf(result: BenchResult): Verdict {
     controls: controls(result),
     gates: gates.map(gate => judge(result, gate)),
     failures: failures(result),
+    broken: (result.failovers ?? []).filter(({ verdict }) => verdict !== 'pass'),
   };
   const isVoid = found.failures.length > 0 || found.controls.some(({ quiet }) => !quiet);
-  const passed = found.gates.every(({ kind, passed }) => passed || kind === 'aim');
+  const passed =
+    found.broken.length === 0 && found.gates.every(({ kind, passed }) => passed || kind === 'aim');
   return { outcome: isVoid ? 'void' : passed ? 'pass' : 'fail', ...found };
 }

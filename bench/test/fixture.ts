@@ -1,3 +1,4 @@
+import type { Failover } from '../src/failovers.ts';
 import { measurements } from '../src/measurements.ts';
 import { type BenchResult, type Contestant, contestants } from '../src/result.ts';
 
@@ -57,4 +58,14 @@ export const GOOD: Factors = {
   'requests.rate.haproxy': 0.7,
   'bulk.rate.haproxy': 0.25,
   'bulk16.rate.haproxy': 0.25,
+};
+
+/** One that is as it should be. */
+export const FAILOVER: Failover = {
+  what: 'backend/crash/waiting/read',
+  runs: 50,
+  addedStallMs: { median: 10, p99: 20, max: 30 },
+  barMs: 50,
+  verdict: 'pass',
+  reason: null,
 };

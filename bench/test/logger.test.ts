@@ -11,6 +11,9 @@ process_cpu_system_seconds_total 0.25
 # HELP process_resident_memory_bytes r
 # TYPE process_resident_memory_bytes gauge
 process_resident_memory_bytes 1000
+# HELP resplice_front_connections c
+# TYPE resplice_front_connections gauge
+resplice_front_connections 12
 # HELP resplice_front_packets_total p
 # TYPE resplice_front_packets_total counter
 resplice_front_packets_total{exit="middle_logged"} 99
@@ -31,6 +34,7 @@ suite("the logger's metrics", () => {
   test('losses of both directions, and everything that passed unprotected, are added up', () => {
     assert.deepEqual(readingIn(page), {
       transactions: 7,
+      connections: 12,
       drops: 3,
       unprotected: 770,
       userSeconds: 1.5,
@@ -53,6 +57,7 @@ suite("the logger's metrics", () => {
     const after = { ...before, transactions: 10, userSeconds: 2, drops: 4, residentBytes: 5000 };
     assert.deepEqual(between(before, after), {
       transactions: 3,
+      connections: 12,
       drops: 1,
       unprotected: 0,
       userSeconds: 0.5,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
+import type { Failover } from '../src/failovers.ts';
 import { renderPage } from '../src/index.ts';
 import { figure, markdownReport, resultIn, textReport } from '../src/report.ts';
-import { GOOD, madeUpRun } from './fixture.ts';
+import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
 
 const page = new URL('../../docs/BENCHMARKS.md', import.meta.url);
 
@@ -25,6 +26,28 @@ suite('reports', () => {
     assert.match(text, /requests, rate +HAProxy +at least 1 +1\.43 \(1\.43–1\.43\) +reached/);
     assert.match(text, /a gate was missed/);
     assert.match(text, /seed 4000000001/);
+  });
+
+  test('failovers and memory have tables of their own, on the page too', () => {
+    const stall = { median: 12.4, p99: 47.6, max: 51 };
+    const failovers: Failover[] = [
+      { ...FAILOVER, what: 'backend/crash/idle/read', addedStallMs: stall },
+      { ...FAILOVER, what: 'none', addedStallMs: null, barMs: null, verdict: 'fail', reason: 'reset' },
+    ];
+    const points = [
+      { activity: 'idle', connections: 0, bytes: 50_000_000 },
+      { activity: 'waiting', connections: 5000, bytes: 75_000_000 },
+    ] as const;
+    const memory = { kernelBytes: 90_000_000, room: 200_000, points };
+    const run = { ...madeUpRun(GOOD), failovers, memory };
+    const text = textReport(run).join('\n');
+    assert.match(text, /backend\/crash\/idle\/read +50 +12 +48 +51 +50 +reached/);
+    assert.match(text, /none +50 +– +– +– +– +FAIL: reset/);
+    assert.match(text, /waiting for a response +5000 +75 +5\b/);
+    assert.match(text, /90 MB .* 200,000 connections: 450 bytes each/);
+    const page = markdownReport(run, 'Some notes.');
+    assert.match(page, /\n## Failover\n[\s\S]*\| none +\|[\s\S]*\n## Memory of the logger\n/);
+    assert.equal(markdownReport(resultIn(page), 'Some notes.'), page);
   });
 
   test('a void run says so', () => {

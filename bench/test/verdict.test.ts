@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { addedToForward, gates, ratioToForward, verdictOf } from '../src/verdict.ts';
-import { GOOD, madeUpRun } from './fixture.ts';
+import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
 
 function outcome(factors: Record<string, number>) {
   return verdictOf(madeUpRun({ ...GOOD, ...factors })).outcome;
@@ -48,6 +48,16 @@ suite('the verdict', () => {
       [['drops', 2]],
     );
     assert.equal(verdict.outcome, 'fail');
+  });
+
+  test('a failover that is too slow, or was noticed, is a gate that was missed', () => {
+    const run = madeUpRun(GOOD);
+    assert.equal(verdictOf({ ...run, failovers: [FAILOVER] }).outcome, 'pass');
+    for (const verdict of ['fail', 'inconclusive'] as const) {
+      const bad = { ...FAILOVER, verdict, reason: 'added stall 60 ms' };
+      const { outcome, broken } = verdictOf({ ...run, failovers: [FAILOVER, bad] });
+      assert.deepEqual([outcome, broken], ['fail', [bad]]);
+    }
   });
 
   test('uploads may lose packets: they are told, and come again', () => {

@@ -1,7 +1,7 @@
 /** The fault matrix as a program: each cell in a healthy lab, its promise, and whether it was kept. */
 import { randomUUID } from 'node:crypto';
 import { Client } from '@resplice/e2e/fixtures/client.ts';
-import { median } from '@resplice/e2e/fixtures/figures.ts';
+import { median, quantile } from '@resplice/e2e/fixtures/figures.ts';
 import { waitFor } from '@resplice/e2e/fixtures/wait.ts';
 import { LabError, labPlace, type Watcher } from '@resplice/engines';
 import { type Cell, nameOf } from './cell.ts';
@@ -214,7 +214,10 @@ class Matrix {
       ...cell,
       promise: promised.kind,
       ...(why === null ? judgeCell(promised, runs, added) : { verdict: 'not applicable', reason: why }),
-      addedStallMs: added.length > 0 ? { median: median(added), max: Math.max(...added) } : null,
+      addedStallMs:
+        added.length > 0
+          ? { median: median(added), p99: quantile(added, 0.99), max: Math.max(...added) }
+          : null,
       barMs: promised.barMs,
       runs,
     };

@@ -9,7 +9,7 @@ export interface CellResult extends Cell, Judgement {
   readonly cell: string;
   readonly promise: PromiseKind;
   /** Of the runs that had an answer, in ms; null: none had. */
-  readonly addedStallMs: { readonly median: number; readonly max: number } | null;
+  readonly addedStallMs: { readonly median: number; readonly p99: number; readonly max: number } | null;
   /** Allowed as a median, ms; null: none is promised. */
   readonly barMs: number | null;
   readonly runs: readonly Run[];

@@ -35,8 +35,8 @@ function result(pattern: string, over: Partial<CellResult>, runOver: Partial<Run
 }
 
 const cells = [
-  result('proxy/crash/head/read', { addedStallMs: { median: 209.6, max: 300 } }),
-  result('proxy/crash/idle/update', { addedStallMs: { median: 3, max: 9 }, runs: [run, run] }),
+  result('proxy/crash/head/read', { addedStallMs: { median: 209.6, p99: 300, max: 300 } }),
+  result('proxy/crash/idle/update', { addedStallMs: { median: 3, p99: 9, max: 9 }, runs: [run, run] }),
   result('backend/crash/waiting/read', { verdict: 'fail', reason: 'FIN' }, { failure: 'closed' }),
   result('backend/crash/tail/read', { verdict: 'inconclusive', reason: 'too late' }),
   result('backend/crash/waiting/update', { promise: 'refused' }, { status: 502 }),

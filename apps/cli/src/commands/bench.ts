@@ -18,6 +18,13 @@ export const command = defineCommand({
     seconds: { type: 'string', value: 'S', default: '1', help: 'how long a measurement by time takes' },
     'bulk-mib': { type: 'string', value: 'N', default: '1024', help: 'size of a bulk download' },
     seed: { type: 'string', value: 'N', help: 'of the order of the arms; a random one otherwise' },
+    memory: { type: 'boolean', help: "measure the logger's memory, too: about three minutes" },
+    failovers: {
+      type: 'string',
+      value: 'N',
+      default: '0',
+      help: 'fail a back end N times at each moment in each way, too: 50 take half an hour',
+    },
     write: { type: 'boolean', help: 'render docs/BENCHMARKS.md from this run' },
   },
   async run({ values, positionals }) {
@@ -28,12 +35,15 @@ export const command = defineCommand({
       bulkBytes: wholeNumber('--bulk-mib', values['bulk-mib'], 1, 65_536) * 2 ** 20,
       seed:
         values.seed === undefined ? randomInt(2 ** 32) : wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1),
+      memory: values.memory ?? false,
+      failovers: wholeNumber('--failovers', values.failovers, 0, 1000),
     };
     requireMachine();
     if (new NetnsEngine().isThere()) {
       throw new LabError('usage', 'the benchmark needs the machine for itself; first: ./resplice down');
     }
-    const flags = `--rounds ${options.rounds} --seconds ${options.seconds} --bulk-mib ${values['bulk-mib']} --seed ${options.seed}`;
+    const more = `${options.memory ? ' --memory' : ''}${options.failovers > 0 ? ` --failovers ${options.failovers}` : ''}`;
+    const flags = `--rounds ${options.rounds} --seconds ${options.seconds} --bulk-mib ${values['bulk-mib']} --seed ${options.seed}${more}`;
     const { runBench, textReport, verdictOf, writePage } = await import('@resplice/bench');
     say(`seed ${options.seed}`);
     const result = await withStopSignal(signal =>
