@@ -158,6 +158,26 @@ suite('the launcher', () => {
     assert.match(calls().at(-1)!, /--no-install-recommends clang chromium tcpdump user-mode-linux$/);
   });
 
+  test('installs PostgreSQL without the cluster that its package would start', () => {
+    const text = readFileSync(path('checkout/resplice'), 'utf8');
+    put(
+      'checkout/resplice',
+      text
+        .replaceAll('/usr/lib/postgresql', path('postgresql'))
+        .replaceAll('/etc/postgresql-common', path('etc')),
+    );
+    assert.equal(launch(['up']).status, 0);
+    assert.deepEqual(calls(), []);
+    assert.equal(launch(['test']).status, 0);
+    assert.match(calls().at(-1)!, /--no-install-recommends postgresql$/);
+    const settings = readFileSync(path('etc/createcluster.d/resplice.conf'), 'utf8');
+    assert.equal(settings, 'create_main_cluster = false\n');
+    put('postgresql/15/bin/postgres', '#!/bin/sh\n');
+    rmSync(path('calls'));
+    assert.equal(launch(['test']).status, 0);
+    assert.deepEqual(calls(), []);
+  });
+
   test('asks for what the tier is compared with only when that is to run', () => {
     for (const name of ['haproxy', 'nginx', 'wrk']) rmSync(path('bin', name));
     // This machine's own sbin, where the launcher looks too, may hold them.
