@@ -1,0 +1,1 @@
+export { MAX_MESSAGE, type SmtpOptions, SmtpService } from './server.ts';
