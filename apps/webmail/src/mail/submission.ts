@@ -1,0 +1,106 @@
+// Handing a message to the SMTP server, and what its answer means.
+
+import { delegatedPassword } from '@resplice/mailstore';
+import { createTransport } from 'nodemailer';
+import type { Envelope } from './composition.ts';
+
+export interface SubmissionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly delegationKey: string;
+  /** A server that says nothing for so long is given up, milliseconds. */
+  readonly silenceMs?: number;
+  /** A whole dialogue, milliseconds; the page waits for it. */
+  readonly deadlineMs?: number;
+}
+
+const SILENCE_MS = 8000;
+const DEADLINE_MS = 20_000;
+
+export interface Rejection {
+  readonly address: string;
+  readonly reason: string;
+}
+
+/**
+ * accepted: delivered, but for the rejected. refused: not delivered, for this reason; `permanent` says that trying again is
+ * of no use. unknown: the answer did not come; the message may have been delivered, and handing the same one over again
+ * does no harm.
+ */
+export type Answer =
+  | { readonly kind: 'accepted'; readonly rejected: readonly Rejection[] }
+  | { readonly kind: 'refused'; readonly permanent: boolean; readonly reason: string }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** What nodemailer throws. */
+interface Failure {
+  readonly code?: string;
+  readonly syscall?: string;
+  readonly responseCode?: number;
+  readonly response?: string;
+  readonly permanent?: boolean;
+  readonly message: string;
+  readonly recipient?: string;
+}
+
+/** The server was never reached. */
+function neverReached({ code, syscall }: Failure): boolean {
+  return syscall === 'connect' || syscall === 'getaddrinfo' || code === 'EDNS' || code === 'ECONNREFUSED';
+}
+
+export function judge(error: Failure): Answer {
+  if (error.responseCode !== undefined) {
+    const reason = error.response ?? error.message;
+    return { kind: 'refused', permanent: error.permanent === true, reason };
+  }
+  if (neverReached(error)) {
+    return { kind: 'refused', permanent: false, reason: 'the mail server cannot be reached' };
+  }
+  return { kind: 'unknown', reason: error.message };
+}
+
+export class Submission {
+  readonly #options: SubmissionOptions;
+
+  constructor(options: SubmissionOptions) {
+    this.#options = options;
+  }
+
+  /** One dialogue on a connection of its own. Never throws. */
+  async submit({ sender, recipients }: Envelope, raw: Buffer): Promise<Answer> {
+    const { host, port, delegationKey, silenceMs = SILENCE_MS, deadlineMs = DEADLINE_MS } = this.#options;
+    const transport = createTransport({
+      host,
+      port,
+      secure: false,
+      ignoreTLS: true,
+      auth: { user: sender, pass: delegatedPassword(delegationKey, sender) },
+      connectionTimeout: silenceMs,
+      greetingTimeout: silenceMs,
+      socketTimeout: silenceMs,
+    });
+    const { promise: late, resolve } = Promise.withResolvers<Answer>();
+    const timer = setTimeout(
+      () => resolve({ kind: 'unknown', reason: `no answer after ${deadlineMs / 1000} s` }),
+      deadlineMs,
+    );
+    const dialogue = transport
+      .sendMail({ envelope: { from: sender, to: [...recipients] }, raw })
+      .then<Answer, Answer>(
+        ({ rejectedErrors = [] }) => ({
+          kind: 'accepted',
+          rejected: rejectedErrors.map(error => ({
+            address: error.recipient ?? '',
+            reason: error.response ?? error.message,
+          })),
+        }),
+        judge,
+      );
+    try {
+      return await Promise.race([dialogue, late]);
+    } finally {
+      clearTimeout(timer);
+      transport.close();
+    }
+  }
+}
