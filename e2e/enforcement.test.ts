@@ -12,7 +12,7 @@ import { Client, type ClientConnection } from './fixtures/client.ts';
 import { type Exchange, ExchangeError } from './fixtures/exchange.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest, resplice } from './fixtures/lab.ts';
-import { trackOf } from './fixtures/tracks.ts';
+import { forgetTrack, trackOf } from './fixtures/tracks.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const { ACK, PSH } = TcpFlags;
@@ -340,6 +340,27 @@ labTest("the logger's daemon starts anew: connections go on, and are judged", th
     assert.match(String(await served(each, ADA)), /^backend-/);
     await each.close();
   }
+});
+
+labTest('a connection that the logger does not know is reset, not left alone', theLab, async t => {
+  const connection = await connect(STAFF);
+  assert.match(String(await served(connection, ADA)), /^backend-/);
+  const backends = ['10.64.0.11', '10.64.0.12'].map(address => ({ address, port: 8080 }));
+  forgetTrack(connection.local, { address: lab.vip.address, port: STAFF }, backends);
+  const token = randomUUID();
+  const started = performance.now();
+  const end = await connection
+    .request({
+      ...{ method: 'POST', path: '/count', headers: { ...ADA, 'X-Request-Token': token } },
+      deadlineMs: 10_000,
+    })
+    .done.then(
+      () => 'answered',
+      (error: unknown) => (error instanceof ExchangeError ? error.failure.kind : String(error)),
+    );
+  t.diagnostic(`${end} after ${(performance.now() - started).toFixed(0)} ms`);
+  assert.equal(end, 'reset');
+  assert.equal((await executed()).includes(token), false);
 });
 
 labTest('nobody reads the log: what cannot be judged waits', theLab, async t => {

@@ -156,6 +156,27 @@ static __always_inline int redirect_to_present(struct __sk_buff *skb, const stru
 	return 0;
 }
 
+#define STRAY_INTERVAL_NS 1000000
+#define STRAY_BURST 100
+
+// While a listener is guarded, a connection that is in no table may be its. Told, so that its client need not wait for ever.
+static __always_inline int drop_unjudged(struct __sk_buff *skb, const struct packet *packet, struct logger_config *config)
+{
+	if (take_one(&config->strays_ns, bpf_ktime_get_ns(), STRAY_INTERVAL_NS, STRAY_BURST)) {
+		struct log_event event = { .type = LOG_STRAY,
+					   .time_ns = bpf_ktime_get_ns(),
+					   .sequence = packet->sequence,
+					   .acknowledgement = packet->acknowledgement,
+					   .payload = packet->payload,
+					   .backend = packet->destination,
+					   .backend_port = packet->destination_port,
+					   .client = packet->source,
+					   .client_port = packet->source_port };
+		emit(skb, &event, 0);
+	}
+	return leave(LOGGER_MIDDLE_UNJUDGED, TC_ACT_SHOT);
+}
+
 static __always_inline int from_client(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct flow_key key = { .client = packet->source,
@@ -165,9 +186,8 @@ static __always_inline int from_client(struct __sk_buff *skb, const struct packe
 	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow || !flow->known) {
 		struct logger_config *config = own_config();
-		// Somebody may know its connection whose rules ask for a judgement of each request.
 		if (config && config->guards && !(packet->flags & FLAG_RST))
-			return leave(LOGGER_MIDDLE_UNJUDGED, TC_ACT_SHOT);
+			return drop_unjudged(skb, packet, config);
 		return leave(LOGGER_MIDDLE_PLAIN, TC_ACT_OK);
 	}
 	__u32 slot = flow->slot;

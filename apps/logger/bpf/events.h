@@ -7,6 +7,7 @@ enum log_type {
 	LOG_ENDED, // its slot's connection has made room for another one with the same addresses
 	LOG_CLIENT, // from the client: bytes, FIN or RST
 	LOG_SERVER, // from the back end: bytes, FIN or RST; a bare ACK only while the connection moves
+	LOG_STRAY, // from the client of a connection that nobody knows and nobody judges, in its back end's numbers
 	LOG_REPLY, // from a back end, to a SYN of the logger's own, in that back end's numbers; its TCP options follow
 };
 
@@ -24,7 +25,7 @@ struct log_event {
 	__u8 flags;
 	__u8 held; // not forwarded: user space is to deliver it
 	__u8 mac[ETH_ALEN]; // LOG_REPLY: the sender's
-	__be32 client; // LOG_REPLY
+	__be32 client; // LOG_REPLY, LOG_STRAY
 	__be16 client_port;
 	__u16 pad;
 };

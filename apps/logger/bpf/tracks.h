@@ -1,4 +1,5 @@
 #pragma once
+#include "allowance.h"
 #include "listener.h"
 #include "packet.h"
 #include "siphash.h"
@@ -91,6 +92,7 @@ struct logger_config {
 	__u64 patience_ns; // so long the kernel half waits for it; 0: for ever
 	__u32 guards; // how many listeners are guarded: while one is, nothing passes of a connection that is not known
 	__u32 pad;
+	__u64 strays_ns; // bounds how many of those are told
 };
 
 struct {

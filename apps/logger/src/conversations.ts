@@ -183,6 +183,10 @@ export class Conversations {
       this.#reply(event, bytes, start, end);
       return;
     }
+    if (event.type === LogType.LOG_STRAY) {
+      this.#stray(event);
+      return;
+    }
     if (event.type === LogType.LOG_OPENED) {
       this.#opened(event, bytes, start, end);
       return;
@@ -205,6 +209,23 @@ export class Conversations {
     if (!backend) return;
     alternates.learnStation(backend, event.mac);
     dialer.receive({ ...event, options: end - start, optionBytes: bytes.subarray(start, end) });
+  }
+
+  /**
+   * Ends a connection that nobody knows and that may not pass. Only its back end knows the numbers that its client believes: it is
+   * reset, and asked once more, so it answers with a reset of its own.
+   */
+  #stray({ backend: address, client, clientPort, sequence, acknowledgement }: LogEvent): void {
+    const { backends, tally, wire } = this.#deps;
+    const backend = backends.all.find(each => each.address === address);
+    if (!backend) return;
+    tally.strays++;
+    const id = { client, clientPort, vip: 0, vipPort: 0, isn: 0, delta: 0 };
+    wire.reset(backend, id, sequence);
+    wire.deliver(backend, id, {
+      ...{ sequence, acknowledgement, window: 0, fin: false },
+      payload: new Uint8Array(0),
+    });
   }
 
   #opened(event: LogEvent, bytes: Uint8Array, start: number, end: number): void {

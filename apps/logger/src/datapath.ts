@@ -73,6 +73,7 @@ export class Datapath {
       beatNs: process.hrtime.bigint(),
       patienceNs: BigInt(options.patienceMs) * 1_000_000n,
       guards: view.getUint32(at.guards, true),
+      straysNs: 0n,
     });
     if (this.#word(at.freeTail) === 0) {
       for (let slot = 0; slot < slots; slot++) this.#free[slot] = BigInt(slot);

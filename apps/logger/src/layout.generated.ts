@@ -176,10 +176,11 @@ export interface LoggerConfig {
   beatNs: bigint;
   patienceNs: bigint;
   guards: number;
+  straysNs: bigint;
 }
 
 export const loggerConfig: Layout<LoggerConfig> = {
-  size: 64,
+  size: 72,
   read: (view, offset) => ({
     identityKey: siphashKey.read(view, offset),
     address: view.getUint32(offset + 16, false),
@@ -191,6 +192,7 @@ export const loggerConfig: Layout<LoggerConfig> = {
     beatNs: view.getBigUint64(offset + 40, true),
     patienceNs: view.getBigUint64(offset + 48, true),
     guards: view.getUint32(offset + 56, true),
+    straysNs: view.getBigUint64(offset + 64, true),
   }),
   write(view, offset, value) {
     siphashKey.write(view, offset, value.identityKey);
@@ -203,6 +205,7 @@ export const loggerConfig: Layout<LoggerConfig> = {
     view.setBigUint64(offset + 40, value.beatNs, true);
     view.setBigUint64(offset + 48, value.patienceNs, true);
     view.setUint32(offset + 56, value.guards, true);
+    view.setBigUint64(offset + 64, value.straysNs, true);
     view.setUint32(offset + 60, 0, true);
   },
 };
@@ -218,6 +221,7 @@ export const loggerConfigOffsets = {
   beatNs: 40,
   patienceNs: 48,
   guards: 56,
+  straysNs: 64,
 } as const;
 
 export interface Track {
@@ -607,7 +611,8 @@ export const LogType = {
   LOG_ENDED: 1,
   LOG_CLIENT: 2,
   LOG_SERVER: 3,
-  LOG_REPLY: 4,
+  LOG_STRAY: 4,
+  LOG_REPLY: 5,
 } as const;
 export type LogType = (typeof LogType)[keyof typeof LogType];
 
@@ -616,6 +621,7 @@ export const logTypeNames = [
   'ended',
   'client',
   'server',
+  'stray',
   'reply',
 ] as const;
 

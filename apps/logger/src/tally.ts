@@ -32,6 +32,8 @@ export class LoggerTally {
   reset = 0;
   /** Requests that were answered with 502 or 503. */
   refused = 0;
+  /** Packets of connections that nobody knows, while a listener has rules for each request: told to end. */
+  strays = 0;
   /** Requests that the rules of their listener refuse. */
   forbidden = 0;
   /** Segments that contradict what is logged: their connections were reset. */

@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { BpfMap, TcpFlags, u32, Verdict } from '@resplice/dataplane';
 import { ClientMode, LogType, listenerKey } from '../src/layout.generated.ts';
-import { envelope, fromClient, fromServer, KernelHalf, passed, syn, VIP } from './fixtures/kernel-half.ts';
+import {
+  CLIENT,
+  envelope,
+  fromClient,
+  fromServer,
+  KernelHalf,
+  passed,
+  syn,
+  VIP,
+} from './fixtures/kernel-half.ts';
 
 const { ACK, FIN, RST } = TcpFlags;
 const ISN = 0xffff_fff0;
@@ -95,7 +104,19 @@ suite('while a listener is guarded', () => {
     assert.equal(client(0, 'GET /', ACK, { clientPort: 50_000 }).verdict, SHOT);
     assert.equal(client(0, '', ACK, { clientPort: 50_000 }).verdict, SHOT);
     half.expect({ middle_unjudged: 2 });
+    assert.deepEqual(
+      half.told().map(each => [each.type, each.client, each.clientPort, each.sequence, each.acknowledgement]),
+      [1, 2].map(() => [LogType.LOG_STRAY, CLIENT, 50_000, C, S0 + 1]),
+      'its end can be said',
+    );
     passed(client(0, '', RST, { clientPort: 50_000 }), OK);
+  });
+
+  test('of many only some are told', () => {
+    for (let i = 0; i < 200; i++) client(0, '', ACK, { clientPort: 50_000 });
+    assert.equal(half.counters.read().middle_unjudged, 200);
+    const { length } = half.told();
+    assert.ok(length > 0 && length < 200, `${length} told`);
   });
 
   test('one for which there is no slot does not begin', () => {

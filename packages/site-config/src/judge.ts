@@ -2,11 +2,11 @@
 // each head of a listener that is not uniform.
 
 import { compileAllowList } from './allow-list.ts';
-import { BasicAuth, basicChallenge } from './basic-auth.ts';
+import { type BasicAuth, basicChallenge } from './basic-auth.ts';
 import type { Compare } from './bcrypt-thread.ts';
-import { checkHtpasswd, type ReadText } from './htpasswd.ts';
+import type { ReadText } from './htpasswd.ts';
+import { PasswordFile } from './password-file.ts';
 import { placeOf, type RoutableHead } from './place.ts';
-import { formatProblem } from './problem.ts';
 import { compileRouter } from './router.ts';
 import type { Listener } from './schema.ts';
 
@@ -59,17 +59,13 @@ export function compileJudge(listener: Listener, compare: Compare, readText?: Re
 type Basic = NonNullable<Listener['auth']>['basic'];
 
 function compileBasic({ realm, htpasswd }: Basic, compare: Compare, readText?: ReadText) {
-  const checked = checkHtpasswd(htpasswd, readText);
-  if ('unreadable' in checked) throw new Error(`${htpasswd} ${checked.unreadable}`);
-  const wrong = checked.problems.find(({ severity }) => severity === 'error');
-  if (wrong) throw new Error(formatProblem(wrong));
-  const auth = new BasicAuth(checked.users, compare);
+  const file = new PasswordFile(htpasswd, compare, { readText });
   const challenge = basicChallenge(realm);
   const unknown: Refusal = { ...refused(401, 'Say who you are.'), challenge };
   return (head: RoutableHead): Refusal | undefined | Promise<Refusal | undefined> => {
     const said = head.fields.filter(({ name }) => name.toLowerCase() === 'authorization');
     if (said.length > 1) return TWO_CREDENTIALS;
-    const verdict = auth.verify(said[0]?.value);
+    const verdict = file.auth.verify(said[0]?.value);
     return verdict instanceof Promise ? verdict.then(refusalFor) : refusalFor(verdict);
   };
 
