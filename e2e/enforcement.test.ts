@@ -12,6 +12,8 @@ import { Client, type ClientConnection } from './fixtures/client.ts';
 import { type Exchange, ExchangeError } from './fixtures/exchange.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest, resplice } from './fixtures/lab.ts';
+import { loseBetweenClientAndTier } from './fixtures/loss.ts';
+import { grown, tcpCounters } from './fixtures/tcp-counters.ts';
 import { forgetTrack, trackOf } from './fixtures/tracks.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -244,6 +246,84 @@ labTest('uploads and downloads through the judge: every byte right', theLab, asy
   await connection.close();
 });
 
+labTest('heads in pieces, the first one and later ones', theLab, async t => {
+  for (const nagle of [false, true]) {
+    const connection = await client.connect({ host: lab.vip.address, port: STAFF, nagle });
+    for (const [bytes, length] of [
+      [1, 10],
+      [40, 500],
+      [4000, 40_000],
+    ] as const) {
+      const headers = { ...ADA, X: 'x'.repeat(length) };
+      const request = { path: '/whoami', headers, headPieces: { bytes, pauseMs: 0 } };
+      const { status, startedAt, endedAt } = await connection.request(request).done;
+      assert.equal(status, 200);
+      t.diagnostic(`${length} bytes in pieces of ${bytes}: ${(endedAt - startedAt).toFixed(0)} ms`);
+    }
+    await connection.close();
+  }
+});
+
+labTest('50 connections at once, pools in turn: each POST runs once, at its own', theLab, async t => {
+  const run = randomUUID();
+  const connections = await Promise.all(Array.from({ length: 50 }, () => connect()));
+  const started = performance.now();
+  await Promise.all(
+    connections.map(async (connection, c) => {
+      for (let i = 0; i < 10; i++) {
+        const pool: Record<string, string> = (c + i) % 2 ? { 'X-Pool': 'second' } : {};
+        const headers = { ...pool, 'X-Request-Token': `${run}-${c}-${i}` };
+        const { status } = await connection.request({ method: 'POST', path: '/count', headers }).done;
+        assert.equal(status, 200);
+      }
+    }),
+  );
+  t.diagnostic(`${(500_000 / (performance.now() - started)).toFixed(0)} requests/s`);
+  const counts = await lab.counts();
+  for (const [at, backend] of ['backend-1', 'backend-2'].entries()) {
+    const { tokens } = counts.find(each => each.backend === backend)!;
+    const expected = connections.flatMap((_, c) =>
+      Array.from({ length: 10 }, (_, i) => i)
+        .filter(i => (c + i) % 2 === at)
+        .map(i => `${run}-${c}-${i}`),
+    );
+    assert.deepEqual(tokens.filter(each => each.startsWith(run)).sort(), expected.sort(), backend);
+  }
+  for (const each of connections) await each.close();
+});
+
+for (const fault of ['crash', 'cut'] as const) {
+  labTest(
+    `${fault} of a proxy in an upload and in a download: they go on, and are judged`,
+    theLab,
+    async t => {
+      const [down, up] = [await connect(STAFF), await connect(STAFF)];
+      const download = down.request({
+        ...{ path: `/bytes/${BYTES}`, headers: ADA, patternFrom: 0, bytesPerSecond: PACE },
+      });
+      const upload = up.request({
+        ...{ method: 'POST', path: '/upload', headers: ADA, bytesPerSecond: PACE },
+        upload: { bytes: BYTES },
+      });
+      await Promise.all([download.received(BYTES / 10), upload.sent(BYTES / 10)]);
+      for (const proxy of ['proxy-1', 'proxy-2']) {
+        await lab.fault(fault, proxy);
+        await lab.heal();
+      }
+      const [got, sent] = await Promise.all([download.done, upload.done]);
+      assert.equal(got.sha256, patternHash(BYTES));
+      assert.deepEqual(JSON.parse(sent.text!), { bytes: BYTES, sha256: patternHash(BYTES) });
+      t.diagnostic(
+        `longest stalls: ${got.longestStallMs.toFixed(0)} ms down, ${sent.longestStallMs.toFixed(0)} ms up`,
+      );
+      for (const each of [down, up]) {
+        assert.equal(await served(each), 401);
+        await each.close();
+      }
+    },
+  );
+}
+
 labTest(
   'a back end is killed in mid-download and mid-upload: another one of the pool goes on',
   theLab,
@@ -380,4 +460,31 @@ labTest('nobody reads the log: what cannot be judged waits', theLab, async t => 
   t.diagnostic(`answered ${(performance.now() - frozenAt).toFixed(0)} ms after the freeze`);
   assert.equal((await executed()).includes(token), false);
   await connection.close();
+});
+
+// The last one: the loss stays.
+labTest('1 % of the packets are lost each way: an upload comes whole, and by SACK', theLab, async t => {
+  await loseBetweenClientAndTier(1, [['resplice-client-1', 'wan0']]);
+  for (const [name, port] of [
+    ['passed', PLAIN],
+    ['judged', STAFF],
+  ] as const) {
+    const connection = await connect(port);
+    const before = await tcpCounters('resplice-client-1');
+    const { startedAt, endedAt, text } = await connection.request({
+      ...{ method: 'POST', path: '/upload', headers: ADA },
+      upload: { bytes: BYTES },
+    }).done;
+    assert.deepEqual(JSON.parse(text!), { bytes: BYTES, sha256: patternHash(BYTES) });
+    const {
+      RetransSegs,
+      TCPSackRecovery = 0,
+      TCPTimeouts = 0,
+    } = grown(before, await tcpCounters('resplice-client-1'));
+    const facts = `${RetransSegs} segments sent again, ${TCPSackRecovery} recoveries by SACK, ${TCPTimeouts} time-outs`;
+    t.diagnostic(`${name}: ${(endedAt - startedAt).toFixed(0)} ms, ${facts}`);
+    assert.ok(TCPSackRecovery > 10, `inconclusive: ${facts}`);
+    assert.ok(TCPTimeouts < TCPSackRecovery / 4, facts);
+    await connection.close();
+  }
 });

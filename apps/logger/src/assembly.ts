@@ -36,6 +36,19 @@ export class Assembly {
     }
   }
 
+  /** What waits behind gaps, as pairs of offsets: the run that holds `at` first, the others from the lowest on. */
+  runs(at: number): [number, number][] {
+    const runs: [number, number][] = [];
+    for (const piece of this.#waiting.toSorted((a, b) => a.at - b.at)) {
+      const end = piece.at + piece.bytes.length;
+      const last = runs.at(-1);
+      if (last && piece.at <= last[1]) last[1] = Math.max(last[1], end);
+      else runs.push([piece.at, end]);
+    }
+    const isNewest = ([from, to]: [number, number]) => from <= at && at < to;
+    return [...runs.filter(isNewest), ...runs.filter(run => !isNewest(run))];
+  }
+
   /** Goes on behind bytes that are not needed; what waits before that is dropped. */
   jump(to: number): void {
     this.end = Math.max(this.end, to);

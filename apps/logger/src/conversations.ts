@@ -387,6 +387,7 @@ export class Conversations {
     if (move) move.clientBytes();
     else if (guard && conversation.unprotected === undefined) {
       if (end > start && at + (end - start) <= conversation.told) guard.repeat();
+      if (end > start && at > conversation.incoming.end) guard.gap(at);
       guard.look();
     } else if (held && !conversation.backend) {
       if (conversation.incoming.end > before || conversation.clientEnd !== undefined)

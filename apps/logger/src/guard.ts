@@ -1,3 +1,4 @@
+import { encodeSack } from '@resplice/dataplane';
 import type { Backend, Wire } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
 import type { RequestHead } from './http/request-head.ts';
@@ -121,6 +122,24 @@ export class Guard {
     this.#acknowledge(this.#conversation.told);
   }
 
+  /**
+   * Bytes have come behind a gap. The server does not see them, so it does not say so, and without a word the client would send what is
+   * missing only when its timer has run out: it is acknowledged what is logged, with what there is behind it (RFC 2018).
+   *
+   * @param at offset of these bytes
+   */
+  gap(at: number): void {
+    const conversation = this.#conversation;
+    const { incoming, told, slot, offer } = conversation;
+    const sequence = (offset: number) => conversation.clientSequence(offset);
+    if (incoming.end > told) this.#deps.tracks.setTold(slot, sequence(incoming.end));
+    const runs = offer.sackPermitted ? incoming.runs(at) : [];
+    this.#acknowledge(
+      Math.max(told, incoming.end),
+      encodeSack(runs.map(([from, to]) => [sequence(from), sequence(to)])),
+    );
+  }
+
   /** Somebody else delivers now, or nobody. */
   rest(): void {
     this.isFresh = false;
@@ -182,13 +201,14 @@ export class Guard {
     this.#acknowledge(end);
   }
 
-  #acknowledge(to: number): void {
+  #acknowledge(to: number, options?: Uint8Array): void {
     const { id, slot, offer } = this.#conversation;
     this.#deps.speaker.say(id, {
       seq: this.#deps.tracks.serverNext(slot),
       ack: this.#conversation.clientSequence(to),
       window: 512,
       mss: offer.mss,
+      ...(options?.length && { options }),
     });
   }
 }

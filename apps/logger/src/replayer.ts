@@ -7,6 +7,9 @@ const BURST = 256 << 10;
 /** Pause before what is not acknowledged is sent again, ms; the last one repeats. */
 const RETRY_MS = [20, 40, 80, 160, 320, 640, 1000];
 
+/** Where nothing has failed, no sooner than that, ms: a kernel may hold an acknowledgement back for 40 ms. */
+const PATIENT_MS = 60;
+
 /**
  * Delivers the logged request to the back end that holds the connection now (P12.4), paced by its acknowledgements: the client sends
  * none of it again, since it was told that it has arrived.
@@ -155,11 +158,17 @@ export class Replayer {
     clearTimeout(this.#timer);
     if (this.#closed || this.isDone) return;
     const wait = RETRY_MS[Math.min(this.#attempts, RETRY_MS.length - 1)]!;
-    this.#timer = setTimeout(() => {
-      this.#attempts++;
-      this.#sentTo = Math.min(this.#sentTo, this.#conversation.delivered);
-      this.#finSent = false;
-      this.go();
-    }, wait);
+    const least = this.#isOnly ? PATIENT_MS : 0;
+    this.#timer = setTimeout(
+      () => {
+        this.#attempts++;
+        // Its word that there is room again may be lost: a byte asks (RFC 9293 §3.8.6.1).
+        if (this.#window === 0) this.#window = 1;
+        this.#sentTo = Math.min(this.#sentTo, this.#conversation.delivered);
+        this.#finSent = false;
+        this.go();
+      },
+      Math.max(least, wait),
+    );
   }
 }

@@ -26,19 +26,28 @@ export class Speaker {
    * @param mss the client's own limit
    * @param window the field
    * @param fin whether the server's FIN follows
+   * @param options TCP options of each segment
    */
   say(
     to: Addresses,
-    fields: { seq: number; ack: number; window: number; mss: number; payload?: Uint8Array; fin?: boolean },
+    fields: {
+      seq: number;
+      ack: number;
+      window: number;
+      mss: number;
+      payload?: Uint8Array;
+      fin?: boolean;
+      options?: Uint8Array;
+    },
   ): void {
-    const { payload = NO_BYTES, seq, ack, window, fin = false } = fields;
+    const { payload = NO_BYTES, seq, ack, window, fin = false, options } = fields;
     const most = Math.min(fields.mss, this.#segmentBytes);
     let offset = 0;
     do {
       const part = payload.subarray(offset, offset + most);
       const last = offset + part.length === payload.length;
       const flags = ACK | (last && payload.length > 0 ? PSH : 0) | (last && fin ? FIN : 0);
-      this.#queue(to, (seq + offset) >>> 0, ack, flags, window, part);
+      this.#queue(to, (seq + offset) >>> 0, ack, flags, window, part, options);
       offset += part.length;
     } while (offset < payload.length);
   }
@@ -54,7 +63,15 @@ export class Speaker {
     this.#closed = true;
   }
 
-  #queue(to: Addresses, seq: number, ack: number, flags: number, window: number, payload: Uint8Array): void {
+  #queue(
+    to: Addresses,
+    seq: number,
+    ack: number,
+    flags: number,
+    window: number,
+    payload: Uint8Array,
+    options?: Uint8Array,
+  ): void {
     if (this.#closed) return;
     this.#sender.queue(
       buildPacket({
@@ -67,6 +84,7 @@ export class Speaker {
         flags,
         window,
         payload,
+        options,
         tos: SELF_MADE_TOS,
         into: this.#into,
       }),

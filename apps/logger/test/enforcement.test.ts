@@ -207,6 +207,75 @@ suite('bytes that come twice', () => {
   );
 });
 
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+test('requests to all pools, allowed and not, in segments of any size, order and number: each to its own, once', {
+  timeout: 60_000,
+}, async t => {
+  let overtook = 0;
+  for (let seed = 1; seed <= 150; seed++) {
+    const next = random(seed);
+    const below = (limit: number) => Math.floor(next() * limit);
+    const paths = Array.from({ length: 1 + below(6) }, (_, i) => `/${'abc'[below(3)]}/${i}`);
+    const all = paths.map(path => get(path)).join('');
+    const segments: [number, string][] = [];
+    for (let at = 0; at < all.length; ) {
+      const end = Math.min(all.length, at + 1 + below(90));
+      segments.push([at, all.slice(at, end)]);
+      // Once more, or a part of it with what follows.
+      if (next() < 0.3) segments.push([at + below(end - at), all.slice(at, at + 120)]);
+      at = end;
+    }
+    for (const segment of segments) {
+      const [at] = segment;
+      segment[1] = all.slice(at, at + segment[1].length);
+    }
+    for (let i = 1; i < segments.length; i++)
+      if (next() < 0.3) {
+        [segments[i - 1], segments[i]] = [segments[i]!, segments[i - 1]!];
+        overtook++;
+      }
+    const tier = new ModelTier(TWO_POOLS);
+    try {
+      for (const [at, text] of segments) {
+        tier.inject(at, text);
+        if (next() < 0.3) await new Promise(resolve => setImmediate(resolve));
+      }
+      const own = (prefix: string) => paths.filter(path => path.startsWith(prefix)).map(path => get(path));
+      await tier.until(
+        `all answers of seed ${seed}`,
+        () => count(tier.read, 'HTTP/1.1 ') === paths.length && /(one|two|there\.\n)$/.test(tier.read),
+      );
+      const answers = [...tier.read.matchAll(/HTTP\/1\.1 \d+|one|two/g)].map(([found]) => found);
+      const expected = { a: ['HTTP/1.1 200', 'one'], b: ['HTTP/1.1 200', 'two'], c: ['HTTP/1.1 404'] };
+      assert.deepEqual(
+        answers,
+        paths.flatMap(path => expected[path[1] as 'a' | 'b' | 'c']),
+        `seed ${seed}`,
+      );
+      assert.deepEqual(
+        tier.servers.map(each => each.received),
+        [own('/a').join(''), own('/b').join('')],
+        `seed ${seed}`,
+      );
+      assert.deepEqual([tier.isReset, tier.tally.overlapsDiffer], [false, 0], `seed ${seed}`);
+    } finally {
+      tier.close();
+    }
+  }
+  assert.ok(overtook > 100, 'inconclusive: hardly anything out of order');
+  t.diagnostic(`${overtook} segments overtook another one`);
+});
+
 suite('what is no request', () => {
   tierTest('behind one that is: 400, and the end', TWO_POOLS, async tier => {
     tier.send(`${get('/a')}GET /a\nHost: shop\n\n${get('/a/2')}`);
@@ -264,6 +333,32 @@ suite('a back end that dies', () => {
       assert.equal(tier.servers[1].received, '');
       tier.send(get('/b'));
       await tier.until('the page', () => tier.read.endsWith(TWO));
+    },
+  );
+});
+
+suite('content that is waited for', () => {
+  tierTest(
+    'Expect: 100-continue: the head is delivered before its content is there',
+    {
+      ...TWO_POOLS,
+      applications: [
+        received => [
+          ...(received.includes('\r\n\r\n') ? [says('HTTP/1.1 100 Continue\r\n\r\n')] : []),
+          ...(received.endsWith('content') ? [says(ONE)] : []),
+        ],
+        pagesOf('two'),
+      ],
+    },
+    async tier => {
+      const head = 'POST /a HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n';
+      tier.send(head);
+      await tier.until('100', () => tier.read.endsWith('Continue\r\n\r\n'));
+      tier.send('content');
+      await tier.until('the page', () => tier.read.endsWith(ONE));
+      tier.send(get('/b'));
+      await tier.until('the next page', () => tier.read.endsWith(TWO));
+      assert.equal(tier.servers[0].received, `${head}content`);
     },
   );
 });

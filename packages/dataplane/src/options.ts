@@ -72,6 +72,24 @@ export function encodeOptions(options: SynOptions): Uint8Array {
 }
 
 /**
+ * Writes a SACK option (RFC 2018 §3), padded in front to a multiple of four.
+ *
+ * @param blocks pairs [left edge, right edge), the newest first; those beyond the fourth are left out
+ */
+export function encodeSack(blocks: readonly (readonly [number, number])[]): Uint8Array {
+  const told = blocks.slice(0, 4);
+  if (told.length === 0) return new Uint8Array(0);
+  const bytes = new Uint8Array(4 + 8 * told.length).fill(KIND.nop);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(2, (KIND.sack << 8) | (2 + 8 * told.length));
+  for (const [index, [left, right]] of told.entries()) {
+    view.setUint32(4 + 8 * index, left);
+    view.setUint32(8 + 8 * index, right);
+  }
+  return bytes;
+}
+
+/**
  * Reads the options of a TCP header. As RFC 9293 §3.1 asks, unknown ones are skipped; what follows a malformed one is
  * ignored, and an option of a wrong length counts as absent.
  */

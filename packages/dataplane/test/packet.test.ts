@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   buildPacket,
   encodeOptions,
+  encodeSack,
   hasValidChecksums,
   IDENTITY_LENGTH,
   type Identity,
@@ -205,4 +206,12 @@ test('SACK blocks are read; another experiment, a wrong version and malformed op
   assert.equal(parseOptions(Buffer.from('0200020405b4', 'hex')).mss, undefined, 'length 0 ends the parsing');
   assert.equal(parseOptions(Buffer.from('00020405b4', 'hex')).mss, undefined, 'end of list ends the parsing');
   assert.equal(parseOptions(Buffer.from('0303ff', 'hex')).windowScale, 14, 'RFC 7323 §2.3');
+});
+
+test('SACK blocks are written as they are read, four at most', () => {
+  const blocks = [1, 2, 3, 4, 5].map(i => [0xffff_fff0 + i, i * 100] as const);
+  const bytes = encodeSack(blocks);
+  assert.equal(bytes.length % 4, 0);
+  assert.deepEqual(parseOptions(bytes).sackBlocks, blocks.slice(0, 4));
+  assert.equal(encodeSack([]).length, 0);
 });
