@@ -1,4 +1,4 @@
-import { formatIp, parseIp } from '@resplice/dataplane';
+import { parseIp } from '@resplice/dataplane';
 import {
   type AllowList,
   backendsOf,
@@ -42,7 +42,7 @@ export type Choice = { kind: 'candidates'; pool: Pool; session: string | undefin
 export class Site {
   readonly #backends: Backends;
   readonly #compare: Compare;
-  #listeners = new Map<string, Listener>();
+  #listeners = new Map<number, Listener>();
   #pools: ReadonlyMap<string, Pool> = new Map();
 
   /**
@@ -62,7 +62,7 @@ export class Site {
    */
   replace({ listeners, pools }: Rules): void {
     const made = new Map(Object.entries(pools).map(([name, pool]) => [name, this.#pool(name, pool)]));
-    const next = new Map<string, Listener>();
+    const next = new Map<number, Listener>();
     for (const listener of listeners) {
       const { name, address, port, allow } = listener;
       next.set(keyOf(parseIp(address), port), {
@@ -131,6 +131,7 @@ export class Site {
   }
 }
 
-function keyOf(vip: number, port: number): string {
-  return `${formatIp(vip)}:${port}`;
+/** A number: text would be made anew for every segment of a set-up. */
+function keyOf(vip: number, port: number): number {
+  return vip * 0x1_0000 + port;
 }
