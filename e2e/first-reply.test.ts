@@ -1,6 +1,7 @@
 /**
  * A connection's first response falls into the gap that its proxy's death leaves. Its server has no round-trip sample then
- * (ARCHITECTURE §2.3), so its kernel waits long before it sends again, unless it remembers the client from an earlier connection.
+ * (ARCHITECTURE §2.3), so its kernel waits for a second before it sends again, unless it remembers the client from an earlier
+ * connection. The logger sends the first segment again as soon as it finds the proxy dead.
  *
  * `REPEAT=n` runs each case n times (default 5).
  */
@@ -18,11 +19,10 @@ const REPEAT = Number(process.env.REPEAT ?? 5);
 const THINK_MS = 400;
 /** The proxy is struck so long before the answer; making it silent takes about as long. */
 const EARLY_MS = 25;
-/** A shorter stall means that the answer has not met the gap: detection alone takes 60 ms. */
-const MET_MS = 50;
-/** Linux probes the tail after 1 s when it has no round-trip sample; with one, after 200 ms and a round trip. */
-const WITHOUT_SAMPLE_MS = 1300;
-const RETURNING_MS = 600;
+/** A shorter stall means that the answer has not met the gap: detection alone takes 60 ms from the blow on. */
+const MET_MS = 40;
+/** FAULTS.md: added stall allowed on a LAN, as a median. */
+const BAR_MS = 300;
 /** Enough for a round-trip sample of data, which the server's kernel keeps when the connection ends. */
 const WARM_UP = 4;
 
@@ -54,12 +54,10 @@ async function stallOfFirstResponse(): Promise<number> {
 const cases = [
   {
     name: 'a client that its server does not know',
-    bar: WITHOUT_SAMPLE_MS,
     prepare: () => output(inNamespace('resplice-backend-1', ['ip', 'tcp_metrics', 'flush'])),
   },
   {
     name: 'a client that its server has served before',
-    bar: RETURNING_MS,
     async prepare() {
       const client = await lab.client();
       for (let i = 0; i < WARM_UP; i++) await client.fetch(lab.site, { path: '/bytes/100000' });
@@ -67,7 +65,7 @@ const cases = [
   },
 ];
 
-for (const { name, bar, prepare } of cases) {
+for (const { name, prepare } of cases) {
   labTest(
     `the first response of a connection falls into the gap of its proxy's crash: ${name}`,
     () => lab,
@@ -84,7 +82,9 @@ for (const { name, bar, prepare } of cases) {
       t.diagnostic(
         `stall p50 ${median(stalls).toFixed(0)}, max ${Math.max(...stalls).toFixed(0)} ms (${stalls.map(Math.round).join(', ')})`,
       );
-      assert.ok(median(stalls) <= bar, `median stall ${median(stalls)} ms is above ${bar} ms`);
+      assert.ok(median(stalls) <= BAR_MS, `median stall ${median(stalls)} ms is above ${BAR_MS} ms`);
+      const { metrics } = await lab.component('logger-1');
+      assert.ok(metrics['events_total.said_again']! > 0, 'the logger has sent some of it again');
     },
     60_000 + REPEAT * 20_000,
   );

@@ -6,6 +6,7 @@ import { adopt } from './adoption.ts';
 import { Conversation, type ConversationEvents, UPGRADED } from './conversation.ts';
 import { Detector, requestClass } from './detector/index.ts';
 import { Drains } from './drains.ts';
+import { Gap } from './gap.ts';
 import { Guard } from './guard.ts';
 import { RecordPool } from './http/record-pool.ts';
 import { ClientMode, type LogEvent, LogType, type Track } from './layout.generated.ts';
@@ -51,6 +52,7 @@ export class Conversations {
   readonly #confirming = new Set<Conversation>();
   readonly #watchman: Watchman;
   readonly #suspicions: Suspicions;
+  readonly #gap: Gap;
   readonly #room: Room;
   #roomTimer: NodeJS.Timeout | undefined;
   readonly #records = new RecordPool(RECORDS_BYTES);
@@ -80,6 +82,10 @@ export class Conversations {
     this.#suspicions = new Suspicions({
       ...{ backends: deps.backends, timeline: deps.timeline, ask: answers },
       fail: conversation => this.#timedOut(conversation),
+    });
+    this.#gap = new Gap({
+      ...{ tracks: deps.datapath.tracks, speaker: deps.speaker, tally: deps.tally },
+      conversations: () => this.#settled(),
     });
     this.#room = new Room(deps.datapath.tracks);
     this.#watchman = new Watchman(new Detector(), deps.datapath.tracks);
@@ -134,6 +140,7 @@ export class Conversations {
     clearInterval(this.#roomTimer);
     for (const move of [...this.#moves.values()]) move.close();
     this.#drains.close();
+    this.#gap.close();
   }
 
   status() {
@@ -161,6 +168,15 @@ export class Conversations {
   /** These back ends are to be empty: their connections leave when nothing is under way. */
   drain(backends: Iterable<Backend>): void {
     this.#drains.set(backends);
+  }
+
+  /** What it had in hand for clients is lost. */
+  proxyDied(): void {
+    this.#gap.open();
+  }
+
+  *#settled(): Generator<Conversation> {
+    for (const each of this.#bySlot.values()) if (!this.#moves.has(each) && !this.#over.has(each)) yield each;
   }
 
   /** Moves every connection that it holds: at once those that wait for something, the others when they need somebody. */

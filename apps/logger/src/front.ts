@@ -118,7 +118,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     for (const { name } of config.backends) follow(name);
   };
   drain(config.draining);
-  liveness.onChange(({ name }) => follow(name));
+  const isProxy = new Set(proxies.map(({ name }) => name));
+  liveness.onChange(({ name }, { live }) => {
+    follow(name);
+    if (isProxy.has(name) && !live) conversations.proxyDied();
+  });
   const arbiter = arbitrate();
   // Before `logger_back`: where another build's stands at one side and this one's at the other, what passes there must not be
   // measured by what only the other one has seen.

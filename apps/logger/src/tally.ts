@@ -39,6 +39,8 @@ export class LoggerTally {
   /** Segments that contradict what is logged: their connections were reset. */
   overlapsDiffer = 0;
   endsPassed = 0;
+  /** Segments of responses that were sent to clients again, since a proxy had died with them. */
+  saidAgain = 0;
   backendRefused = 0;
   backendSilent = 0;
   backendOldSocket = 0;
