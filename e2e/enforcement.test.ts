@@ -422,6 +422,30 @@ labTest("the logger's daemon starts anew: connections go on, and are judged", th
   }
 });
 
+labTest(
+  "the logger's daemon starts anew in a head that it has acknowledged: reset, not left alone",
+  theLab,
+  async t => {
+    const connection = await connect(STAFF);
+    assert.match(String(await served(connection, ADA)), /^backend-/);
+    const end = connection
+      .request({ path: '/whoami', headers: ADA, headPieces: { bytes: 20, pauseMs: 400 }, deadlineMs: 20_000 })
+      .done.then(
+        () => 'answered',
+        (error: unknown) => (error instanceof ExchangeError ? error.failure.kind : String(error)),
+      );
+    const vip = { address: lab.vip.address, port: STAFF };
+    await waitFor('a piece to be acknowledged', 3000, () => {
+      const { told, serverAcked } = trackOf(connection.local, vip);
+      return told !== serverAcked;
+    });
+    const started = performance.now();
+    await lab.fault('restart', LOGGER);
+    assert.equal(await end, 'reset');
+    t.diagnostic(`reset ${(performance.now() - started).toFixed(0)} ms after the restart began`);
+  },
+);
+
 labTest('a connection that the logger does not know is reset, not left alone', theLab, async t => {
   const connection = await connect(STAFF);
   assert.match(String(await served(connection, ADA)), /^backend-/);

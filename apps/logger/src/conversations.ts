@@ -60,6 +60,8 @@ export class Conversations {
   readonly #drains: Drains;
   /** Those whose guards have something under way. */
   readonly #attended = new Set<Conversation>();
+  /** Those that move since their rules say so, and not for a failure. */
+  readonly #routine = new Set<Conversation>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: ConversationsDeps) {
@@ -277,13 +279,14 @@ export class Conversations {
 
   /** From here on each of its requests is judged. */
   #guard(conversation: Conversation): void {
-    const { datapath, wire, speaker, tally, rules } = this.#deps;
+    const { datapath, wire, speaker, tally, rules, timeline } = this.#deps;
     datapath.tracks.guard(conversation.slot);
     conversation.guard = new Guard(conversation, {
       ...{ tracks: datapath.tracks, wire, speaker, tally },
       judge: ({ id }, head) => rules.judge(id.vipPort, id.client, head.routable()),
       isBusy: each => this.#moves.has(each) || this.#over.has(each) || this.#drains.isLeaving(each),
-      move: (each, why) => this.#move(each, why),
+      // One that wakes up may have lost its back end: then there is a trace that this belongs to.
+      move: (each, why) => this.#move(each, why, each.backend !== undefined || !timeline.of(each)),
       abandon: (each, why) => {
         each.giveUp(why);
         this.#abandon(each);
@@ -575,17 +578,22 @@ export class Conversations {
     this.#moves.get(conversation)?.abandon();
   }
 
-  /** @param why what the timeline says of it */
-  #move(conversation: Conversation, why: string): void {
+  /**
+   * @param why what the timeline says of it
+   * @param isRoutine nothing has failed and nobody is drained: the timeline says nothing
+   */
+  #move(conversation: Conversation, why: string, isRoutine = false): void {
     if (this.#over.has(conversation)) return;
     this.#drains.forget(conversation);
-    this.#deps.timeline.begin(conversation, why);
+    if (isRoutine) this.#routine.add(conversation);
+    else this.#deps.timeline.begin(conversation, why);
     const former = conversation.backend;
     if (former) former.active--;
     const mayRest = former !== undefined;
     conversation.guard?.rest();
     const onEnd = () => {
       this.#moves.delete(conversation);
+      this.#routine.delete(conversation);
       // When its end is known to everybody.
       queueMicrotask(() => conversation.guard?.look());
     };
@@ -604,6 +612,10 @@ export class Conversations {
     const { id, p0 } = conversation;
     this.#deps.onMoved({ ...id, p0, delta, backend: backend.id, createdMs: Date.now() });
     backend.active++;
+    if (this.#routine.has(conversation)) {
+      this.#deps.tally.poolsChanged++;
+      return;
+    }
     conversation.failovers++;
     this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection moved');
   }

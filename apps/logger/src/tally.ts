@@ -34,6 +34,8 @@ export class LoggerTally {
   refused = 0;
   /** Packets of connections that nobody knows, while a listener has rules for each request: told to end. */
   strays = 0;
+  /** Connections that went to another pool, since their next request belongs there. */
+  poolsChanged = 0;
   /** Requests that the rules of their listener refuse. */
   forbidden = 0;
   /** Segments that contradict what is logged: their connections were reset. */

@@ -51,9 +51,13 @@ export class Timeline {
     this.#add(trace, what, monotonicMs());
   }
 
-  /** @param timeMs CLOCK_MONOTONIC; now if absent */
+  /**
+   * What happens to it since; nothing is kept of connections for which nothing has begun.
+   *
+   * @param timeMs CLOCK_MONOTONIC; now if absent
+   */
   note(conversation: Traced, what: string, timeMs = monotonicMs()): void {
-    this.#add(this.#traceOf(conversation), what, timeMs);
+    if (this.of(conversation)) this.#add(this.#traceOf(conversation), what, timeMs);
   }
 
   /** @param heard offset behind the last byte that the client may have heard of its former back end */

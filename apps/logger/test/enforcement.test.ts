@@ -81,7 +81,9 @@ suite('routes to several pools', () => {
       tier.servers.map(each => each.received),
       [get('/a') + get('/a/2') + get('/any'), get('/b') + get('/b/2')],
     );
-    assert.deepEqual([tier.tally.reset, tier.tally.refused, tier.tally.forbidden], [0, 0, 0]);
+    const { reset, refused, forbidden, poolsChanged } = tier.tally;
+    assert.deepEqual([reset, refused, forbidden, poolsChanged], [0, 0, 0, 2]);
+    assert.deepEqual([tier.view?.failovers, tier.steps], [0, []], 'nothing has failed');
   });
 
   tierTest('pipelined in one segment: all are answered in order', TWO_POOLS, async tier => {
@@ -304,6 +306,30 @@ suite('what is no request', () => {
     assert.match(tier.read, /400 Bad Request/);
     assert.equal(tier.servers[1].received, '');
   });
+});
+
+suite('the end', () => {
+  tierTest('a client that closes behind its request gets its answer', TWO_POOLS, async tier => {
+    tier.send(get('/a'));
+    await reads(tier, ONE);
+    tier.send(get('/b'), 1);
+    await reads(tier, ONE + TWO);
+    assert.equal(tier.servers[1].received, get('/b'));
+  });
+
+  tierTest(
+    'an idle back end that closes: the next request finds another one of its pool',
+    { ...TWO_POOLS, applications: [eachHead(() => says(ONE, { ends: 'fin' })), pagesOf('two')] },
+    async tier => {
+      tier.send(get('/any'));
+      await reads(tier, ONE);
+      await tier.until('it to rest', () => tier.view?.state === 'resting');
+      tier.kill(0);
+      tier.send(get('/any/2'));
+      await reads(tier, ONE + TWO);
+      assert.equal(tier.isEnded, false);
+    },
+  );
 });
 
 suite('a back end that dies', () => {

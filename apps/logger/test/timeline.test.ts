@@ -91,12 +91,15 @@ suite('the timeline', () => {
   test('keeps so many steps of so many connections', () => {
     const timeline = new Timeline();
     const first = conversation(0, 1, 1);
-    for (let i = 0; i < MOST_STEPS + 3; i++) timeline.note(first, String(i));
+    timeline.note(first, 'nothing has begun');
+    assert.equal(timeline.size, 0);
+    timeline.begin(first, '0');
+    for (let i = 1; i < MOST_STEPS + 3; i++) timeline.note(first, String(i));
     const { steps, dropped } = timeline.of(first)!;
     assert.deepEqual([steps.length, dropped, steps[0]!.what], [MOST_STEPS, 3, '3']);
-    for (let slot = 1; slot < MOST_TRACES; slot++) timeline.note(conversation(slot, slot, slot), 'fenced');
+    for (let slot = 1; slot < MOST_TRACES; slot++) timeline.begin(conversation(slot, slot, slot), 'idle');
     timeline.note(first, 'again');
-    timeline.note(conversation(MOST_TRACES, 1, 1), 'fenced');
+    timeline.begin(conversation(MOST_TRACES, 1, 1), 'idle');
     assert.equal(timeline.size, MOST_TRACES);
     assert.ok(timeline.of(first), 'to it something happened just now');
     assert.equal(timeline.of(conversation(1, 1, 1)), undefined, 'to this one nothing for longest');
