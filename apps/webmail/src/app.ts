@@ -59,6 +59,7 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
   });
   const sending = new Sending(database, new Submission(submission), retryPausesMs);
   const outbox = new Outbox(sending, app.log);
+  sending.onWaiting = () => outbox.wake();
 
   secureHeaders(app);
   app.decorateRequest('txn');

@@ -15,8 +15,10 @@ export interface StandOptions {
   readonly log?: Logger;
   readonly smtp?: Partial<SmtpOptions>;
   readonly webmail?: Partial<WebmailOptions>;
-  /** In place of ours: an SMTP server that misbehaves. */
-  readonly smtpPort?: number;
+  /** What the webmail dials to reach the SMTP server's port. */
+  readonly reach?: (port: number) => Promise<number>;
+  /** An SMTP server that says nothing for so long is given up, milliseconds. */
+  readonly silenceMs?: number;
   /** Of both programs, milliseconds. */
   readonly patienceMs?: number;
 }
@@ -61,7 +63,12 @@ export class Stand {
     const smtpPort = await smtp.listen(0, '127.0.0.1');
     const app = await buildWebmail({
       database,
-      submission: { host: '127.0.0.1', port: options.smtpPort ?? smtpPort, delegationKey: KEY },
+      submission: {
+        host: '127.0.0.1',
+        port: (await options.reach?.(smtpPort)) ?? smtpPort,
+        delegationKey: KEY,
+        ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
+      },
       sessionSecret: 'a secret that the stand alone uses, and nobody else',
       log,
       ...options.webmail,

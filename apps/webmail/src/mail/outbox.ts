@@ -12,6 +12,7 @@ export class Outbox {
   readonly #log: FastifyBaseLogger;
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
+  #wake = new AbortController();
 
   constructor(sending: Sending, log: FastifyBaseLogger) {
     this.#sending = sending;
@@ -22,17 +23,23 @@ export class Outbox {
     this.#loop ??= this.#run();
   }
 
+  /** There is more to do than was known. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
+    this.wake();
     await this.#loop;
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
+    while (!this.#stop.signal.aborted) {
+      this.#wake = new AbortController();
       const wait = await this.#round();
-      // Aborted: the wait is over, and so is the loop.
-      await pause(wait, undefined, { signal, ref: false }).catch(() => {});
+      // Rejects when it is woken, which is as good as the time having passed.
+      await pause(wait, undefined, { signal: this.#wake.signal, ref: false }).catch(() => {});
     }
   }
 

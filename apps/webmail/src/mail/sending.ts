@@ -62,6 +62,8 @@ export class Sending {
   readonly #database: Database;
   readonly #submission: Submission;
   readonly #pausesMs: readonly number[];
+  /** Called when a message has to be handed over again. */
+  onWaiting: () => void = () => {};
 
   constructor(database: Database, submission: Submission, pausesMs: readonly number[] = PAUSES_MS) {
     this.#database = database;
@@ -144,29 +146,36 @@ export class Sending {
   /** One dialogue with the SMTP server, and what follows from its answer. */
   async handOver(outgoing: Outgoing): Promise<void> {
     const answer = await this.#submission.submit(outgoing.envelope, outgoing.raw);
-    await this.#database.repeat(client => this.#settle(client, outgoing, answer));
+    const settled = await this.#database.repeat(client => this.#settle(client, outgoing, answer));
+    if (!settled) this.onWaiting();
   }
 
-  async #settle(client: Client, outgoing: Outgoing, answer: Answer): Promise<void> {
+  /** False: there is no certain answer yet. */
+  async #settle(client: Client, outgoing: Outgoing, answer: Answer): Promise<boolean> {
     const { messageId, draftId, attempts } = outgoing;
     const { rows } = await client.query<{ inDoubt: boolean }>(
       'select in_doubt as "inDoubt" from outgoing where message_id = $1 for update',
       [messageId],
     );
     // Somebody else had the answer first.
-    if (rows[0] === undefined) return;
+    if (rows[0] === undefined) return true;
     const { inDoubt } = rows[0];
-    if (answer.kind === 'accepted') return await confirm(client, messageId, draftId, answer.rejected);
+    if (answer.kind === 'accepted') {
+      await confirm(client, messageId, draftId, answer.rejected);
+      return true;
+    }
     // Once an answer was lost, only a certain one counts: "later" says nothing about the first attempt.
     if (answer.kind === 'refused' && (answer.permanent || !inDoubt)) {
       const doubt = inDoubt ? ' (An earlier attempt had no answer: it may have arrived all the same.)' : '';
-      return await takeBack(client, messageId, draftId, `${answer.reason}${doubt}`);
+      await takeBack(client, messageId, draftId, `${answer.reason}${doubt}`);
+      return true;
     }
     const pause = this.#pausesMs[Math.min(attempts, this.#pausesMs.length - 1)]!;
     await client.query(
       `update outgoing set attempts = attempts + 1, next_at = $2, in_doubt = true where message_id = $1`,
       [messageId, new Date(Date.now() + pause)],
     );
+    return false;
   }
 
   /** What has become of it by now. */

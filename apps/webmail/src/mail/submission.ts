@@ -43,9 +43,9 @@ interface Failure {
   readonly recipient?: string;
 }
 
-/** The server was never reached. */
-function neverReached({ code, syscall }: Failure): boolean {
-  return syscall === 'connect' || syscall === 'getaddrinfo' || code === 'EDNS' || code === 'ECONNREFUSED';
+/** The server was never reached, or never got so far as to hear of the message. */
+function neverReached({ code = '', syscall = '' }: Failure): boolean {
+  return /^(connect|getaddrinfo)$/.test(syscall) || /^(EDNS|ECONNREFUSED|EAUTH|ENOAUTH|ETLS)$/.test(code);
 }
 
 export function judge(error: Failure): Answer {
@@ -54,7 +54,7 @@ export function judge(error: Failure): Answer {
     return { kind: 'refused', permanent: error.permanent === true, reason };
   }
   if (neverReached(error)) {
-    return { kind: 'refused', permanent: false, reason: 'the mail server cannot be reached' };
+    return { kind: 'refused', permanent: false, reason: 'the mail server does not take mail now' };
   }
   return { kind: 'unknown', reason: error.message };
 }
