@@ -9,7 +9,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { Outbox } from './mail/outbox.ts';
-import { Sending } from './mail/sending.ts';
+import { type Patience, Sending } from './mail/sending.ts';
 import { Submission, type SubmissionOptions } from './mail/submission.ts';
 import { writingForms, writingPages } from './routes/drafts.ts';
 import { folderRoutes } from './routes/folders.ts';
@@ -35,8 +35,8 @@ export interface WebmailOptions {
   /** Default: of its own making. */
   readonly transactions?: TransactionSource;
   readonly log?: FastifyBaseLogger;
-  /** Until a message without a certain answer is handed over again, milliseconds. */
-  readonly retryPausesMs?: readonly number[];
+  /** With messages that have no certain answer yet. */
+  readonly patience?: Partial<Patience>;
 }
 
 /** Forms without files, bytes. */
@@ -47,7 +47,7 @@ const MAX_HEAD = 65_536;
 const KEEP_ALIVE_MS = 600_000;
 
 export async function buildWebmail(options: WebmailOptions): Promise<FastifyInstance> {
-  const { database, submission, sessionSecret, transactions = ownTransactions, log, retryPausesMs } = options;
+  const { database, submission, sessionSecret, transactions = ownTransactions, log, patience } = options;
   const { sessionStore = new SessionMemory(SESSION_MS) } = options;
   const app: FastifyInstance = Fastify({
     ...(log === undefined ? {} : { loggerInstance: log }),
@@ -57,7 +57,7 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
     http: { maxHeaderSize: MAX_HEAD },
     forceCloseConnections: true,
   });
-  const sending = new Sending(database, new Submission(submission), retryPausesMs);
+  const sending = new Sending(database, new Submission(submission), patience);
   const outbox = new Outbox(sending, app.log);
   sending.onWaiting = () => outbox.wake();
 

@@ -20,7 +20,7 @@ suite('with an SMTP server that misbehaves', () => {
         return path.port;
       },
       silenceMs: 300,
-      webmail: { retryPausesMs: [30, 60, 120] },
+      webmail: { patience: { pausesMs: [30, 60, 120] } },
     });
     ada = await Person.loggedIn(stand.url, 'ada');
     ben = await Person.loggedIn(stand.url, 'ben');

@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { findBinaries, type SystemUser, serverUser } from './installation.ts';
 
 export interface ClusterOptions {
-  /** Whether a commit survives the machine's crash. Tests do without: their machine's crash ends them too. */
+  /** Whether a commit survives the machine's crash; it always survives the server's. Tests end with their machine. */
   readonly durable?: boolean;
   /** Further `name=value` of postgresql.conf. */
   readonly settings?: readonly string[];
@@ -119,7 +119,7 @@ export class Cluster {
     const settings = [
       'listen_addresses=',
       `unix_socket_directories=${this.#directory}`,
-      ...(this.#options.durable ? [] : ['fsync=off', 'full_page_writes=off', 'synchronous_commit=off']),
+      ...(this.#options.durable ? [] : ['fsync=off', 'full_page_writes=off']),
       ...(this.#options.settings ?? []),
     ];
     // setpriv: the kernel itself ends the server when our process is gone, also by SIGKILL.

@@ -45,7 +45,10 @@ function isAway(error: unknown): boolean {
     if (/^(57P0[123]|08...)$/.test(code)) return true;
     if (/^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/.test(code)) return true;
   }
-  return error instanceof Error && /terminated unexpectedly|timeout exceeded when trying/.test(error.message);
+  return (
+    error instanceof Error &&
+    /^Connection terminated|not queryable|timeout exceeded when trying/.test(error.message)
+  );
 }
 
 /** Two transactions stood in each other's way, and one was rolled back. */

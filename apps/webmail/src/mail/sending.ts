@@ -24,10 +24,14 @@ import type { Transaction } from '../transaction.ts';
 import { compose, type Envelope, envelopeOf, hiddenRecipients } from './composition.ts';
 import type { Answer, Rejection, Submission } from './submission.ts';
 
-/** Nobody else hands over a message that somebody is handing over; longer than that takes, milliseconds. */
-const LEASE_MS = 45_000;
-/** Until a message without a certain answer is handed over again, milliseconds; the last is used from then on. */
-const PAUSES_MS = [2000, 10_000, 30_000, 60_000, 300_000];
+export interface Patience {
+  /** Nobody else hands over a message that somebody is handing over; longer than that takes, milliseconds. */
+  readonly leaseMs: number;
+  /** Until a message without a certain answer is handed over again, milliseconds; the last is used from then on. */
+  readonly pausesMs: readonly number[];
+}
+
+const PATIENCE: Patience = { leaseMs: 45_000, pausesMs: [2000, 10_000, 30_000, 60_000, 300_000] };
 
 export type SendOutcome =
   | { readonly kind: 'sent'; readonly messageId: string; readonly partly: boolean }
@@ -61,14 +65,14 @@ export interface Outgoing {
 export class Sending {
   readonly #database: Database;
   readonly #submission: Submission;
-  readonly #pausesMs: readonly number[];
+  readonly #patience: Patience;
   /** Called when a message has to be handed over again. */
   onWaiting: () => void = () => {};
 
-  constructor(database: Database, submission: Submission, pausesMs: readonly number[] = PAUSES_MS) {
+  constructor(database: Database, submission: Submission, patience: Partial<Patience> = {}) {
     this.#database = database;
     this.#submission = submission;
-    this.#pausesMs = pausesMs;
+    this.#patience = { ...PATIENCE, ...patience };
   }
 
   /**
@@ -111,7 +115,7 @@ export class Sending {
     const { sender, recipients } = envelopeOf({ account, fields });
     await client.query(
       'insert into outgoing (message_id, draft_id, sender, recipients, next_at) values ($1, $2, $3, $4, $5)',
-      [messageId, saved.id, sender, recipients, new Date(now.getTime() + LEASE_MS)],
+      [messageId, saved.id, sender, recipients, new Date(now.getTime() + this.#patience.leaseMs)],
     );
     await setState(client, saved.id, 'sending');
     return { kind: 'ready', messageId };
@@ -129,7 +133,7 @@ export class Sending {
         `update outgoing set next_at = $2 where message_id =
            (select message_id from outgoing where next_at <= $1 order by next_at limit 1 for update skip locked)
          returning message_id as id`,
-        [now, new Date(now.getTime() + LEASE_MS)],
+        [now, new Date(now.getTime() + this.#patience.leaseMs)],
       );
       if (rows[0] === undefined) return undefined;
       const found = await client.query<Row>(`${outgoingQuery} where o.message_id = $1`, [rows[0].id]);
@@ -170,7 +174,8 @@ export class Sending {
       await takeBack(client, messageId, draftId, `${answer.reason}${doubt}`);
       return true;
     }
-    const pause = this.#pausesMs[Math.min(attempts, this.#pausesMs.length - 1)]!;
+    const { pausesMs } = this.#patience;
+    const pause = pausesMs[Math.min(attempts, pausesMs.length - 1)]!;
     await client.query(
       `update outgoing set attempts = attempts + 1, next_at = $2, in_doubt = true where message_id = $1`,
       [messageId, new Date(Date.now() + pause)],

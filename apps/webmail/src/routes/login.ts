@@ -24,7 +24,7 @@ export function nextOf(wanted: unknown): string {
 const form = z.object({
   address: z.string().max(320).catch('').transform(cleanLine),
   password: z.string().catch(''),
-  next: z.unknown(),
+  next: z.unknown().optional(),
 });
 
 interface Query extends NoticeQuery {
