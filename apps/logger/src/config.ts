@@ -39,6 +39,8 @@ export const loggerConfig = z.strictObject({
   /** What the application's requests are (P6.2), and by which rules they are judged (P2.2). */
   listeners: z.array(listenerSchema).min(1),
   pools: z.record(z.string(), poolSchema).default({}),
+  /** Longest head of a request of a listener that is not uniform, bytes; of others only the first is limited, by the proxies. */
+  headBytes: z.int().min(1024).max(65_536).default(65_536),
   timeoutClasses: timeoutClassesInMs.default({}),
   recovery: recoveryInMs,
   /** Names of back ends that are to be empty. */

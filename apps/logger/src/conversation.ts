@@ -97,8 +97,11 @@ export class Conversation implements RequestSink, ResponseSink {
     events: ConversationEvents,
     store: RequestStore,
   ) {
-    const neededFrom = () => (this.guard ? this.delivered : Number.POSITIVE_INFINITY);
-    this.requests = new RequestLog(store, () => this.#requestsLost(), neededFrom);
+    this.requests = new RequestLog(
+      store,
+      () => this.#requestsLost(),
+      () => this.#neededFrom,
+    );
     this.#records = records;
     this.slot = slot;
     this.generation = identity.generation;
@@ -274,6 +277,11 @@ export class Conversation implements RequestSink, ResponseSink {
     this.#requestFraming.feed(bytes, start, end, this);
   };
 
+  /** Offset from which nobody but the log has the client's bytes; a server may answer before it has all of a request. */
+  get #neededFrom(): number {
+    return this.guard && this.backend ? this.delivered : Number.POSITIVE_INFINITY;
+  }
+
   #requestsLost(): void {
     for (const transaction of this.transactions) transaction.isLost = true;
     this.#events.requestsLost(this);
@@ -290,8 +298,7 @@ export class Conversation implements RequestSink, ResponseSink {
       if (responseEnd === undefined || requestEnd === undefined || responseEnd > acknowledged) break;
       transactions.shift()!.record.release();
       const next = transactions[0]?.requestAt ?? requestEnd;
-      // A server may answer before it has all of a request.
-      this.requests.dropBefore(this.guard ? Math.min(next, this.delivered) : next);
+      this.requests.dropBefore(Math.min(next, this.#neededFrom));
     }
   }
 

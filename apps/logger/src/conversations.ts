@@ -283,7 +283,7 @@ export class Conversations {
     datapath.tracks.guard(conversation.slot);
     conversation.guard = new Guard(conversation, {
       ...{ tracks: datapath.tracks, wire, speaker, tally },
-      judge: ({ id }, head) => rules.judge(id.vipPort, id.client, head.routable()),
+      judge: ({ id }, head) => rules.judge(id.vipPort, id.client, head.routable(), head.size),
       isBusy: each => this.#moves.has(each) || this.#over.has(each) || this.#drains.isLeaving(each),
       // One that wakes up may have lost its back end: then there is a trace that this belongs to.
       move: (each, why) => this.#move(each, why, each.backend !== undefined || !timeline.of(each)),
@@ -404,7 +404,10 @@ export class Conversations {
     if (finAt === conversation.incoming.end) conversation.clientEnd = finAt;
     this.#drains.look(conversation);
     if (move) move.clientBytes();
-    else if (guard && conversation.unprotected === undefined) {
+    else if (guard?.isFlooded) {
+      conversation.giveUp('its client sends more than was granted');
+      this.#abandon(conversation);
+    } else if (guard && conversation.unprotected === undefined) {
       if (end > start && at + (end - start) <= conversation.told) guard.repeat();
       if (end > start && at > conversation.incoming.end) guard.gap(at);
       guard.look();

@@ -12,6 +12,8 @@ import type { Transaction } from './transaction.ts';
 
 /** A head that is incomplete for so long, ms, is acknowledged: its client may send no more before that (ARCHITECTURE §2.2). */
 const PATIENCE_MS = 20;
+/** Bytes that a back end has not acknowledged, at most: twice the largest window that is announced (65,535 << 7). */
+const MOST_AHEAD = 16 << 20;
 
 export interface GuardDeps {
   tracks: Tracks;
@@ -76,6 +78,12 @@ export class Guard {
     if (from >= to) return false;
     const again = bytes.subarray(start + from - at, start + to - at);
     return Buffer.compare(requests.read(from, to), again) !== 0;
+  }
+
+  /** Whether the client sends more than any server can have granted it: nobody would hold that. */
+  get isFlooded(): boolean {
+    const { backend, delivered, requests } = this.#conversation;
+    return backend !== undefined && requests.end - delivered > MOST_AHEAD;
   }
 
   /** Offset behind what that back end may be given. */

@@ -5,6 +5,6 @@ import { buildFront } from './front.ts';
 await runDaemon({
   app: 'logger',
   schema: loggerConfig,
-  reloadable: ['vips', 'listeners', 'pools', 'timeoutClasses', 'recovery', 'draining'],
+  reloadable: ['vips', 'listeners', 'pools', 'headBytes', 'timeoutClasses', 'recovery', 'draining'],
   build: buildFront,
 });

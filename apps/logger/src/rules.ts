@@ -37,6 +37,13 @@ interface Place {
   pools: ReadonlyMap<string, Pool>;
 }
 
+/** What rules are made from: the site's, as the daemon's configuration repeats them. */
+export interface RulesConfig extends Pick<Site, 'listeners' | 'pools'> {
+  /** Longest head of a request, bytes. */
+  headBytes: number;
+}
+
+const TOO_LONG: Refusal = { kind: 'refused', status: 431, reason: 'The head is too long.' };
 const GONE: Refusal = { kind: 'refused', status: 503, reason: 'This port is no longer served.' };
 
 /** What each request of a listener is judged by (P2.2), if that is not uniform. */
@@ -44,12 +51,13 @@ export class Rules {
   readonly #backends: Backends;
   readonly #compare: Compare;
   #byPort = new Map<number, Place>();
+  #headBytes = 0;
 
   /**
    * @param compare compares passwords: a `BcryptThread`'s
    * @throws Error when a password file cannot be followed
    */
-  constructor(rules: Pick<Site, 'listeners' | 'pools'>, backends: Backends, compare: Compare) {
+  constructor(rules: RulesConfig, backends: Backends, compare: Compare) {
     this.#backends = backends;
     this.#compare = compare;
     this.replace(rules);
@@ -60,7 +68,7 @@ export class Rules {
    *
    * @throws Error when a password file cannot be followed; nothing has changed then
    */
-  replace({ listeners, pools }: Pick<Site, 'listeners' | 'pools'>): void {
+  replace({ listeners, pools, headBytes }: RulesConfig): void {
     const made = new Map(Object.entries(pools).map(([name, pool]) => [name, this.#pool(pool)]));
     const next = listeners.map((listener: Listener): [number, Place] => [
       listener.port,
@@ -71,6 +79,7 @@ export class Rules {
       if (missing) throw new Error(`listener ${name}: there is no pool ${missing}`);
     }
     for (const [port, place] of next) this.#byPort.set(port, place);
+    this.#headBytes = headBytes;
   }
 
   /** Whether a listener's requests are to be judged each. @param port of the VIP */
@@ -80,9 +89,11 @@ export class Rules {
 
   /**
    * @param client IPv4 address, host order
+   * @param size of the head, bytes
    * @returns a promise only while a password is compared; it never rejects
    */
-  judge(port: number, client: number, head: RoutableHead): Verdict | Promise<Verdict> {
+  judge(port: number, client: number, head: RoutableHead, size: number): Verdict | Promise<Verdict> {
+    if (size > this.#headBytes) return TOO_LONG;
     const place = this.#byPort.get(port);
     // Of a former daemon's, removed since.
     if (!place) return GONE;

@@ -278,6 +278,34 @@ test('requests to all pools, allowed and not, in segments of any size, order and
   t.diagnostic(`${overtook} segments overtook another one`);
 });
 
+suite('a client that does not keep to what is granted', () => {
+  tierTest('requests that wait, without end: reset', TWO_POOLS, async tier => {
+    // The first response is never acknowledged as a whole, so the next pool's requests wait.
+    tier.acknowledges = 10;
+    tier.send(get('/a'));
+    await tier.until('the page', () => tier.read === ONE);
+    const flood = get('/b', `X: ${'x'.repeat(1900)}\r\n`).repeat(500);
+    for (let i = 0; i < 20 && !tier.isReset; i++) {
+      tier.send(flood);
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    await tier.until('the reset', () => tier.isReset);
+    assert.equal(tier.servers[1].received, '');
+  });
+
+  tierTest('refused requests, one after the other: nothing of them is kept', STAFF, async tier => {
+    for (let i = 1; i <= 50; i++) {
+      tier.send(get('/x'));
+      await tier.until(
+        `refusal ${i}`,
+        () => count(tier.read, 'HTTP/1.1 401') === i && tier.read.endsWith('.\n'),
+      );
+    }
+    await tier.until('the log to be empty', () => tier.store.held <= get('/x').length);
+    assert.equal(tier.servers.map(each => each.received).join(''), '');
+  });
+});
+
 suite('what is no request', () => {
   tierTest('behind one that is: 400, and the end', TWO_POOLS, async tier => {
     tier.send(`${get('/a')}GET /a\nHost: shop\n\n${get('/a/2')}`);
@@ -296,6 +324,16 @@ suite('what is no request', () => {
     tier.send(head.slice(300));
     await reads(tier, ONE + TWO);
     assert.equal(tier.servers[1].received, head);
+  });
+
+  tierTest('a head that is too long: 431, and the connection goes on', TWO_POOLS, async tier => {
+    tier.send(get('/a') + get('/a', `X: ${'x'.repeat(2048)}\r\n`) + get('/b'));
+    await tier.until('the last answer', () => tier.read.endsWith(TWO));
+    assert.equal(count(tier.read, 'HTTP/1.1 431 '), 1);
+    assert.deepEqual(
+      tier.servers.map(each => each.received),
+      [get('/a'), get('/b')],
+    );
   });
 
   tierTest('half a head and FIN: 400', TWO_POOLS, async tier => {

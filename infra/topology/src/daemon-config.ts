@@ -123,6 +123,7 @@ function logger(topology: Topology, host: Host): DaemonConfig {
     maxConnections: topology.rules.limits.connections,
     listeners: topology.rules.listeners,
     pools: topology.rules.pools,
+    headBytes: topology.rules.limits.headBytes,
     timeoutClasses: topology.rules.timeoutClasses,
     recovery: topology.rules.recovery,
     draining: hostsOf(topology, 'backend')

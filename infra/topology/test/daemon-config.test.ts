@@ -79,6 +79,7 @@ suite('daemon configuration', () => {
       maxConnections: 262144,
       listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
       pools: { web: { backends: 'all', balance: 'least-connections' } },
+      headBytes: 65536,
       timeoutClasses: {},
       recovery: { wait: 5000, requestBytes: 1048576, spillBytes: 1073741824 },
       draining: [],
