@@ -84,7 +84,6 @@ test('the resplice.yaml of the README can be followed', () => {
   const [, text] = /```yaml\n(.*?)```/s.exec(readme)!;
   const checked = checkSite(text!, 'resplice.yaml', {
     backends: ['backend-1', 'backend-2'],
-    uniformOnly: true,
   });
   assert.deepEqual([checked.ok ? [] : checked.problems, checked.warnings], [[], []]);
 });
