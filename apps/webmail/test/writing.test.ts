@@ -81,7 +81,7 @@ suite('a draft', () => {
     chloe.cookies.clear();
     const { status, text } = await chloe.press(form, 'send', {
       recipients: BEN,
-      subject: 'late',
+      subject: 'overdue',
       body: 'typed for hours',
     });
     assert.equal(status, 401);
@@ -93,7 +93,7 @@ suite('a draft', () => {
     assert.equal(first.status, 403);
     const second = await chloe.press({ action: form.action, fields: fieldsOf(first.text) }, 'send');
     assert.match(second.text, /has been sent/);
-    assert.equal((await ben.list('inbox', '?q=late')).length, 1);
+    assert.equal((await ben.list('inbox', '?q=overdue')).length, 1);
   });
 
   test('of one user cannot be read, saved or sent by another', async () => {
