@@ -32,6 +32,8 @@ export class ClusterError extends Error {
   }
 }
 
+/** What a server says that finds a process of its predecessor's, which was killed and is about to end. */
+const LEFT_OVER = 'pre-existing shared memory block';
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 20_000;
 
@@ -116,6 +118,23 @@ export class Cluster {
    * @throws ClusterError
    */
   async start(): Promise<void> {
+    const deadline = performance.now() + START_DEADLINE_MS;
+    let server = this.#spawn();
+    while (!this.#isReady(server)) {
+      if (performance.now() > deadline) {
+        throw new ClusterError(`not ready after ${START_DEADLINE_MS / 1000} s`, this.#output);
+      }
+      // Not before all that it said has been read.
+      if (server.pid === undefined || (hasEnded(server) && server.stderr!.closed)) {
+        if (!this.#output.includes(LEFT_OVER))
+          throw new ClusterError('the server ended while it started', this.#output);
+        server = this.#spawn();
+      }
+      await pause(5);
+    }
+  }
+
+  #spawn(): ChildProcess {
     const settings = [
       'listen_addresses=',
       `unix_socket_directories=${this.#directory}`,
@@ -142,16 +161,7 @@ export class Cluster {
     server.on('error', error => {
       this.#output += String(error);
     });
-    const deadline = performance.now() + START_DEADLINE_MS;
-    while (!this.#isReady(server)) {
-      if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) {
-        throw new ClusterError('the server ended while it started', this.#output);
-      }
-      if (performance.now() > deadline) {
-        throw new ClusterError(`not ready after ${START_DEADLINE_MS / 1000} s`, this.#output);
-      }
-      await pause(5);
-    }
+    return server;
   }
 
   /** postmaster.pid: the first line is whose it is, the eighth what it is doing. */
@@ -166,7 +176,7 @@ export class Cluster {
   async stop(mode: StopMode = 'fast'): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    if (server?.pid === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    if (server?.pid === undefined || hasEnded(server)) return;
     const ended = once(server, 'exit');
     const family = mode === 'kill' ? childrenOf(server.pid) : [];
     server.kill(mode === 'fast' ? 'SIGINT' : 'SIGKILL');
@@ -190,4 +200,8 @@ export class Cluster {
     process.off('exit', this.#remove);
     this.#remove();
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
