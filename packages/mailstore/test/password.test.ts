@@ -24,15 +24,16 @@ test('nobody and unusable hashes let nobody in', async () => {
 test('an account that is not there takes as long as one that is', async () => {
   const stored = await hashPassword('x');
   const timed = async (hash: string | undefined): Promise<number> => {
-    const times = [];
-    for (let i = 0; i < 5; i++) {
-      const start = performance.now();
-      await verifyPassword('wrong', hash);
-      times.push(performance.now() - start);
-    }
-    return Math.min(...times);
+    const start = performance.now();
+    await verifyPassword('wrong', hash);
+    return performance.now() - start;
   };
-  const [there, absent] = [await timed(stored), await timed(undefined)];
+  // In turn, so that what else the machine does meets both.
+  let [there, absent] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < 5; i++) {
+    there = Math.min(there, await timed(stored));
+    absent = Math.min(absent, await timed(undefined));
+  }
   assert.ok(absent > there / 2 && absent < there * 2, `${there} ms and ${absent} ms`);
 });
 
