@@ -7,7 +7,7 @@ import { quantile } from './fixtures/figures.ts';
 import { flood } from './fixtures/flood.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { inWords, requestFor } from './fixtures/probing.ts';
-import { connectionOf, splicesOf } from './fixtures/splices.ts';
+import { connectionOf, forgetAtLogger, splicesOf } from './fixtures/splices.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 /** A client of a forgotten connection waits no longer. */
@@ -54,11 +54,17 @@ function forget(proxy: string, { local }: ClientConnection): void {
   assert.equal(splicesOf(proxy).delete(connectionOf(local, lab.vip)), true, `${proxy} knew ${local}`);
 }
 
+/** Nobody can be asked any more. */
+function forgetEverywhere(connection: ClientConnection, proxies: readonly string[]): void {
+  for (const proxy of proxies) forget(proxy, connection);
+  assert.equal(forgetAtLogger(connectionOf(connection.local, lab.vip)), true, 'the logger knew it');
+}
+
 labTest('a connection that is forgotten everywhere is reset at its next packet', theLab, async t => {
   const taken: number[] = [];
   for (let run = 0; run < FORGOTTEN; run++) {
     const connection = await openIdle();
-    for (const proxy of PROXIES) forget(proxy, connection);
+    forgetEverywhere(connection, PROXIES);
     const before = await proxies('events_total.stray_resets');
     const started = performance.now();
     const failure = await connection.request({ path: '/whoami' }).done.then(
@@ -86,6 +92,19 @@ labTest('a connection that one proxy has forgotten goes on by what the other one
   await connection.close();
 });
 
+labTest(
+  'a connection that both proxies have forgotten goes on by what the logger knows',
+  theLab,
+  async () => {
+    const connection = await openIdle();
+    const before = await proxies('events_total.stray_resets');
+    for (const proxy of PROXIES) forget(proxy, connection);
+    assert.equal((await connection.request({ path: '/whoami' }).done).status, 200);
+    assert.equal(await proxies('events_total.stray_resets'), before);
+    await connection.close();
+  },
+);
+
 labTest('nobody is reset while the proxy that knows the connection is cut off', theLab, async () => {
   const connection = await openIdle();
   const { proxy } = await lab.connection(connection.local);
@@ -97,7 +116,7 @@ labTest('nobody is reset while the proxy that knows the connection is cut off', 
       (await lab.component('lb-1')).metrics.steering_live_proxies === 1
     );
   });
-  forget(proxy, connection);
+  forgetEverywhere(connection, [proxy]);
   const [resets, strays] = await Promise.all(
     ['stray_resets', 'strays'].map(each => proxies(`events_total.${each}`)),
   );
