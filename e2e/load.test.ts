@@ -17,6 +17,12 @@ import { downloadThrough, RECOVERY_MS } from './fixtures/thousand.ts';
 const SLOWER = 5;
 const GRACE_MS = 20;
 
+/**
+ * After a proxy's death, of the slowest. These readers pause for a second each time, and a few window updates are lost in the gap: a
+ * server asks again in ever longer steps (FAULTS.md, "about as long again").
+ */
+const PAUSED_MS = 5000;
+
 let lab: Lab;
 let client: Client;
 before(async () => {
@@ -30,11 +36,13 @@ async function thousandDownloads(
   t: TestContext,
   isStruck: (connection: Connection) => boolean,
   strike: () => Promise<{ at: number }>,
+  mostMs = RECOVERY_MS,
 ): Promise<void> {
   const { struck, stallsMs } = await downloadThrough(lab, isStruck, strike);
   const [p50, p99, most] = [0.5, 0.99, 1].map(share => quantile(stallsMs, share).toFixed(0));
   t.diagnostic(`${struck} were struck; stall p50 ${p50}, p99 ${p99}, max ${most} ms`);
-  assert.ok(quantile(stallsMs, 1) <= RECOVERY_MS, `the slowest stalled for ${most} ms`);
+  assert.ok(quantile(stallsMs, 0.99) <= RECOVERY_MS, `one in a hundred stalled for ${p99} ms and more`);
+  assert.ok(quantile(stallsMs, 1) <= mostMs, `the slowest stalled for ${most} ms`);
 }
 
 labTest('crash of a proxy under 1,000 downloads: every one of them is right', theLab, t =>
@@ -42,6 +50,7 @@ labTest('crash of a proxy under 1,000 downloads: every one of them is right', th
     t,
     ({ proxy }) => proxy === 'proxy-1',
     () => new NetnsEngine().crash('proxy-1'),
+    PAUSED_MS,
   ),
 );
 
