@@ -1,16 +1,15 @@
 import {
   affinityKey,
   backendsOf,
+  bySession,
   type Compare,
   compileJudge,
   isUniform,
   type Judge,
   type Judgement,
   type Listener,
-  namedBackend,
   type Refusal,
   type RoutableHead,
-  rendezvous,
   type Site,
 } from '@resplice/site-config';
 import type { Backend, Backends } from '@resplice/splice';
@@ -125,14 +124,5 @@ function sessionOf({ fields }: RoutableHead, cookie: string): string | undefined
 /** The one of these that a session belongs to, as the proxies pick it; without one, the one with the fewest connections. */
 export function pick(candidates: readonly Backend[], session: string | undefined): Backend | undefined {
   if (session === undefined) return candidates.toSorted((a, b) => a.active - b.active)[0];
-  const named = namedBackend(
-    session,
-    candidates.map(({ name }) => name),
-  );
-  if (named !== undefined) return candidates.find(({ name }) => name === named);
-  const id = rendezvous(
-    session,
-    candidates.map(backend => backend.id),
-  );
-  return candidates.find(backend => backend.id === id);
+  return bySession(session, candidates);
 }

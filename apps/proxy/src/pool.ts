@@ -1,4 +1,4 @@
-import { affinityKey, namedBackend, rendezvous } from '@resplice/site-config';
+import { affinityKey, bySession } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
 import type { RequestHead } from './head.ts';
 
@@ -51,18 +51,4 @@ export class Pool {
     }
     return best;
   }
-}
-
-/** The one that the session names, else the one that all proxies agree on without a word. */
-function bySession(session: string, candidates: readonly Backend[]): Backend | undefined {
-  const named = namedBackend(
-    session,
-    candidates.map(({ name }) => name),
-  );
-  if (named !== undefined) return candidates.find(({ name }) => name === named);
-  const id = rendezvous(
-    session,
-    candidates.map(backend => backend.id),
-  );
-  return candidates.find(backend => backend.id === id);
 }

@@ -64,3 +64,20 @@ function fmix32(value: number): number {
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
+
+/** Of these back ends the one that the session names, else the one that all who ask agree on without a word. */
+export function bySession<T extends { readonly id: number; readonly name: string }>(
+  session: string,
+  candidates: readonly T[],
+): T | undefined {
+  const named = namedBackend(
+    session,
+    candidates.map(({ name }) => name),
+  );
+  if (named !== undefined) return candidates.find(({ name }) => name === named);
+  const id = rendezvous(
+    session,
+    candidates.map(candidate => candidate.id),
+  );
+  return candidates.find(candidate => candidate.id === id);
+}

@@ -1,4 +1,4 @@
-export { affinityKey, namedBackend, rendezvous } from './affinity.ts';
+export { affinityKey, bySession, namedBackend, rendezvous } from './affinity.ts';
 export { type AllowList, compileAllowList } from './allow-list.ts';
 export {
   DEFAULT_CLASS,
