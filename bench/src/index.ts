@@ -6,8 +6,8 @@ import { Field } from './field.ts';
 import { describeMachine } from './machine.ts';
 import { measurements } from './measurements.ts';
 import { measureMemory } from './memory.ts';
-import { markdownReport } from './report.ts';
-import type { BenchResult, Samples } from './result.ts';
+import { markdownReport, resultIn } from './report.ts';
+import { type BenchResult, type Samples, withPartsOf } from './result.ts';
 import { runRounds } from './rounds.ts';
 import { randomFrom } from './shuffle.ts';
 import { writeSite } from './site.ts';
@@ -77,9 +77,10 @@ async function compareArms(
   }
 }
 
-/** Renders docs/BENCHMARKS.md from a run. @returns its path */
+/** Renders docs/BENCHMARKS.md from a run; what it has not measured of failovers and memory stays. @returns its path */
 export function writePage(result: BenchResult): string {
-  writeFileSync(PAGE, renderPage(result));
+  const earlier = resultIn(readFileSync(PAGE, 'utf8'));
+  writeFileSync(PAGE, renderPage(withPartsOf(earlier, result)));
   return PAGE;
 }
 

@@ -1,5 +1,5 @@
 import { measurements } from './measurements.ts';
-import { type BenchResult, type Contestant, seriesOf } from './result.ts';
+import { type BenchResult, type Contestant, type Part, seriesOf } from './result.ts';
 import { median, type Spread, spread } from './statistics.ts';
 import {
   addedToForward,
@@ -150,6 +150,12 @@ const FAILOVER_NOTE = [
   'of a thousand downloads the stall itself, and the largest one is judged, else the median. How a moment is met: `drill/README.md`.',
 ];
 
+/** Where a part comes from, unless it is the run's own. */
+function originOf({ kept }: BenchResult, part: Part): string[] {
+  const origin = kept?.[part];
+  return origin ? [`Measured by \`${origin.command}\`, ${origin.at.slice(0, 10)}.`, ''] : [];
+}
+
 /** What stands in docs/BENCHMARKS.md. @param notes what no measurement says, in Markdown */
 export function markdownReport(full: BenchResult, notes: string): string {
   // From the values as the page holds them, or it would not be the same when it is rendered from them.
@@ -182,12 +188,21 @@ export function markdownReport(full: BenchResult, notes: string): string {
     ...markdownTable(gateRows(verdict)),
     '',
     ...(result.failovers
-      ? ['## Failover', '', ...FAILOVER_NOTE, '', ...markdownTable(failoverRows(result.failovers)), '']
+      ? [
+          '## Failover',
+          '',
+          ...originOf(result, 'failovers'),
+          ...FAILOVER_NOTE,
+          '',
+          ...markdownTable(failoverRows(result.failovers)),
+          '',
+        ]
       : []),
     ...(result.memory
       ? [
           '## Memory of the logger',
           '',
+          ...originOf(result, 'memory'),
           ...markdownTable(memoryRows(result.memory)),
           '',
           kernelLine(result.memory),

@@ -35,6 +35,31 @@ export interface BenchResult {
   /** Absent: not measured. */
   readonly memory?: MemoryFigures;
   readonly failovers?: readonly Failover[];
+  /** What of these two another run has measured, on the same machine. */
+  readonly kept?: Readonly<Partial<Record<Part, Pick<BenchResult, 'at' | 'command'>>>>;
+}
+
+/** What a run measures only when it is asked to. */
+export const parts = ['failovers', 'memory'] as const;
+export type Part = (typeof parts)[number];
+
+/**
+ * A run with those parts of an earlier one that it has not measured itself: they take the longest. Nothing is kept from another
+ * machine or kernel.
+ */
+export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult {
+  const { processor, cores, kernel } = run.machine;
+  const { machine } = earlier;
+  if (machine.processor !== processor || machine.cores !== cores || machine.kernel !== kernel) return run;
+  const missing = parts.filter(part => run[part] === undefined && earlier[part] !== undefined);
+  if (missing.length === 0) return run;
+  const { at, command } = earlier;
+  const origins = missing.map(part => [part, earlier.kept?.[part] ?? { at, command }] as const);
+  return {
+    ...run,
+    ...Object.fromEntries(missing.map(part => [part, earlier[part]])),
+    kept: Object.fromEntries(origins),
+  };
 }
 
 /** @throws Error when the run has no such values */

@@ -4,6 +4,7 @@ import { suite, test } from 'node:test';
 import type { Failover } from '../src/failovers.ts';
 import { renderPage } from '../src/index.ts';
 import { figure, markdownReport, resultIn, textReport } from '../src/report.ts';
+import { withPartsOf } from '../src/result.ts';
 import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
 
 const page = new URL('../../docs/BENCHMARKS.md', import.meta.url);
@@ -48,6 +49,23 @@ suite('reports', () => {
     const page = markdownReport(run, 'Some notes.');
     assert.match(page, /\n## Failover\n[\s\S]*\| none +\|[\s\S]*\n## Memory of the logger\n/);
     assert.equal(markdownReport(resultIn(page), 'Some notes.'), page);
+  });
+
+  test('a part that a run has not measured is kept from the one before, which is named, unless the machine is another', () => {
+    const memory = { kernelBytes: 90_000_000, room: 200_000, points: [] };
+    const first = { ...madeUpRun(GOOD), at: '2026-01-02T03:04:05.000Z', command: 'first', memory };
+    const second = { ...madeUpRun(GOOD), command: 'second', failovers: [{ ...FAILOVER, what: 'one' }] };
+    const third = { ...madeUpRun(GOOD), command: 'third' };
+    const pageOfThird = withPartsOf(withPartsOf(first, second), third);
+    assert.equal(pageOfThird.command, 'third');
+    assert.deepEqual(pageOfThird.memory, memory);
+    const text = markdownReport(pageOfThird, 'Some notes.');
+    assert.match(text, /\n## Failover\n\nMeasured by `second`, /);
+    assert.match(text, /\n## Memory of the logger\n\nMeasured by `first`, 2026-01-02\.\n/);
+    assert.equal(markdownReport(resultIn(text), 'Some notes.'), text);
+    assert.equal(withPartsOf(first, { ...second, memory }).kept, undefined);
+    const elsewhere = { ...first, machine: { ...first.machine, kernel: 'another' } };
+    assert.equal(withPartsOf(elsewhere, second).memory, undefined);
   });
 
   test('a void run says so', () => {
