@@ -18,5 +18,11 @@ export const smtpConfig = z.object({
     .optional(),
   SMARTHOST_USER: z.string().optional(),
   SMARTHOST_PASSWORD: z.string().optional(),
+  /** Addresses of back-end loggers, separated by commas: connections from there must begin with a PROXY header, version 2. */
+  SMTP_PROXIES: z
+    .string()
+    .default('')
+    .transform(text => text.split(',').filter(Boolean))
+    .pipe(z.array(z.ipv4('must be IPv4 addresses separated by commas'))),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),
 });

@@ -12,6 +12,7 @@ const service = new SmtpService({
   database,
   domain: config.MAIL_DOMAIN,
   delegationKey: config.DELEGATION_KEY,
+  proxies: config.SMTP_PROXIES,
   smarthost:
     host === undefined
       ? undefined

@@ -3,8 +3,9 @@
 import type { AddressInfo } from 'node:net';
 import { type Account, CommitInDoubtError, type Database, DatabaseAwayError } from '@resplice/mailstore';
 import type { Logger } from 'pino';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import { Admission } from './admission.ts';
+import { type Arrival, Dialogues } from './dialogues.ts';
 import { Receiver } from './reception.ts';
 import { Relay, type Smarthost } from './relay.ts';
 import { SmtpReply, tryLater } from './reply.ts';
@@ -15,6 +16,8 @@ export interface SmtpOptions {
   readonly domain: string;
   readonly delegationKey?: string | undefined;
   readonly smarthost?: Smarthost | undefined;
+  /** Addresses of back-end loggers: their connections begin with a PROXY header, which says whose transaction it is. */
+  readonly proxies?: readonly string[];
   /** Longest message, bytes: 25 MB of attachments, a third more as base64, and some text. */
   readonly maxSize?: number;
   readonly retryPausesMs?: readonly number[];
@@ -37,7 +40,7 @@ export class SmtpService {
   readonly #admission: Admission;
   readonly #receiver: Receiver;
   readonly #relay: Relay | undefined;
-  readonly #server: SMTPServer;
+  readonly #server: Dialogues;
 
   constructor(options: SmtpOptions) {
     const { database, domain, delegationKey, smarthost, log } = options;
@@ -70,9 +73,15 @@ export class SmtpService {
     await this.#relay?.close();
   }
 
-  #build(): SMTPServer {
-    const { domain, maxSize = MAX_MESSAGE } = this.#options;
-    return new SMTPServer({
+  #build(): Dialogues {
+    const { domain, proxies = [], maxSize = MAX_MESSAGE, log } = this.#options;
+    const arrivals = {
+      proxies,
+      onOpened: ({ header: { route, transaction, caller }, from }: Arrival) =>
+        log.info({ from, client: route?.client.address, transaction, ...caller }, 'opened by a logger'),
+      onRefused: (from: string, why: string) => log.warn({ from, why }, 'refused'),
+    };
+    return new Dialogues(arrivals, {
       name: domain,
       banner: 'Resplice',
       size: maxSize,
@@ -111,16 +120,18 @@ export class SmtpService {
     }
     if (stream.sizeExceeded) throw new SmtpReply(552, `5.3.4 Larger than ${maxSize} bytes`);
     const { mailFrom, rcptTo } = session.envelope;
+    const arrival = this.#server.arrivalOf(session);
     const reception = await this.#receiver.receive({
       account: accountOf(session),
       sender: mailFrom === false ? '' : mailFrom.address,
       recipients: rcptTo.map(({ address }) => address),
       greeting: session.hostNameAppearsAs || 'unknown',
-      source: session.remoteAddress,
+      // Where a user of the webmail sits is not for his mail's readers.
+      source: arrival?.from ?? session.remoteAddress,
       protocol: session.transmissionType,
       raw: Buffer.concat(parts),
     });
-    this.#options.log.info(reception, 'received');
+    this.#options.log.info({ ...reception, transaction: arrival?.header.transaction }, 'received');
     if (reception.relayed > 0) this.#relay?.wake();
     return `2.0.0 Accepted ${reception.messageId}`;
   }
