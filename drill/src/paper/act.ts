@@ -1,0 +1,38 @@
+/** One action from its first request to the last object of its last page, by whichever visitor. */
+import { type Account, type Carried, type Letter, type Manners, Person } from './person.ts';
+import type { Action } from './reference.ts';
+import type { Request } from './run.ts';
+import type { Visitor } from './visitor.ts';
+
+export interface Part {
+  readonly action: Action;
+  readonly manners: Manners;
+  readonly account: Account;
+  readonly letter: Letter;
+}
+
+/** Times are epoch milliseconds. */
+export interface Acted extends Carried {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly requests: readonly Request[];
+  readonly wrongAnswers: number;
+}
+
+const now = (): number => performance.timeOrigin + performance.now();
+
+/** Closes the visitor afterwards. @throws Trouble when the preparation fails, which no fault has met */
+export async function act(visitor: Visitor, { action, ...given }: Part): Promise<Acted> {
+  try {
+    if (action === 'action2') await visitor.prepare('/login');
+    const startedAt = now();
+    const carried = await new Person(visitor, given).carryOut(action);
+    const endedAt = now();
+    // Before anybody looks at the bytes again.
+    const requests = [...visitor.requests()];
+    const wrongAnswers = carried.gaveUp === null ? await visitor.wrongAnswers() : 0;
+    return { ...carried, startedAt, endedAt, requests, wrongAnswers };
+  } finally {
+    await visitor.close();
+  }
+}
