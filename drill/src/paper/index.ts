@@ -1,0 +1,10 @@
+export { describeCircumstances } from './circumstances.ts';
+export { type Results, ResultsFolder, type Setting } from './folder.ts';
+export { pictureOf } from './picture.ts';
+export { full, type PaperOptions, planOf, quick } from './plan.ts';
+export { columns } from './reference.ts';
+export { htmlReport } from './report.ts';
+export { resultsIn, resultsPage } from './results-page.ts';
+export { clientKinds, keyOf, type PaperRun, type RunKey } from './run.ts';
+export { judge, overallOf, summarize } from './summary.ts';
+export { textReport } from './tables.ts';
