@@ -1,0 +1,245 @@
+// All exchanges with one HTTP server: one request and its response for each step of a transaction. The response goes to the back
+// end when the whole of it is recorded.
+
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Speaker } from '../claims.ts';
+import type { Arrival } from '../gate.ts';
+import type { DialogueKey } from '../outcomes.ts';
+import type { AuxiliaryRelay, ServiceOptions } from '../service.ts';
+import { type Answer, Exchange, NoAnswerError, type Question, type Stream } from './exchange.ts';
+
+/** Asked or being asked. */
+interface Pending {
+  readonly exchange: Exchange;
+  readonly speaker: Speaker;
+  /** Its body has come as a whole. */
+  question: Question | undefined;
+  /** Resolves when it may be given. */
+  answer: Promise<Answer | Stream>;
+}
+
+/** Change nothing (RFC 9110 9.2.1): their responses need not wait for the disk. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+const isAnswer = (answer: Answer | Stream): answer is Answer => 'body' in answer;
+
+const isSame = (a: Question, b: Question): boolean =>
+  a.method === b.method && a.path === b.path && a.digest === b.digest;
+
+function refuse(response: ServerResponse, status: number, why: string): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(`${why}\n`);
+}
+
+export class HttpRelay implements AuxiliaryRelay {
+  readonly #options: ServiceOptions;
+  readonly #server: Server;
+  readonly #arrivals = new WeakMap<Socket, Arrival & Speaker>();
+  readonly #pending = new Map<string, Pending>();
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch(error => options.fail(error as Error));
+    });
+    this.#server.timeout = options.limits.idleMs;
+    // Neither can be recorded.
+    this.#server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 501 Not Implemented\r\n\r\n'));
+    this.#server.on('connect', (_, socket) => socket.end('HTTP/1.1 501 Not Implemented\r\n\r\n'));
+    this.#server.on('clientError', (_, socket) => {
+      options.tally.violations++;
+      socket.destroy();
+    });
+  }
+
+  /** Exchanges under way. */
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  receive(arrival: Arrival): void {
+    const { claims } = this.#options;
+    const { socket } = arrival;
+    const speaker = { ...arrival, cut: () => void socket.destroy() };
+    const objection = claims.admit(speaker);
+    if (objection !== undefined) {
+      socket.end(`HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      return;
+    }
+    socket.once('close', () => claims.leave(speaker));
+    this.#arrivals.set(socket, speaker);
+    this.#server.emit('connection', socket);
+  }
+
+  close(): void {
+    for (const { exchange } of this.#pending.values()) exchange.abort('we are closing');
+    this.#server.closeAllConnections();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { service, claims, tally, outcomes, log } = this.#options;
+    const speaker = this.#arrivals.get(request.socket)!;
+    const key = { service: service.name, transaction: speaker.transaction, step: speaker.caller.step };
+    const name = `${key.transaction} ${key.step}`;
+    const known = await outcomes.response(key);
+    let pending = this.#pending.get(name);
+    // Half a request is nobody's: whoever began it is gone, or has come back.
+    if (pending !== undefined && pending.question === undefined) {
+      pending.exchange.abort('its back end is gone');
+      pending.speaker.cut('you have connected again since');
+      this.#pending.delete(name);
+      pending = undefined;
+    }
+    if (known === undefined && pending === undefined) {
+      return await this.#begin(key, name, speaker, request, response);
+    }
+    const question = await this.#read(request);
+    if (question === undefined) return;
+    if (!isSame(question, known?.head ?? pending!.question!)) {
+      tally.mismatches++;
+      log.warn({ ...key, method: question.method, path: question.path }, 'another request than on record');
+      return refuse(response, 409, 'This is not what was asked in this step of the transaction before.');
+    }
+    if (claims.objection(speaker) !== undefined) return void request.socket.destroy();
+    if (known !== undefined) {
+      tally.replayed++;
+      const { status, reason, headers } = known.head;
+      return this.#give(response, question.method, { status, reason, headers, body: known.body });
+    }
+    tally.resumed++;
+    await this.#await(pending!, response, question.method);
+  }
+
+  /** Asks the server, as the request comes in. */
+  async #begin(
+    key: DialogueKey,
+    name: string,
+    speaker: Arrival & Speaker,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { service, limits, tally } = this.#options;
+    const { transaction, caller, route } = speaker;
+    const method = request.method ?? 'GET';
+    const path = request.url ?? '/';
+    tally.dialled++;
+    const exchange = new Exchange({
+      ...service.upstream,
+      ...{ method, path, headers: request.rawHeaders, header: { transaction, caller, route } },
+      patienceMs: limits.upstreamMs,
+      maxBytes: limits.responseBytes,
+    });
+    const pending: Pending = { exchange, speaker, question: undefined, answer: exchange.answer };
+    this.#pending.set(name, pending);
+    const isRecordable = SAFE.has(method) || (await this.#intend(key));
+    if (!isRecordable) {
+      exchange.abort('what it would answer could not be recorded');
+      this.#pending.delete(name);
+      return refuse(response, 503, 'The answer could not be recorded: nothing was asked.');
+    }
+    const question = await this.#read(request, part => exchange.write(part));
+    if (question === undefined) {
+      tally.contentsAborted++;
+      exchange.abort('its back end broke off');
+      if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      return;
+    }
+    pending.question = question;
+    pending.answer = this.#finish(key, exchange, question);
+    const done = (): void => {
+      if (this.#pending.get(name) === pending) this.#pending.delete(name);
+    };
+    pending.answer.then(answer => {
+      if (isAnswer(answer)) done();
+      else answer.rest.once('close', done);
+    }, done);
+    await this.#await(pending, response, method);
+  }
+
+  /** False: the log cannot be written. */
+  async #intend(key: DialogueKey): Promise<boolean> {
+    try {
+      await this.#options.outcomes.intend(key);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @throws LogWriteError, NoAnswerError */
+  async #finish(key: DialogueKey, exchange: Exchange, question: Question): Promise<Answer | Stream> {
+    const { outcomes, tally } = this.#options;
+    const changes = !SAFE.has(question.method);
+    exchange.end();
+    const answer = await exchange.answer;
+    if (isAnswer(answer)) {
+      const { body, ...head } = answer;
+      await outcomes.keep({ kind: 'response', ...key, ...question, ...head }, changes, body);
+    } else tally.unprotected++;
+    return answer;
+  }
+
+  async #await({ answer, exchange }: Pending, response: ServerResponse, method: string): Promise<void> {
+    try {
+      const given = await answer;
+      if (isAnswer(given)) return this.#give(response, method, given);
+      this.#stream(response, given, exchange);
+    } catch (error) {
+      const mayHaveRun = !(error instanceof NoAnswerError) || error.mayHaveRun;
+      if (!(error instanceof NoAnswerError)) this.#options.tally.unrecorded++;
+      // No answer at all is the only true one where it may have had its effect.
+      if (mayHaveRun && !SAFE.has(method)) response.destroy();
+      else refuse(response, 502, (error as Error).message);
+    }
+  }
+
+  #give(response: ServerResponse, method: string, { status, reason, headers, body }: Answer): void {
+    if (response.destroyed) return;
+    const own = headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== 'content-length');
+    const isBodiless = method === 'HEAD' || status === 204 || status === 304;
+    response.sendDate = false;
+    response.writeHead(status, reason, [
+      ...(isBodiless ? headers : [...own, 'Content-Length', String(body.length)]),
+      ...['Connection', 'close'],
+    ]);
+    response.end(isBodiless ? undefined : body);
+  }
+
+  #stream(response: ServerResponse, { head, begun, rest }: Stream, exchange: Exchange): void {
+    if (response.destroyed) {
+      exchange.abort('its back end is gone');
+      return;
+    }
+    // Somebody else has it already, and it is not kept.
+    if (rest.readableFlowing === true) return void response.destroy();
+    response.once('close', () => {
+      if (!response.writableFinished) exchange.abort('its back end is gone');
+    });
+    response.sendDate = false;
+    response.writeHead(head.status, head.reason, [...head.headers, 'Connection', 'close']);
+    for (const part of begun) response.write(part);
+    rest.once('error', () => response.destroy());
+    rest.once('aborted', () => response.destroy());
+    rest.pipe(response);
+  }
+
+  /** Reads the body; undefined when it breaks off. */
+  async #read(
+    request: IncomingMessage,
+    pass: (part: Buffer) => Promise<void> = async () => {},
+  ): Promise<Question | undefined> {
+    const hash = createHash('sha256');
+    try {
+      for await (const part of request) {
+        hash.update(part as Buffer);
+        await pass(part as Buffer);
+      }
+    } catch {
+      return undefined;
+    }
+    if (!request.complete) return undefined;
+    return { method: request.method ?? 'GET', path: request.url ?? '/', digest: hash.digest('hex') };
+  }
+}
