@@ -11,10 +11,12 @@ import {
 } from '@resplice/service-kit';
 import { listenerSchema, poolSchema, recoveryInMs, timeoutClassesInMs } from '@resplice/site-config';
 import { z } from 'zod';
+import { roles } from './role.ts';
 
 export const loggerConfig = z.strictObject({
   ...daemonFields,
-  role: z.literal('front'),
+  /** Here 'front'; the other one has a schema of its own. */
+  role: z.enum(roles),
   vips,
   /** Towards the proxies. */
   middle: addressedDevice,

@@ -1,28 +1,18 @@
-// Which of its two roles a logger is to play. Whatever is wrong with its arguments or its file, the daemon's own start says.
+// Which of its two roles a logger is to play. Whatever is wrong with its arguments or its file, the front role's start says.
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { EXIT_CONFIG } from '@resplice/service-kit';
 
-const ROLES = ['front', 'auxiliary'] as const;
+export const roles = ['front', 'auxiliary'] as const;
 
-/** @param argv as of the process; one with another role than these ends it, with a sentence */
-export function roleOf(argv: readonly string[]): (typeof ROLES)[number] {
-  let role: unknown;
+/** @param argv as of the process */
+export function roleOf(argv: readonly string[]): (typeof roles)[number] {
   try {
-    const { values } = parseArgs({
-      args: argv.slice(2),
-      options: { config: { type: 'string' } },
-      strict: false,
-    });
-    role = JSON.parse(readFileSync(String(values.config), 'utf8')).role;
+    const options = { config: { type: 'string' } } as const;
+    const { values } = parseArgs({ args: argv.slice(2), options, strict: false });
+    const { role } = JSON.parse(readFileSync(String(values.config), 'utf8'));
+    return roles.find(each => each === role) ?? 'front';
   } catch {
     return 'front';
   }
-  const known = ROLES.find(each => each === role);
-  if (known === undefined && typeof role === 'string') {
-    process.stderr.write(`config: role: must be "front" or "auxiliary"\n`);
-    process.exit(EXIT_CONFIG);
-  }
-  return known ?? 'front';
 }

@@ -226,6 +226,6 @@ test('a wrong config is refused with all its problems', { skip }, async () => {
   assert.deepEqual(daemon.output.trim().split('\n').sort(), [
     'config: back: missing',
     'config: proxies: must be at least 1 item',
-    'config: role: must be "front"',
+    'config: role: must be "front" or "auxiliary"',
   ]);
 });
