@@ -1,23 +1,17 @@
-import type { ClientOffer, ConnectionId } from '@resplice/protocol';
 import type { Treatment } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
-import { Assembly } from './assembly.ts';
+import { ClientSpace, type Identity } from './client-space.ts';
 import type { Guard } from './guard.ts';
 import type { RecordPool } from './http/record-pool.ts';
 import { RequestFraming, type RequestSink } from './http/request-framing.ts';
 import type { RequestHead } from './http/request-head.ts';
-import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
 import type { ResponseHead } from './http/response-head.ts';
 import { RequestLog } from './request-log.ts';
 import type { RequestStore } from './request-store.ts';
+import { ResponseReader } from './response-reader.ts';
 import { NOT_KEPT, type Resumption } from './resumption.ts';
 import type { Tracks } from './tracks.ts';
 import { Transaction } from './transaction.ts';
-
-/** Steps in which the kernel half is told to skip a long body: sequence numbers can be compared up to 2 GiB. */
-const SKIP_STEP = 1 << 30;
-/** Shorter bodies are not worth a word to the kernel half. */
-const SKIP_LEAST = 16 << 10;
 
 /** An end that is further away is not one that a sequence number can tell. */
 const TELLABLE = 1 << 30;
@@ -37,22 +31,12 @@ export interface ConversationEvents {
   requestsLost(conversation: Conversation): void;
 }
 
-/**
- * A client's connection as a sequence of transactions (P6.3), with the map from transactions to TCP sequence numbers (P6.4).
- * Offsets are bytes since the stream's first; the client's ISN and the cookie turn them into sequence numbers and back.
- */
-export class Conversation implements RequestSink, ResponseSink {
-  readonly slot: number;
-  readonly generation: number;
-  readonly id: ConnectionId;
-  readonly p0: number;
-  readonly offer: ClientOffer;
+/** A client's connection as a sequence of transactions (P6.3). */
+export class Conversation extends ClientSpace implements RequestSink {
   readonly openedMs = Date.now();
   /** Unfinished ones, oldest first: a transaction is finished when the client has acknowledged all of its response. */
   readonly transactions: Transaction[] = [];
   readonly requests: RequestLog;
-  readonly incoming = new Assembly();
-  readonly outgoing = new Assembly();
   /** Who holds it; undefined: nobody, its next request finds somebody. */
   backend: Backend | undefined;
   failovers = 0;
@@ -73,43 +57,42 @@ export class Conversation implements RequestSink, ResponseSink {
   guard: Guard | undefined;
   /** Why this connection is not protected; undefined: it is. */
   unprotected: string | undefined;
-  readonly #tracks: Tracks;
   readonly #records: RecordPool;
   readonly #events: ConversationEvents;
   readonly #requestFraming = new RequestFraming();
-  readonly #responseFraming = new ResponseFraming();
-  /** Offset up to which the kernel half says nothing of the server's bytes. */
-  #skippedTo = 0;
+  readonly #responses: ResponseReader;
   #requestsEnd = 0;
   /** Offset where the next response begins. */
   #responseAt = 0;
-  /** What is being fed: a piece of the server's stream, and how much of it has been recorded. */
-  #fed: { bytes: Uint8Array; start: number; end: number; at: number } | undefined;
   #isForwarded = false;
-  /** Offset behind a response that a former daemon has begun to read: it passes unread. */
-  #unreadTo = 0;
 
   constructor(
-    slot: number,
-    identity: { id: ConnectionId; p0: number; offer: ClientOffer; generation: number },
+    identity: Identity,
     tracks: Tracks,
     records: RecordPool,
     events: ConversationEvents,
     store: RequestStore,
   ) {
+    super(identity, tracks);
     this.requests = new RequestLog(
       store,
       () => this.#requestsLost(),
       () => this.#neededFrom,
     );
     this.#records = records;
-    this.slot = slot;
-    this.generation = identity.generation;
-    this.id = identity.id;
-    this.p0 = identity.p0;
-    this.offer = identity.offer;
-    this.#tracks = tracks;
     this.#events = events;
+    this.#responses = new ResponseReader(this, tracks, {
+      open: () => this.open,
+      isFollowed: () => this.unprotected === undefined,
+      began: transaction => events.responseBegan(this, transaction),
+      note: () => this.#note(),
+      method: () => this.open?.method,
+      head: (head, _at, bodyAt) => this.#responseHead(head, bodyAt),
+      interim: (status, _at, end) => this.#interim(status, end),
+      end: at => this.#responseEnd(at),
+      opaque: at => this.opaque(at),
+      broken: (_at, reason) => this.giveUp(reason),
+    });
   }
 
   /**
@@ -123,9 +106,8 @@ export class Conversation implements RequestSink, ResponseSink {
     this.requests.startAt(requestEnd);
     this.#requestsEnd = requestEnd;
     this.#requestFraming.reset(requestEnd);
-    this.#responseFraming.reset(responseAt);
     this.#responseAt = responseAt;
-    this.outgoing.jump(responseAt);
+    this.#responses.startAt(responseAt);
     if (from.kind === 'idle') return;
     const transaction = new Transaction(
       ...([++this.count, from.method, this.clientOffset(from.requestAt), treatment, this.#records] as const),
@@ -134,10 +116,8 @@ export class Conversation implements RequestSink, ResponseSink {
     this.transactions.push(transaction);
     if (from.kind === 'waiting') return;
     transaction.answered = true;
-    transaction.expectedEnd = this.#skippedTo = this.#unreadTo = this.serverOffset(from.responseEnd);
-    this.#responseFraming.reset(this.#unreadTo);
-    this.outgoing.jump(this.serverOffset(from.serverKnown));
-    this.#tracks.skipUntil(this.slot, from.responseEnd);
+    transaction.expectedEnd = this.serverOffset(from.responseEnd);
+    this.#responses.passUnread(this.serverOffset(from.serverKnown), transaction.expectedEnd);
   }
 
   /** Nobody can go on with it: what passes from here on is not followed. */
@@ -157,7 +137,7 @@ export class Conversation implements RequestSink, ResponseSink {
     const responseAt = open ? open.responseAt : this.#responseAt;
     const { expectedEnd = responseAt } = open ?? {};
     const responseEnd = expectedEnd - this.outgoing.end < TELLABLE ? expectedEnd : responseAt;
-    this.#tracks.setUnfinished(this.slot, {
+    this.tracks.setUnfinished(this.slot, {
       requestAt: this.clientSequence(requestAt),
       requestEnd: this.clientSequence(requestEnd ?? requestAt),
       responseAt: this.serverSequence(responseAt),
@@ -165,45 +145,6 @@ export class Conversation implements RequestSink, ResponseSink {
       isHead: open?.method === 'HEAD',
       isRepeatable: open !== undefined && (open.treatment.kind === 'read' || open.treatment.idempotent),
     });
-  }
-
-  // Sequence numbers
-
-  clientSequence(offset: number): number {
-    return (this.id.isn + 1 + offset) >>> 0;
-  }
-
-  serverSequence(offset: number): number {
-    return (this.p0 + 1 + offset) >>> 0;
-  }
-
-  /** The nearest offset to what is known that has this sequence number. */
-  clientOffset(sequence: number): number {
-    return this.incoming.end + ((sequence - this.clientSequence(this.incoming.end)) | 0);
-  }
-
-  serverOffset(sequence: number): number {
-    return this.outgoing.end + ((sequence - this.serverSequence(this.outgoing.end)) | 0);
-  }
-
-  /** Offset behind the last byte that the client has acknowledged: A. */
-  get acknowledged(): number {
-    return this.serverOffset(this.#tracks.clientAck(this.slot));
-  }
-
-  /** Offset behind the last byte that the client may have heard: T. */
-  get heard(): number {
-    return this.serverOffset(this.#tracks.serverNext(this.slot));
-  }
-
-  /** Offset behind the last client byte that the present back end has acknowledged. */
-  get delivered(): number {
-    return this.clientOffset(this.#tracks.serverAcked(this.slot));
-  }
-
-  /** Offset behind the last byte that the client was told has arrived. */
-  get told(): number {
-    return this.clientOffset(this.#tracks.told(this.slot));
   }
 
   /** Where the next response begins, when there is no unfinished one. */
@@ -234,6 +175,13 @@ export class Conversation implements RequestSink, ResponseSink {
     return !idle && !lost && (!last || last.requestEnd !== undefined);
   }
 
+  /** From here on that back end holds it; undefined: it is not one of ours. */
+  bindTo(backend: Backend | undefined): void {
+    if (this.backend) this.backend.active--;
+    this.backend = backend;
+    if (backend) backend.active++;
+  }
+
   get open(): Transaction | undefined {
     return this.transactions.find(each => each.responseEnd === undefined);
   }
@@ -262,7 +210,7 @@ export class Conversation implements RequestSink, ResponseSink {
     this.incoming.offer(at, bytes, start, end, this.#takeRequestBytes);
     // A piece that filled a gap: the kernel half does not know that the log goes on behind it.
     const hasFilled = (this.incoming.end > before && at < before) || this.incoming.end > at + (end - start);
-    if (hasFilled) this.#tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
+    if (hasFilled) this.tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
   }
 
   /** Whether what is being read has been forwarded already. */
@@ -302,12 +250,7 @@ export class Conversation implements RequestSink, ResponseSink {
     }
   }
 
-  head(head: RequestHead | ResponseHead, at: number, bodyAt: number): void {
-    if ('method' in head) this.#requestHead(head, at);
-    else this.#responseHead(head, bodyAt);
-  }
-
-  #requestHead(head: RequestHead, at: number): void {
+  head(head: RequestHead, at: number): void {
     const transaction = new Transaction(
       ++this.count,
       head.method,
@@ -329,76 +272,12 @@ export class Conversation implements RequestSink, ResponseSink {
 
   /** Of what has been forwarded. */
   serverBytes(at: number, bytes: Uint8Array, start: number, end: number): void {
-    this.catchUp();
-    this.outgoing.offer(at, bytes, start, end, this.#takeResponseBytes);
-    if (this.outgoing.end > at + (end - start))
-      this.#tracks.setServerLogged(this.slot, this.serverSequence(this.outgoing.end));
+    this.#responses.read(at, bytes, start, end);
   }
 
   /** Moves on over what the kernel half was told to skip. */
   catchUp(): void {
-    if (this.#skippedTo <= this.outgoing.end) return;
-    const to = Math.min(this.#skippedTo, this.heard);
-    if (to <= this.outgoing.end) return;
-    const count = to - this.outgoing.end;
-    this.outgoing.jump(to);
-    if (this.#unreadTo > 0) this.#passUnread(to);
-    else this.#responseFraming.skip(count, this.#responses);
-    this.#skip();
-  }
-
-  readonly #takeResponseBytes = (bytes: Uint8Array, start: number, end: number, at: number): void => {
-    if (this.unprotected !== undefined) {
-      this.#tracks.skipUntil(this.slot, this.serverSequence(this.outgoing.end + SKIP_STEP));
-      return;
-    }
-    const unread = Math.min(Math.max(0, this.#unreadTo - at), end - start);
-    if (unread > 0) this.#passUnread(at + unread);
-    if (unread < end - start) this.#readResponseBytes(bytes, start + unread, end, at + unread);
-  };
-
-  #passUnread(to: number): void {
-    if (to < this.#unreadTo) return;
-    this.#unreadTo = 0;
-    this.#responseEnd(to);
-  }
-
-  #readResponseBytes(bytes: Uint8Array, start: number, end: number, at: number): void {
-    const transaction = this.open;
-    if (transaction && !transaction.answered) {
-      transaction.answered = true;
-      transaction.responseAt = at;
-      this.#events.responseBegan(this, transaction);
-    }
-    this.#fed = { bytes, start, end, at };
-    this.#responseFraming.feed(bytes, start, end, this.#responses);
-    this.#record(at + (end - start));
-    this.#fed = undefined;
-    this.#skip();
-  }
-
-  /** Records what has been fed, up to that offset, as the open transaction's. */
-  #record(to: number): void {
-    const fed = this.#fed;
-    const transaction = this.open;
-    if (!fed || !transaction) return;
-    const length = to - fed.at;
-    if (length <= 0) return;
-    transaction.answered = true;
-    transaction.record.append(fed.at - transaction.responseAt, fed.bytes, fed.start, fed.start + length);
-    fed.start += length;
-    fed.at += length;
-  }
-
-  /** Tells the kernel half what need not be told, once the beginning of the response is recorded. */
-  #skip(): void {
-    const { skippable } = this.#responseFraming;
-    const transaction = this.open;
-    if (skippable < SKIP_LEAST || !transaction || this.unprotected !== undefined) return;
-    if (!transaction.record.isFull) return;
-    this.#skippedTo = this.outgoing.end + Math.min(skippable, SKIP_STEP);
-    this.#note();
-    this.#tracks.skipUntil(this.slot, this.serverSequence(this.#skippedTo));
+    this.#responses.catchUp();
   }
 
   #responseHead(head: ResponseHead, bodyAt: number): void {
@@ -415,16 +294,12 @@ export class Conversation implements RequestSink, ResponseSink {
       this.#requestFraming.becomeOpaque(this);
   }
 
-  method(): string | undefined {
-    return this.open?.method;
-  }
-
-  interim(status: number, _at: number, end: number): void {
+  #interim(status: number, end: number): void {
     if (status === 101) this.#requestFraming.becomeOpaque(this);
     else if (this.open) this.open.finalAt = end;
   }
 
-  /** End of a request; of a response, by `#responses`. */
+  /** End of a request. */
   end(at: number): void {
     const transaction = this.transactions.at(-1);
     if (!transaction || transaction.requestEnd !== undefined) return;
@@ -438,7 +313,6 @@ export class Conversation implements RequestSink, ResponseSink {
   #responseEnd(at: number): void {
     const transaction = this.open;
     if (!transaction) return;
-    this.#record(at);
     transaction.responseEnd = at;
     this.#responseAt = at;
     transaction.record.end(at - transaction.responseAt);
@@ -476,18 +350,8 @@ export class Conversation implements RequestSink, ResponseSink {
     for (const transaction of this.transactions) transaction.record.release();
     this.transactions.length = 0;
     this.requests.close();
-    this.#tracks.skipUntil(this.slot, (this.serverSequence(this.outgoing.end) + SKIP_STEP) >>> 0);
+    this.#responses.skipAll();
   }
-
-  /** The response framing's events: it has the same names for them. */
-  readonly #responses: ResponseSink = {
-    method: () => this.method(),
-    head: (head, at, bodyAt) => this.head(head, at, bodyAt),
-    interim: (status, at, end) => this.interim(status, at, end),
-    end: at => this.#responseEnd(at),
-    opaque: at => this.opaque(at),
-    broken: (_at, reason) => this.giveUp(reason),
-  };
 
   /** It is over, and what is kept of it is forgotten. */
   close(): void {
@@ -500,7 +364,7 @@ export class Conversation implements RequestSink, ResponseSink {
 
   /** A response that the logger gives in the server's place is recorded like any other. */
   speak(bytes: Uint8Array): void {
-    this.outgoing.offer(this.outgoing.end, bytes, 0, bytes.length, this.#takeResponseBytes);
-    this.#tracks.setServerNext(this.slot, this.serverSequence(this.outgoing.end));
+    this.#responses.speak(bytes);
+    this.tracks.setServerNext(this.slot, this.serverSequence(this.outgoing.end));
   }
 }
