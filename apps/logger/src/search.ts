@@ -1,0 +1,163 @@
+import { add, deltaOf } from '@resplice/dataplane';
+import type { Recovery } from '@resplice/site-config';
+import type { Backend, Dialer, Wire } from '@resplice/splice';
+import type { Alternates } from './alternates.ts';
+import type { Conversation } from './conversation.ts';
+import type { Datapath } from './datapath.ts';
+import type { LoggerTally } from './tally.ts';
+import type { Timeline } from './timeline.ts';
+import type { Transaction } from './transaction.ts';
+
+/**
+ * Added to the cookie of a SYN that only is to differ from the one after it. A back end that the connection comes back to may still have
+ * a socket of this very transaction, and would take that one for a repetition, which resets nothing (ARCHITECTURE §2.3).
+ */
+const UNLIKE_P0 = 0x8000_0000;
+
+export interface SearchDeps {
+  datapath: Datapath;
+  wire: Wire;
+  dialer: Dialer;
+  alternates: Alternates;
+  tally: LoggerTally;
+  timeline: Timeline;
+  recovery: Recovery;
+}
+
+/** A back end that has taken the connection, from the first unfinished request on. */
+export interface Found {
+  backend: Backend;
+  delta: number;
+  /** Offsets where what it is to be given begins, and where its response goes. */
+  requestAt: number;
+  responseAt: number;
+  /** The oldest unfinished one. */
+  transaction: Transaction | undefined;
+}
+
+export interface SearchEvents {
+  connected(found: Found): void;
+  /** This one has refused, or did not answer. */
+  failed(): void;
+  /** Nobody is up: somebody may be soon. */
+  later(): void;
+  /** Nobody has been up for as long as a request waits. */
+  nobody(): void;
+}
+
+/** Looks for the back end that goes on with a connection, and opens the connection there. */
+export class Search {
+  readonly #conversation: Conversation;
+  readonly #deps: SearchDeps;
+  readonly #events: SearchEvents;
+  readonly #former: Backend | undefined;
+  readonly #tried = new Set<Backend>();
+  #backend: Backend | undefined;
+  /** Grows with each attempt: what was begun for a former one is void. */
+  #attempt = 0;
+  /** performance.now() since when there has been no back end to ask. */
+  #waitingSinceMs: number | undefined;
+
+  constructor(
+    conversation: Conversation,
+    deps: SearchDeps,
+    former: Backend | undefined,
+    events: SearchEvents,
+  ) {
+    this.#conversation = conversation;
+    this.#deps = deps;
+    this.#former = former;
+    this.#events = events;
+  }
+
+  /** The last one that was asked. */
+  get backend(): Backend | undefined {
+    return this.#backend;
+  }
+
+  /** Whatever was begun is void. */
+  cancel(): void {
+    this.#attempt++;
+  }
+
+  /** The former one lives after all, and has the connection again. */
+  giveBack(former: Backend): void {
+    this.cancel();
+    this.#backend = former;
+  }
+
+  /** Asks the next one. */
+  next(): void {
+    const conversation = this.#conversation;
+    const { alternates, recovery } = this.#deps;
+    const verdict = conversation.transactions[0]?.verdict;
+    const allowed = typeof verdict === 'object' && verdict.kind === 'allowed' ? verdict : undefined;
+    const backend = alternates.choose(this.#former, this.#tried, allowed);
+    if (!backend) {
+      this.#tried.clear();
+      this.#waitingSinceMs ??= performance.now();
+      if (performance.now() - this.#waitingSinceMs < recovery.wait) this.#events.later();
+      else this.#events.nobody();
+      return;
+    }
+    this.#waitingSinceMs = undefined;
+    this.#tried.add(backend);
+    this.#backend = backend;
+    this.#dial(backend);
+  }
+
+  #dial(backend: Backend): void {
+    const conversation = this.#conversation;
+    const { dialer, timeline, wire, tally } = this.#deps;
+    const [transaction] = conversation.transactions;
+    const requestAt = conversation.pendingRequestAt;
+    const responseAt = transaction ? transaction.responseAt : conversation.responseAt;
+    const id = {
+      ...conversation.id,
+      isn: add(conversation.clientSequence(requestAt), -1),
+      originalIsn: conversation.id.isn,
+    };
+    const p0 = add(conversation.serverSequence(responseAt), -1);
+    timeline.note(conversation, `SYN to ${backend.name}`);
+    tally.dialled++;
+    const attempt = ++this.#attempt;
+    if (this.#hasHeld(backend)) wire.syn(backend, id, add(p0, UNLIKE_P0), conversation.offer, 0);
+    void dialer.dial(backend, id, p0, conversation.offer).then(result => {
+      if (attempt !== this.#attempt) return;
+      if (result.kind === 'connected') {
+        const delta = deltaOf(p0, result.s0);
+        timeline.note(conversation, 'connected');
+        this.#learn(backend, delta);
+        this.#events.connected({ backend, delta, requestAt, responseAt, transaction });
+      } else {
+        timeline.note(conversation, `${backend.name} ${result.kind}`);
+        this.#events.failed();
+      }
+    });
+  }
+
+  #flowOf(backend: Backend) {
+    const { client, clientPort } = this.#conversation.id;
+    return { client, peer: backend.address, clientPort, peerPort: backend.port };
+  }
+
+  /** Whether the connection has been with that back end before. */
+  #hasHeld(backend: Backend): boolean {
+    const flow = this.#deps.datapath.flows.get(this.#flowOf(backend));
+    return flow?.slot === this.#conversation.slot && flow.known !== 0;
+  }
+
+  /** Tells the kernel half how proxies may address this back end. */
+  #learn(backend: Backend, delta: number): void {
+    const { slot } = this.#conversation;
+    const { datapath, alternates } = this.#deps;
+    const key = this.#flowOf(backend);
+    // A proxy that has not heard yet may go on translating for a socket that was there before.
+    const former = datapath.flows.get(key);
+    const cameBack = former?.slot === slot && former.known ? 1 : 0;
+    datapath.flows.set(key, {
+      ...{ slot, delta, formerDelta: former?.delta ?? 0 },
+      ...{ mac: alternates.stationOf(backend), known: 1, cameBack },
+    });
+  }
+}
