@@ -197,13 +197,14 @@ interface ForgedSyn {
 
 /** A SYN as a proxy would send it, from somebody who has no key. */
 function forgedSyn({ clientPort, proxyId, to }: ForgedSyn): Uint8Array {
-  const isn = randomBytes(4).readUInt32BE();
+  const [isn, p0] = [randomBytes(4).readUInt32BE(), randomBytes(4).readUInt32BE()];
   const identity = {
     proxyId,
-    epoch: Math.floor(Date.now() / 1000),
     originalIsn: isn,
+    originalP0: p0,
     vip: parseIp(lab.vip.address),
     vipPort: lab.vip.port,
+    order: 0,
     mac: randomBytes(8),
   };
   return buildPacket({
@@ -212,7 +213,7 @@ function forgedSyn({ clientPort, proxyId, to }: ForgedSyn): Uint8Array {
     sport: clientPort,
     dport: 8080,
     seq: isn,
-    ack: randomBytes(4).readUInt32BE(),
+    ack: p0,
     flags: TcpFlags.SYN,
     window: 64_240,
     options: encodeOptions({ mss: 1460, identity }),

@@ -43,10 +43,10 @@ struct binding_key {
 // One impersonated connection.
 struct binding {
 	__u32 syn_isn; // sequence number of the SYN that made it, client space
-	__u32 p0; // the sequence number that the client knows in place of the back end's own
+	__u32 p0; // the sequence number that the client knows in place of the back end's own; `original_p0` unless it was moved
 	__u32 delta; // p0 - s0; meaningless until `known`
 	__u32 original_isn; // the client's
-	__u32 epoch; // of the proxy that asked
+	__u32 original_p0; // the cookie that it was answered with
 	__be32 vip;
 	__be16 vip_port;
 	__u16 proxy; // whom the answer to the SYN goes to
@@ -55,6 +55,9 @@ struct binding {
 	__u8 client_scale; // the one the client was told; 0 when it offered none
 	__u8 owing; // the proxy has not heard yet that all it owes has arrived
 	__u32 owed_end; // sequence number behind the bytes that the client was told have arrived; meaningless unless `owing`
+	__u16 order; // as in the identity option
+	__u8 numbered; // `order` and `original_p0` are filled in: a former version's bindings have neither
+	__u8 pad;
 	__u64 created_ns; // CLOCK_MONOTONIC
 };
 
@@ -163,10 +166,11 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 		.syn_isn = bpf_htonl(packet.sequence),
 		.p0 = p0,
 		.proxy = option.proxy,
-		.epoch = option.epoch,
 		.original_isn = option.original_isn,
+		.original_p0 = option.original_p0,
 		.vip = option.vip,
 		.vip_port = option.vip_port,
+		.order = option.order,
 		.owed = owed,
 	};
 	// Without this, any host on the network could have a server speak in the VIP's name.
@@ -182,7 +186,8 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 	if (known && known->syn_isn == packet.sequence && known->p0 == packet.acknowledgement) {
 		// The doubled SYN, or a peer that takes the set-up over: `delta` stays, only the answer goes to the one who asks now.
 		known->proxy = proxy;
-		known->epoch = bpf_ntohl(option.epoch);
+		if (option.order) // a proxy's late SYN does not make a moved connection new
+			known->order = bpf_ntohs(option.order);
 		known->owed_end = owed_end;
 		known->owing = owed != 0;
 		exit = AGENT_IN_REPEATED;
@@ -193,7 +198,9 @@ SEC("tc") int agent_in(struct __sk_buff *skb)
 			.syn_isn = packet.sequence,
 			.p0 = packet.acknowledgement,
 			.original_isn = bpf_ntohl(option.original_isn),
-			.epoch = bpf_ntohl(option.epoch),
+			.original_p0 = bpf_ntohl(option.original_p0),
+			.order = bpf_ntohs(option.order),
+			.numbered = 1,
 			.vip = option.vip,
 			.vip_port = option.vip_port,
 			.proxy = proxy,

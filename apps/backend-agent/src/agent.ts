@@ -1,5 +1,5 @@
-// The back end's half of the splice (P3.2): loads and owns the BPF that translates the server's answers, and tells the
-// proxies whether the application beside it accepts connections.
+// The back end's half of the splice (P3.2): loads and owns the BPF that translates the server's answers, tells the proxies
+// whether the application beside it accepts connections, and tells the application who its clients are.
 
 import { join } from 'node:path';
 import { BpfMap, Counters, loadObject, parseIp, u32 } from '@resplice/dataplane';
@@ -7,8 +7,15 @@ import { deriveKey } from '@resplice/protocol';
 import { type Daemon, type Deps, keepAttached, startLiveness, Upkeep } from '@resplice/service-kit';
 import { AppCheck } from './app-check.ts';
 import type { AgentConfig } from './config.ts';
+import { IdentityService } from './identity-service.ts';
 import { applyKernelSettings } from './kernel-settings.ts';
-import { agentExitNames, agentConfig as configLayout, siphashKey } from './layout.generated.ts';
+import {
+  agentExitNames,
+  binding,
+  bindingKey,
+  agentConfig as configLayout,
+  siphashKey,
+} from './layout.generated.ts';
 import { writeProxyAddresses } from './proxy-addresses.ts';
 
 const OBJECT = join(import.meta.dirname, '../bpf/agent.bpf.o');
@@ -41,6 +48,9 @@ export async function buildAgent(
   keepAttached(upkeep, config.device, 'egress', object.program('agent_out'), log);
   keepAttached(upkeep, config.device, 'ingress', object.program('agent_in'), log);
   object.catchUp();
+  const bindings = new BpfMap(object.map('bindings'), bindingKey, binding);
+  const identities = new IdentityService(key => bindings.get(key), log);
+  await identities.listen(config.identityPort);
 
   const liveness = await startLiveness({ port: config.probePort, key, self: { id: config.id, epoch } });
   liveness.publish(metrics);
@@ -77,6 +87,7 @@ export async function buildAgent(
     },
     async close() {
       app.close();
+      await identities.close();
       upkeep.close();
       await liveness.close();
       object.close();

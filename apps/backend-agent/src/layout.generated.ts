@@ -78,7 +78,7 @@ export interface Binding {
   p0: number;
   delta: number;
   originalIsn: number;
-  epoch: number;
+  originalP0: number;
   vip: number;
   vipPort: number;
   proxy: number;
@@ -87,6 +87,8 @@ export interface Binding {
   clientScale: number;
   owing: number;
   owedEnd: number;
+  order: number;
+  numbered: number;
   createdNs: bigint;
 }
 
@@ -97,7 +99,7 @@ export const binding: Layout<Binding> = {
     p0: view.getUint32(offset + 4, true),
     delta: view.getUint32(offset + 8, true),
     originalIsn: view.getUint32(offset + 12, true),
-    epoch: view.getUint32(offset + 16, true),
+    originalP0: view.getUint32(offset + 16, true),
     vip: view.getUint32(offset + 20, false),
     vipPort: view.getUint16(offset + 24, false),
     proxy: view.getUint16(offset + 26, true),
@@ -106,6 +108,8 @@ export const binding: Layout<Binding> = {
     clientScale: view.getUint8(offset + 30),
     owing: view.getUint8(offset + 31),
     owedEnd: view.getUint32(offset + 32, true),
+    order: view.getUint16(offset + 36, true),
+    numbered: view.getUint8(offset + 38),
     createdNs: view.getBigUint64(offset + 40, true),
   }),
   write(view, offset, value) {
@@ -113,7 +117,7 @@ export const binding: Layout<Binding> = {
     view.setUint32(offset + 4, value.p0, true);
     view.setUint32(offset + 8, value.delta, true);
     view.setUint32(offset + 12, value.originalIsn, true);
-    view.setUint32(offset + 16, value.epoch, true);
+    view.setUint32(offset + 16, value.originalP0, true);
     view.setUint32(offset + 20, value.vip, false);
     view.setUint16(offset + 24, value.vipPort, false);
     view.setUint16(offset + 26, value.proxy, true);
@@ -122,7 +126,10 @@ export const binding: Layout<Binding> = {
     view.setUint8(offset + 30, value.clientScale);
     view.setUint8(offset + 31, value.owing);
     view.setUint32(offset + 32, value.owedEnd, true);
+    view.setUint16(offset + 36, value.order, true);
+    view.setUint8(offset + 38, value.numbered);
     view.setBigUint64(offset + 40, value.createdNs, true);
+    view.setUint8(offset + 39, 0);
   },
 };
 
@@ -131,7 +138,7 @@ export const bindingOffsets = {
   p0: 4,
   delta: 8,
   originalIsn: 12,
-  epoch: 16,
+  originalP0: 16,
   vip: 20,
   vipPort: 24,
   proxy: 26,
@@ -140,6 +147,8 @@ export const bindingOffsets = {
   clientScale: 30,
   owing: 31,
   owedEnd: 32,
+  order: 36,
+  numbered: 38,
   createdNs: 40,
 } as const;
 

@@ -15,6 +15,7 @@ import {
   identityMac,
   loadObject,
   mapMemory,
+  orderOf,
   parseIp,
   parsePacket,
   sub,
@@ -71,7 +72,8 @@ interface Forgery {
   isn?: number;
   p0?: number;
   proxyId?: number;
-  epoch?: number;
+  /** What the connection was when it was new; what it is if absent. */
+  moved?: { isn: number; p0: number; start: number };
   windowScale?: number | undefined;
   key?: Uint8Array;
   vipPort?: number;
@@ -83,24 +85,24 @@ interface Forgery {
 }
 
 function syn(forgery: Forgery = {}): Uint8Array {
-  const { isn = ISN, p0 = P0, proxyId = 1, epoch = 3, key = KEY, vipPort = 80, owed = 0, change } = forgery;
+  const { isn = ISN, p0 = P0, proxyId = 1, key = KEY, vipPort = 80, owed = 0, moved, change } = forgery;
   const ends = forgery.ends ?? { src: CLIENT, dst: SELF, ...PORTS };
   const windowScale = 'windowScale' in forgery ? forgery.windowScale : 9;
+  const its = {
+    ...{ proxyId, originalIsn: moved?.isn ?? isn, originalP0: moved?.p0 ?? p0 },
+    ...{ vip: VIP, vipPort, order: orderOf(moved?.start) },
+  };
   const mac = identityMac(key, {
+    ...its,
     clientIp: ends.src,
     backendIp: ends.dst,
     clientPort: ends.sport,
     backendPort: ends.dport,
     synIsn: isn,
     p0,
-    proxyId,
-    epoch,
-    originalIsn: isn,
-    vip: VIP,
-    vipPort,
     owed,
   });
-  const identity = { proxyId, epoch, originalIsn: isn, vip: VIP, vipPort, mac };
+  const identity = { ...its, mac };
   const options = encodeOptions({ mss: 1460, sackPermitted: true, windowScale, identity });
   const packet = { ...ends, seq: isn, ack: p0, flags: SYN, window: 65_535, urgent: owed, options };
   change?.(packet);
@@ -173,7 +175,7 @@ test("a proxy's SYN is recorded, and reaches the kernel as an ordinary one", () 
     p0: P0,
     delta: 0,
     originalIsn: ISN,
-    epoch: 3,
+    originalP0: P0,
     vip: VIP,
     vipPort: 80,
     proxy: 1,
@@ -182,7 +184,48 @@ test("a proxy's SYN is recorded, and reaches the kernel as an ordinary one", () 
     clientScale: 7,
     owing: 0,
     owedEnd: ISN + 1,
+    order: 0,
+    numbered: 1,
   });
+});
+
+test('of a moved connection it is recorded what it was when it was new, and how many requests others had', () => {
+  const moved = { isn: 11, p0: 22, start: 7 };
+  assert.equal(arrive(syn({ moved })).verdict, Verdict.OK);
+  const { synIsn, p0, originalIsn, originalP0, order, numbered } = bindings.get(BINDING)!;
+  assert.deepEqual(
+    { synIsn, p0, originalIsn, originalP0, order, numbered },
+    { synIsn: ISN, p0: P0, originalIsn: 11, originalP0: 22, order: 8, numbered: 1 },
+  );
+  // The proxy that was before the logger says it late.
+  assert.equal(arrive(syn()).verdict, Verdict.OK);
+  assert.equal(counters.read().in_repeated, 1);
+  assert.equal(bindings.get(BINDING)!.order, 8);
+});
+
+test('what the option says of the connection is under its MAC', () => {
+  const forge = (change: object) => {
+    const fields = { proxyId: 1, originalIsn: ISN, originalP0: P0, vip: VIP, vipPort: 80, order: 0 };
+    const ends = { clientIp: CLIENT, backendIp: SELF, clientPort: PORTS.sport, backendPort: PORTS.dport };
+    const mac = identityMac(KEY, { ...fields, ...ends, synIsn: ISN, p0: P0, owed: 0 });
+    const options = encodeOptions({ mss: 1460, identity: { ...fields, ...change, mac } });
+    const packet = {
+      src: CLIENT,
+      dst: SELF,
+      ...PORTS,
+      seq: ISN,
+      ack: P0,
+      flags: SYN,
+      window: 65_535,
+      options,
+    };
+    return arrive(frame(buildPacket(packet))).verdict;
+  };
+  for (const change of [{ originalP0: 1 }, { originalIsn: 1 }, { order: 1 }])
+    assert.equal(forge(change), Verdict.SHOT, JSON.stringify(change));
+  assert.equal(counters.read().in_forged, 3);
+  assert.equal(bindings.get(BINDING), undefined);
+  assert.equal(forge({}), Verdict.OK);
 });
 
 test("a port that the client uses towards another listener is refused; its connection's translation stays", async () => {
@@ -284,9 +327,9 @@ test('the doubled SYN resets nothing; a peer that asks gets the answer', () => {
   bind();
   const delta = bindings.get(BINDING)!.delta;
   new BpfMap(object.map('proxies'), u32, networkAddress).set(2, parseIp('10.63.0.12'));
-  assert.equal(arrive(syn({ proxyId: 2, epoch: 9 })).verdict, Verdict.OK);
+  assert.equal(arrive(syn({ proxyId: 2 })).verdict, Verdict.OK);
   const binding = bindings.get(BINDING)!;
-  assert.deepEqual([binding.delta, binding.known, binding.proxy, binding.epoch], [delta, 1, 2, 9]);
+  assert.deepEqual([binding.delta, binding.known, binding.proxy], [delta, 1, 2]);
   assert.equal(counters.read().in_repeated, 1);
 });
 

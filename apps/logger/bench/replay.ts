@@ -20,7 +20,7 @@ const directory = mkdtempSync(join(process.argv[2] ?? '/var/tmp', 'replay-'));
 const loopback = { name: 'loopback', id: 1, address: '127.0.0.1', port: 9 };
 const [backend] = new Backends([loopback]).all;
 const sender = new RawSender();
-const wire = new Wire(sender, { id: 1, epoch: 1 }, new Uint8Array(16), { bytes: SEGMENT });
+const wire = new Wire(sender, { id: 1 }, new Uint8Array(16), { bytes: SEGMENT });
 const address = parseIp('127.0.0.1');
 const entry = { client: address, clientPort: 9, vip: address, vipPort: 80, isn: 0, delta: 0 };
 

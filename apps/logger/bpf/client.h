@@ -41,10 +41,11 @@ static __always_inline int open_track(struct __sk_buff *skb, const struct packet
 		.syn_isn = bpf_htonl(packet->sequence),
 		.p0 = bpf_htonl(packet->acknowledgement),
 		.proxy = option.proxy,
-		.epoch = option.epoch,
 		.original_isn = option.original_isn,
+		.original_p0 = option.original_p0,
 		.vip = option.vip,
 		.vip_port = option.vip_port,
+		.order = option.order,
 		.owed = owed,
 	};
 	if (option.version != IDENTITY_VERSION || identity_mac(&config->identity_key, &message) != option.mac)
@@ -138,7 +139,7 @@ static __always_inline int redirect_to_present(struct __sk_buff *skb, const stru
 	__be16 port = track->backend_port;
 	if (!track->end_passes && ahead(clamped, track->server_seen) > 0) {
 		clamped = track->server_seen;
-		__u32 scale = track->window_scale == NO_WINDOW_SCALE ? 0 : track->window_scale & 15;
+		__u32 offered = track->traits >> TRAITS & 15, scale = offered == NO_WINDOW_SCALE ? 0 : offered;
 		__u32 window = packet->window + ((acknowledgement - clamped) >> scale);
 		if (window > 0xffff)
 			window = 0xffff;

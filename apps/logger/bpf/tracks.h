@@ -39,12 +39,11 @@ struct track {
 	__u32 response_end; // `response_at`: it is not known
 	__u32 request_end; // `request_at`: it is not known
 	__u16 mss; // that the client has offered; 0: the connection was never told to user space
-	__u8 window_scale; // likewise; 15: none
-	__u8 traits; // enum track_trait
+	__u8 traits; // enum track_trait; above them the window scale that the client has offered, 15: none
 	__u8 end_passes; // the back end's FIN is the connection's; the kernel half sets it with the next one
 	__u8 unattended; // the kernel half's: something has passed that is in no log, since nobody read the ring
 	__u8 guarded; // each of its requests is judged: the client's bytes never pass by themselves
-	__u8 spare;
+	__u16 given; // 1 + how many requests back ends were given before the one at `request_at`; 0: nobody knows
 };
 _Static_assert(sizeof(struct track) == 128, "mapped by user space");
 
@@ -58,6 +57,7 @@ enum track_trait {
 	TRAIT_SACK = 1, // the client takes selective acknowledgements
 	TRAIT_HEAD = 2, // the unfinished request is a HEAD
 	TRAIT_REPEATABLE = 4, // it may run twice
+	TRAITS = 4, // how many bits they take
 };
 
 enum server_mode {

@@ -42,7 +42,8 @@ export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; 
     const first = firsts.get(slot);
     // Its opening waits: it is as new.
     if (track.generation === 0 || first?.isOpening) continue;
-    const { mss, windowScale, traits } = track;
+    const { mss, traits } = track;
+    const windowScale = traits >> TrackTrait.TRAITS;
     const sackPermitted = (traits & TrackTrait.TRAIT_SACK) !== 0;
     const conversation = adopter.add(slot, track, { mss, windowScale, sackPermitted });
     // It was moving, or had nobody: nothing passes. One that was about to leave its back end stays there.

@@ -1,3 +1,4 @@
+import { UNKNOWN_START } from '@resplice/dataplane';
 import type { Treatment } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
 import { ClientSpace, type Identity } from './client-space.ts';
@@ -42,6 +43,8 @@ export class Conversation extends ClientSpace implements RequestSink {
   failovers = 0;
   /** Requests so far. */
   count = 0;
+  /** Requests that back ends have been given; those that were refused before do not count. `UNKNOWN_START`: nobody knows. */
+  given = 0;
   /** Where the client's last FIN was; others may send one in its name. */
   finAt: number | undefined;
   /** Offset behind the client's last byte, if it has sent its FIN and all before it. */
@@ -108,11 +111,13 @@ export class Conversation extends ClientSpace implements RequestSink {
     this.#requestFraming.reset(requestEnd);
     this.#responseAt = responseAt;
     this.#responses.startAt(responseAt);
+    this.given = from.number;
     if (from.kind === 'idle') return;
     const transaction = new Transaction(
       ...([++this.count, from.method, this.clientOffset(from.requestAt), treatment, this.#records] as const),
     );
     Object.assign(transaction, { requestEnd, responseAt, delivered: true, isLost: true });
+    this.give(transaction);
     this.transactions.push(transaction);
     if (from.kind === 'waiting') return;
     transaction.answered = true;
@@ -144,6 +149,7 @@ export class Conversation extends ClientSpace implements RequestSink {
       responseEnd: this.serverSequence(responseEnd),
       isHead: open?.method === 'HEAD',
       isRepeatable: open !== undefined && (open.treatment.kind === 'read' || open.treatment.idempotent),
+      number: open?.given ?? this.given,
     });
   }
 
@@ -180,6 +186,13 @@ export class Conversation extends ClientSpace implements RequestSink {
     if (this.backend) this.backend.active--;
     this.backend = backend;
     if (backend) backend.active++;
+  }
+
+  /** A back end is given it: from now on it has a number. */
+  give(transaction: Transaction): void {
+    if (transaction.given !== undefined) return;
+    transaction.given = this.given;
+    if (this.given < UNKNOWN_START) this.given++;
   }
 
   get open(): Transaction | undefined {
@@ -263,6 +276,7 @@ export class Conversation extends ClientSpace implements RequestSink {
     transaction.isLost = at < this.requests.base;
     if (!transaction.isLost && !this.requests.isKeeping) this.requests.keepFrom(at);
     transaction.asksForUpgrade = head.upgrade;
+    if (this.#isForwarded) this.give(transaction);
     this.transactions.push(transaction);
     this.#note();
     this.#events.requestBegan(this, transaction, head);

@@ -64,7 +64,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   });
   const backends = new Backends(config.backends);
   const sender = new RawSender();
-  const wire = new Wire(sender, { id, epoch }, deriveKey(key, 'splice-syn', 16), SEGMENT);
+  const wire = new Wire(sender, { id }, deriveKey(key, 'splice-syn', 16), SEGMENT);
   const timeline = new Timeline();
   const recovery = { ...config.recovery };
   const passwords = new BcryptThread();

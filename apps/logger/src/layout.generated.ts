@@ -256,12 +256,11 @@ export interface Track {
   responseEnd: number;
   requestEnd: number;
   mss: number;
-  windowScale: number;
   traits: number;
   endPasses: number;
   unattended: number;
   guarded: number;
-  spare: number;
+  given: number;
 }
 
 export const track: Layout<Track> = {
@@ -298,12 +297,11 @@ export const track: Layout<Track> = {
     responseEnd: view.getUint32(offset + 112, true),
     requestEnd: view.getUint32(offset + 116, true),
     mss: view.getUint16(offset + 120, true),
-    windowScale: view.getUint8(offset + 122),
-    traits: view.getUint8(offset + 123),
-    endPasses: view.getUint8(offset + 124),
-    unattended: view.getUint8(offset + 125),
-    guarded: view.getUint8(offset + 126),
-    spare: view.getUint8(offset + 127),
+    traits: view.getUint8(offset + 122),
+    endPasses: view.getUint8(offset + 123),
+    unattended: view.getUint8(offset + 124),
+    guarded: view.getUint8(offset + 125),
+    given: view.getUint16(offset + 126, true),
   }),
   write(view, offset, value) {
     view.setUint32(offset, value.client, false);
@@ -340,12 +338,11 @@ export const track: Layout<Track> = {
     view.setUint32(offset + 112, value.responseEnd, true);
     view.setUint32(offset + 116, value.requestEnd, true);
     view.setUint16(offset + 120, value.mss, true);
-    view.setUint8(offset + 122, value.windowScale);
-    view.setUint8(offset + 123, value.traits);
-    view.setUint8(offset + 124, value.endPasses);
-    view.setUint8(offset + 125, value.unattended);
-    view.setUint8(offset + 126, value.guarded);
-    view.setUint8(offset + 127, value.spare);
+    view.setUint8(offset + 122, value.traits);
+    view.setUint8(offset + 123, value.endPasses);
+    view.setUint8(offset + 124, value.unattended);
+    view.setUint8(offset + 125, value.guarded);
+    view.setUint16(offset + 126, value.given, true);
   },
 };
 
@@ -381,12 +378,11 @@ export const trackOffsets = {
   responseEnd: 112,
   requestEnd: 116,
   mss: 120,
-  windowScale: 122,
-  traits: 123,
-  endPasses: 124,
-  unattended: 125,
-  guarded: 126,
-  spare: 127,
+  traits: 122,
+  endPasses: 123,
+  unattended: 124,
+  guarded: 125,
+  given: 126,
 } as const;
 
 export interface FlowKey {
@@ -655,5 +651,6 @@ export const TrackTrait = {
   TRAIT_SACK: 1,
   TRAIT_HEAD: 2,
   TRAIT_REPEATABLE: 4,
+  TRAITS: 4,
 } as const;
 export type TrackTrait = (typeof TrackTrait)[keyof typeof TrackTrait];

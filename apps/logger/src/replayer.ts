@@ -104,7 +104,8 @@ export class Replayer {
     const conversation = this.#conversation;
     // Before it leaves: from now on the back end may have run it.
     for (const transaction of conversation.transactions) {
-      const { requestEnd } = transaction;
+      const { requestAt, requestEnd } = transaction;
+      if (requestAt < to) conversation.give(transaction);
       if (requestEnd !== undefined && requestEnd <= to) transaction.delivered = true;
     }
     this.#wire.deliver(

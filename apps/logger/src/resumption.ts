@@ -1,3 +1,4 @@
+import { UNKNOWN_START } from '@resplice/dataplane';
 import { DEFAULT_CLASS, DEFAULT_TIMEOUTS, type Treatment } from '@resplice/site-config';
 import { ClientMode, type LogEvent, LogType, type Track, TrackTrait } from './layout.generated.ts';
 
@@ -16,6 +17,8 @@ export interface Resumption {
   serverKnown: number;
   /** `answered` only. */
   responseEnd: number;
+  /** How many requests of the connection back ends had been given before the one at `requestAt`; `UNKNOWN_START`: nobody knows. */
+  number: number;
   method: 'GET' | 'HEAD';
 }
 
@@ -41,6 +44,7 @@ export function resumptionOf(track: Track, waiting: Waiting): Resumption | strin
   const from = {
     ...{ requestAt, requestEnd, responseAt, responseEnd, serverKnown },
     method: track.traits & TrackTrait.TRAIT_HEAD ? ('HEAD' as const) : ('GET' as const),
+    number: track.given === 0 ? UNKNOWN_START : track.given - 1,
   };
   // What waits may repeat what was known.
   const nothingHeard = ahead(serverKnown, responseAt) <= 0;

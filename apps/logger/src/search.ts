@@ -115,7 +115,10 @@ export class Search {
     const id = {
       ...conversation.id,
       isn: add(conversation.clientSequence(requestAt), -1),
-      originalIsn: conversation.id.isn,
+      moved: {
+        ...{ isn: conversation.id.isn, p0: conversation.p0 },
+        start: transaction?.given ?? conversation.given,
+      },
     };
     const p0 = add(conversation.serverSequence(responseAt), -1);
     timeline.note(conversation, `SYN to ${backend.name}`);

@@ -1,5 +1,5 @@
 import type { BpfMapHandle } from '@resplice/dataplane';
-import { mapMemory } from '@resplice/dataplane';
+import { mapMemory, UNKNOWN_START } from '@resplice/dataplane';
 import type { ClientOffer } from '@resplice/protocol';
 import { trackOffsets as at, type Track, TrackTrait, track as trackLayout } from './layout.generated.ts';
 
@@ -158,8 +158,13 @@ export class Tracks {
   setOffer(slot: number, offer: ClientOffer): void {
     const base = slot * trackLayout.size;
     this.#view.setUint16(base + at.mss, offer.mss, true);
-    this.#view.setUint8(base + at.windowScale, offer.windowScale);
-    this.#view.setUint8(base + at.traits, offer.sackPermitted ? TrackTrait.TRAIT_SACK : 0);
+    const { TRAIT_SACK, TRAITS } = TrackTrait;
+    this.#view.setUint8(
+      base + at.traits,
+      (offer.windowScale << TRAITS) | (offer.sackPermitted ? TRAIT_SACK : 0),
+    );
+    // It is new: no back end has been given anything.
+    this.#view.setUint16(base + at.given, 1, true);
   }
 
   /** For a daemon that starts over: what is unfinished. An end that is not known is where the thing begins. */
@@ -173,6 +178,8 @@ export class Tracks {
       isHead: boolean;
       /** Whether the request may run twice. */
       isRepeatable: boolean;
+      /** How many requests of the connection back ends were given before it; `UNKNOWN_START`: nobody knows. */
+      number: number;
     },
   ): void {
     const base = slot * this.#stride;
@@ -181,9 +188,12 @@ export class Tracks {
     this.#words[base + at.responseAt / 4] = its.responseAt;
     this.#words[base + at.responseEnd / 4] = its.responseEnd;
     const traits = slot * trackLayout.size + at.traits;
-    const { TRAIT_SACK, TRAIT_HEAD, TRAIT_REPEATABLE } = TrackTrait;
+    const { TRAITS, TRAIT_SACK, TRAIT_HEAD, TRAIT_REPEATABLE } = TrackTrait;
     const own = (its.isHead ? TRAIT_HEAD : 0) | (its.isRepeatable ? TRAIT_REPEATABLE : 0);
-    this.#view.setUint8(traits, (this.#view.getUint8(traits) & TRAIT_SACK) | own);
+    const offered = this.#view.getUint8(traits) & ((0xf << TRAITS) | TRAIT_SACK);
+    this.#view.setUint8(traits, offered | own);
+    const given = its.number < UNKNOWN_START ? its.number + 1 : 0;
+    this.#view.setUint16(slot * trackLayout.size + at.given, given, true);
   }
 
   /** Whether something has passed that was not told, since nobody read the ring. */

@@ -12,6 +12,11 @@ export class Transaction {
   readonly requestAt: number;
   /** Undefined: not complete yet. */
   requestEnd: number | undefined;
+  /**
+   * How many requests of the connection back ends had been given before it; its number there. `UNKNOWN_START`: nobody knows. Undefined: no
+   * back end has been given it.
+   */
+  given: number | undefined;
   /** A back end may have the whole request, and so may have run it. */
   delivered = false;
   /** Where its response begins; meaningful once all before it is complete. */

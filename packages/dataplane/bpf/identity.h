@@ -4,24 +4,28 @@
 #include "siphash.h"
 
 // The TCP option by which a proxy asks a back end for a translation (RFC 6994, experimental). It travels in the SYN, two fields
-// of which are otherwise unused: acknowledgement carries p0, the urgent pointer how many bytes are owed. TypeScript twin:
+// of which are otherwise unused: acknowledgement carries the cookie, the urgent pointer how many bytes are owed. TypeScript twin:
 // packages/dataplane/src/identity.ts.
 #define IDENTITY_EXID 0x5253
-#define IDENTITY_VERSION 2
-#define IDENTITY_LENGTH 29
+#define IDENTITY_VERSION 3
+#define IDENTITY_LENGTH 31
 
 struct identity_option {
 	__u8 kind, length;
 	__be16 exid;
 	__u8 version;
 	__be16 proxy;
-	__be32 epoch; // of the proxy
 	__be32 original_isn; // the client's own; the SYN's differs after a failover
+	__be32 original_p0; // that the client was answered with; likewise
 	__be32 vip;
 	__be16 vip_port;
+	__be16 order; // 0: the connection is new; else by a logger: 1 + the requests of it that others were given before
 	__u64 mac; // little-endian
 } __attribute__((packed));
 _Static_assert(sizeof(struct identity_option) == IDENTITY_LENGTH, "the option's layout is a wire format");
+
+// `order` where the number is not known, or does not fit.
+#define ORDER_UNKNOWN 0xffff
 
 // What the MAC covers, all in network order.
 struct identity_message {
@@ -29,22 +33,21 @@ struct identity_message {
 	__be16 client_port, backend_port;
 	__be32 syn_isn, p0;
 	__be16 proxy;
-	__be32 epoch, original_isn, vip;
-	__be16 vip_port;
+	__be32 original_isn, original_p0, vip;
+	__be16 vip_port, order;
 	__be16 owed; // bytes that the proxies have acknowledged to the client, and so must deliver themselves
 } __attribute__((packed));
-_Static_assert(sizeof(struct identity_message) == 38, "the message's layout is a wire format");
+_Static_assert(sizeof(struct identity_message) == 40, "the message's layout is a wire format");
 
 static __always_inline __u64 identity_mac(const struct siphash_key *key, const struct identity_message *message)
 {
 	struct siphash s = siphash_start(key);
-	__u64 word, rest = 0;
-	for (int i = 0; i < 4; i++) {
+	__u64 word;
+	for (int i = 0; i < sizeof(*message) / 8; i++) {
 		__builtin_memcpy(&word, (const __u8 *)message + i * 8, 8);
 		siphash_word(&s, word);
 	}
-	__builtin_memcpy(&rest, (const __u8 *)message + 32, sizeof(*message) - 32);
-	return siphash_end(&s, (__u64)sizeof(*message) << 56 | rest);
+	return siphash_end(&s, (__u64)sizeof(*message) << 56);
 }
 
 // What a SYN's options say.

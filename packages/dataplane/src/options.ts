@@ -6,23 +6,25 @@ const KIND = { end: 0, nop: 1, mss: 2, windowScale: 3, sackPermitted: 4, sack: 5
 
 /** Our experiment identifier (RFC 6994 §3): "RS". */
 export const IDENTITY_EXID = 0x5253;
-export const IDENTITY_VERSION = 2;
+export const IDENTITY_VERSION = 3;
 /** Length of the whole identity option in bytes, kind and length included. */
-export const IDENTITY_LENGTH = 29;
+export const IDENTITY_LENGTH = 31;
 /** The most that a TCP header can hold, in bytes (RFC 9293 §3.1). */
 export const MAX_OPTIONS_LENGTH = 40;
 
 /**
- * What a proxy's SYN tells the back end about the connection: who asks (proxy and epoch), which connection of the client
- * it is (original ISN, VIP), and the proof (see `identity.ts`). Numbers in host order; `mac` as on the wire.
+ * What a proxy's or a logger's SYN tells the back end about the connection: who asks, which connection of the client it is (original
+ * ISN and cookie, VIP), how many of its requests others were given (see `identity.ts`), and the proof. Numbers in host order; `mac` as on
+ * the wire.
  */
 export interface Identity {
   proxyId: number;
-  /** Seconds since 1970 at the asking proxy's start. */
-  epoch: number;
   originalIsn: number;
+  /** The cookie that the client was answered with. */
+  originalP0: number;
   vip: number;
   vipPort: number;
+  order: number;
   mac: Uint8Array;
 }
 
@@ -141,24 +143,26 @@ function writeIdentity(view: DataView, at: number, identity: Identity): void {
   view.setUint16(at + 2, IDENTITY_EXID);
   view.setUint8(at + 4, IDENTITY_VERSION);
   view.setUint16(at + 5, within('proxyId', identity.proxyId, 0xffff));
-  view.setUint32(at + 7, within('epoch', identity.epoch, 0xffffffff));
-  view.setUint32(at + 11, within('originalIsn', identity.originalIsn, 0xffffffff));
+  view.setUint32(at + 7, within('originalIsn', identity.originalIsn, 0xffffffff));
+  view.setUint32(at + 11, within('originalP0', identity.originalP0, 0xffffffff));
   view.setUint32(at + 15, within('vip', identity.vip, 0xffffffff));
   view.setUint16(at + 19, within('vipPort', identity.vipPort, 0xffff));
-  for (let i = 0; i < IDENTITY_MAC_LENGTH; i++) view.setUint8(at + 21 + i, identity.mac[i] as number);
+  view.setUint16(at + 21, within('order', identity.order, 0xffff));
+  for (let i = 0; i < IDENTITY_MAC_LENGTH; i++) view.setUint8(at + 23 + i, identity.mac[i] as number);
 }
 
 function readIdentity(view: DataView, at: number): Identity | undefined {
   if (view.getUint16(at + 2) !== IDENTITY_EXID || view.getUint8(at + 4) !== IDENTITY_VERSION)
     return undefined;
   const mac = new Uint8Array(IDENTITY_MAC_LENGTH);
-  for (let i = 0; i < IDENTITY_MAC_LENGTH; i++) mac[i] = view.getUint8(at + 21 + i);
+  for (let i = 0; i < IDENTITY_MAC_LENGTH; i++) mac[i] = view.getUint8(at + 23 + i);
   return {
     proxyId: view.getUint16(at + 5),
-    epoch: view.getUint32(at + 7),
-    originalIsn: view.getUint32(at + 11),
+    originalIsn: view.getUint32(at + 7),
+    originalP0: view.getUint32(at + 11),
     vip: view.getUint32(at + 15),
     vipPort: view.getUint16(at + 19),
+    order: view.getUint16(at + 21),
     mac,
   };
 }

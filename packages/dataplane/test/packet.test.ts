@@ -19,10 +19,11 @@ const u16 = fc.integer({ min: 0, max: 0xffff });
 const identity: fc.Arbitrary<Identity> = fc.record(
   {
     proxyId: u16,
-    epoch: u32,
     originalIsn: u32,
+    originalP0: u32,
     vip: u32,
     vipPort: u16,
+    order: u16,
     mac: fc.uint8Array({ minLength: 8, maxLength: 8 }),
   },
   { noNullPrototype: true },
@@ -164,21 +165,25 @@ test('the identity option lies on the wire as the BPF programs read it', () => {
     windowScale: 7,
     identity: {
       proxyId: 0x0102,
-      epoch: 0x03040506,
-      originalIsn: 0x0708090a,
+      originalIsn: 0x03040506,
+      originalP0: 0x0708090a,
       vip: 0x0a3c0001,
       vipPort: 80,
+      order: 0x0b0c,
       mac: Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8]),
     },
   });
   const expected =
-    '020405b4 0402 030307 fe1d5253 02 0102 03040506 0708090a 0a3c0001 0050 0102030405060708 0101';
+    '020405b4 0402 030307 fe1f5253 03 0102 03040506 0708090a 0a3c0001 0050 0b0c 0102030405060708';
   assert.equal(Buffer.from(bytes).toString('hex'), expected.replaceAll(' ', ''));
   assert.equal(bytes[10], IDENTITY_LENGTH);
 });
 
 test('fields that would be cut are refused', () => {
-  const good = { proxyId: 1, epoch: 1, originalIsn: 1, vip: 1, vipPort: 1, mac: new Uint8Array(8) };
+  const good = {
+    ...{ proxyId: 1, originalIsn: 1, originalP0: 1, vip: 1, vipPort: 1, order: 1 },
+    mac: new Uint8Array(8),
+  };
   assert.throws(() => encodeOptions({ identity: { ...good, proxyId: 65536 } }), /proxyId is 65536/);
   assert.throws(
     () => encodeOptions({ identity: { ...good, mac: new Uint8Array(7) } }),
@@ -195,7 +200,10 @@ test('SACK blocks are read; another experiment, a wrong version and malformed op
     [3, 4],
   ]);
   const ours = encodeOptions({
-    identity: { proxyId: 1, epoch: 1, originalIsn: 1, vip: 1, vipPort: 1, mac: new Uint8Array(8) },
+    identity: {
+      ...{ proxyId: 1, originalIsn: 1, originalP0: 1, vip: 1, vipPort: 1, order: 1 },
+      mac: new Uint8Array(8),
+    },
   });
   assert.ok(parseOptions(ours).identity);
   for (const at of [1, 2, 3, 4]) {

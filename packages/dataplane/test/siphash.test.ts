@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { identityMac, siphash24 } from '../src/index.ts';
+import { identityMac, orderOf, siphash24, startOf, UNKNOWN_START } from '../src/index.ts';
 import { SIPHASH_VECTORS } from './siphash.vectors.ts';
 
 const key = Uint8Array.from({ length: 16 }, (_, i) => i);
@@ -26,7 +26,7 @@ test('a key that is not 16 bytes long is refused', () => {
   assert.throws(() => siphash24(new Uint8Array(15), input), /16 bytes, this one has 15/);
 });
 
-test('the identity tag hashes 38 packed bytes in network order and is stored low byte first', () => {
+test('the identity tag hashes 40 packed bytes in network order and is stored low byte first', () => {
   const fields = {
     clientIp: 0x0a3d0002,
     backendIp: 0x0a40000b,
@@ -35,17 +35,18 @@ test('the identity tag hashes 38 packed bytes in network order and is stored low
     synIsn: 0xfffffff0,
     p0: 0x80000001,
     proxyId: 1,
-    epoch: 0x66aabbcc,
     originalIsn: 0xdeadbeef,
+    originalP0: 0x66aabbcc,
     vip: 0x0a3c0001,
     vipPort: 80,
+    order: 0x5678,
     owed: 0x1234,
   };
   const message = Buffer.from(
-    '0a3d00020a40000b9c411f90fffffff080000001000166aabbccdeadbeef0a3c000100501234',
+    '0a3d00020a40000b9c411f90fffffff0800000010001deadbeef66aabbcc0a3c0001005056781234',
     'hex',
   );
-  assert.equal(message.length, 38);
+  assert.equal(message.length, 40);
   const expected = Buffer.alloc(8);
   expected.writeBigUInt64LE(asBigInt(siphash24(key, message)));
   assert.deepEqual(Buffer.from(identityMac(key, fields)), expected);
@@ -53,4 +54,13 @@ test('the identity tag hashes 38 packed bytes in network order and is stored low
     const other = identityMac(key, { ...fields, [field]: fields[field] ^ 1 });
     assert.notDeepEqual(Buffer.from(other), expected, `${field} is not covered`);
   }
+});
+
+test('the order of a connection tells new ones from moved ones, and numbers that do not fit as unknown', () => {
+  assert.equal(orderOf(undefined), 0);
+  for (const start of [0, 1, 65_533]) assert.equal(startOf(orderOf(start)), start);
+  assert.deepEqual([0, 65_533].map(orderOf), [1, 65_534]);
+  for (const start of [65_534, UNKNOWN_START, 1_000_000])
+    assert.equal(startOf(orderOf(start)), UNKNOWN_START);
+  assert.equal(startOf(0), 0, 'a new one has given nobody anything');
 });

@@ -65,19 +65,20 @@ test('the identity tag is the same in TypeScript and in BPF', t => {
     synIsn: u32,
     p0: u32,
     proxyId: u16,
-    epoch: u32,
     originalIsn: u32,
+    originalP0: u32,
     vip: u32,
     vipPort: u16,
+    order: u16,
     owed: u16,
   });
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fields, (key, of) => {
-      const content = Buffer.alloc(54);
+      const content = Buffer.alloc(56);
       content.set(key);
       let at = 16;
       for (const [name, value] of Object.entries(of)) {
-        const size = /Port|proxyId|owed/.test(name) ? 2 : 4;
+        const size = /Port|proxyId|order|owed/.test(name) ? 2 : 4;
         content.writeUIntBE(value, at, size);
         at += size;
       }

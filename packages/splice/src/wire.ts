@@ -4,6 +4,7 @@ import {
   deltaOf,
   encodeOptions,
   identityMac,
+  orderOf,
   type RawSender,
   SELF_MADE_TOS,
   TcpFlags,
@@ -40,14 +41,21 @@ export interface ClientBytes {
 
 /** A connection as it is dialled: once more, after a failover, with another ISN than the client's own. */
 export interface DialledId extends ConnectionId {
-  /** The client's own; `isn` if absent. */
-  originalIsn?: number;
+  /** What it was when it was new; absent: it is. */
+  moved?: {
+    /** The client's own. */
+    isn: number;
+    /** The cookie that it was answered with. */
+    p0: number;
+    /** Its requests that other back ends were given before; 65,534 or more: nobody knows. */
+    start: number;
+  };
 }
 
 /** The packets that a proxy or a logger makes itself: SYNs to back ends in the client's name, held-back bytes, answers of its own. */
 export class Wire {
   readonly #sender: RawSender;
-  readonly #self: { id: number; epoch: number };
+  readonly #self: { id: number };
   readonly #macKey: Uint8Array;
   readonly #segmentSize: { readonly bytes: number };
   readonly #into = new Uint8Array(65_535);
@@ -60,7 +68,7 @@ export class Wire {
    */
   constructor(
     sender: RawSender,
-    self: { id: number; epoch: number },
+    self: { id: number },
     macKey: Uint8Array,
     segmentSize: { readonly bytes: number },
   ) {
@@ -80,7 +88,11 @@ export class Wire {
    * @param owed bytes that the proxies have acknowledged to the client; how far they get, the back end tells this proxy
    */
   syn(backend: Backend, id: DialledId, p0: number, offer: ClientOffer, owed: number): void {
-    const { originalIsn = id.isn } = id;
+    const { isn: originalIsn, p0: originalP0 } = id.moved ?? { isn: id.isn, p0 };
+    const its = {
+      ...{ proxyId: this.#self.id, originalIsn, originalP0 },
+      ...{ vip: id.vip, vipPort: id.vipPort, order: orderOf(id.moved?.start) },
+    };
     const mac = identityMac(this.#macKey, {
       clientIp: id.client,
       backendIp: backend.address,
@@ -88,25 +100,14 @@ export class Wire {
       backendPort: backend.port,
       synIsn: id.isn,
       p0,
-      proxyId: this.#self.id,
-      epoch: this.#self.epoch,
-      originalIsn,
-      vip: id.vip,
-      vipPort: id.vipPort,
       owed,
+      ...its,
     });
     const options = encodeOptions({
       mss: Math.min(offer.mss, this.#segmentSize.bytes),
       sackPermitted: offer.sackPermitted,
       windowScale: offer.windowScale === NO_WINDOW_SCALE ? undefined : offer.windowScale,
-      identity: {
-        proxyId: this.#self.id,
-        epoch: this.#self.epoch,
-        originalIsn,
-        vip: id.vip,
-        vipPort: id.vipPort,
-        mac,
-      },
+      identity: { ...its, mac },
     });
     const packet = buildPacket({
       ...this.#towards(backend, id),
