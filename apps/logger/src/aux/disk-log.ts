@@ -14,7 +14,7 @@ export interface Place {
 }
 
 /** What the log is asked to write, as much of it as it needs. */
-export type LogFile = Pick<FileHandle, 'writev' | 'datasync' | 'close'>;
+export type LogFile = Pick<FileHandle, 'writev' | 'write' | 'datasync' | 'close'>;
 
 export interface DiskLogOptions {
   readonly directory: string;
@@ -38,7 +38,10 @@ interface Segment {
   /** Wall clock, ms since 1970. */
   readonly createdMs: number;
   newestMs: number;
+  /** Of whole records. */
   bytes: number;
+  /** Up to here the file is written, behind its records with zeros. */
+  laidOut: number;
   /** Undefined for those that were found at start. */
   file: LogFile | undefined;
   /** A write failed: nothing more goes there. */
@@ -61,6 +64,11 @@ interface Written extends Waiting {
 const SEGMENT_BYTES = 64 * 1_048_576;
 /** Forgetting goes by segments: none spans more than this part of what is kept. */
 const SPAN = 6;
+/**
+ * Zeros are written so far ahead, bytes: a sync that need not make the file longer is twice as fast, and ten times so when others
+ * write to the same disk.
+ */
+const AHEAD = Buffer.alloc(262_144);
 /** Written at once, bytes. */
 const BATCH_BYTES = 16 * 1_048_576;
 const NAME = /^auxiliary-(\d{8})\.log$/;
@@ -168,13 +176,14 @@ export class DiskLog {
       at += frame.bytes;
     }
     this.#next = Math.max(this.#next, number + 1);
-    if (at < bytes.length) {
+    const end = bytes.findLastIndex(byte => byte !== 0) + 1;
+    if (at < end) {
       this.tornRecords++;
-      this.tornBytes += bytes.length - at;
-      truncateSync(path, at);
+      this.tornBytes += end - at;
     }
+    if (at < bytes.length) truncateSync(path, at);
     if (at === 0) return await rm(path);
-    const common = { number, path, bytes: at, file: undefined, broken: true };
+    const common = { number, path, bytes: at, laidOut: at, file: undefined, broken: true };
     this.#segments.push({ ...common, createdMs: mtimeMs, newestMs: mtimeMs });
   }
 
@@ -199,6 +208,7 @@ export class DiskLog {
       segment = await this.#current();
       const bytes = batch.reduce((sum, { frame }) => sum + frame.length, 0);
       const at = segment.bytes;
+      await this.#layOut(segment, bytes);
       const buffers = batch.map(({ frame }) => frame);
       for (let done = 0; done < bytes; ) {
         done += (await segment.file!.writev(remaining(buffers, done), at + done)).bytesWritten;
@@ -220,6 +230,19 @@ export class DiskLog {
       if (this.#written.length > 0) this.#syncing ??= this.#sync();
     } catch (cause) {
       this.#fail(batch, segment, cause);
+    }
+  }
+
+  async #layOut(segment: Segment, bytes: number): Promise<void> {
+    const end = segment.bytes + bytes;
+    if (end <= segment.laidOut) return;
+    const from = Math.max(end, segment.laidOut);
+    try {
+      await segment.file!.write(AHEAD, 0, AHEAD.length, from);
+      segment.laidOut = from + AHEAD.length;
+    } catch {
+      // No room for zeros; there may be some for the records.
+      segment.laidOut = from;
     }
   }
 
@@ -279,7 +302,16 @@ export class DiskLog {
     const path = this.#path(number);
     const file = await (this.#options.create ?? createFile)(path);
     const now = Date.now();
-    const segment = { number, path, createdMs: now, newestMs: now, bytes: 0, file, broken: false };
+    const segment = {
+      number,
+      path,
+      createdMs: now,
+      newestMs: now,
+      bytes: 0,
+      laidOut: 0,
+      file,
+      broken: false,
+    };
     this.#segments.push(segment);
     await this.#forget();
     return segment;

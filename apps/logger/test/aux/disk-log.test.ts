@@ -1,6 +1,6 @@
 /** The auxiliary logger's log: what was promised is there after any end; what is not whole is cut off; what is old goes. */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,12 +94,16 @@ suite('the log', () => {
     await log.append({ n: 2 }, true);
     await log.close();
     const path = join(directory, files()[0]!);
-    const whole = readFileSync(path);
+    // Behind the records are zeros.
+    const file = readFileSync(path);
+    const whole = file.subarray(0, file.findLastIndex(byte => byte !== 0) + 1);
     for (let length = bytes; length < whole.length; length++) {
       writeFileSync(path, whole.subarray(0, length));
       const again = await opened();
       assert.deepEqual(again.found, [{ n: 1 }], `${length} bytes`);
-      assert.equal(again.log.tornBytes, length - bytes);
+      // The first byte of a length is a zero.
+      const torn = whole.subarray(bytes, length).findLastIndex(byte => byte !== 0) + 1;
+      assert.equal(again.log.tornBytes, torn);
       assert.equal(readFileSync(path).length, bytes);
       await again.log.close();
     }
@@ -109,9 +113,14 @@ suite('the log', () => {
     const { log } = await opened();
     await log.append({ n: 1 }, true);
     await log.close();
-    appendFileSync(join(directory, files()[0]!), Buffer.alloc(100, 0xff));
+    const path = join(directory, files()[0]!);
+    const whole = readFileSync(path);
+    const end = whole.findLastIndex(byte => byte !== 0) + 1;
+    whole.fill(0xff, end, end + 100);
+    writeFileSync(path, whole);
     const again = await opened();
     assert.deepEqual([again.found, again.log.tornRecords, again.log.tornBytes], [[{ n: 1 }], 1, 100]);
+    assert.equal(readFileSync(path).length, end);
     await again.log.close();
   });
 
@@ -152,6 +161,7 @@ suite('the log', () => {
           await file.write(buffers[0]!.subarray(0, 5), 0, 5, position);
           throw refuse();
         }) as FileHandle['writev'],
+        write: file.write.bind(file) as FileHandle['write'],
         datasync: async () => {
           if (syncs-- > 0) return await file.datasync();
           throw refuse();

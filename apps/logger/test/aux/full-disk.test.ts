@@ -32,6 +32,7 @@ async function create(path: string) {
       }
       return await file.writev(buffers, position);
     }) as FileHandle['writev'],
+    write: file.write.bind(file) as FileHandle['write'],
     datasync: () => file.datasync(),
     close: () => file.close(),
   };

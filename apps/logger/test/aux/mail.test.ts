@@ -16,6 +16,8 @@ const CHLOE = 'chloe@resplice.example';
 const PASSWORD = delegatedPassword(KEY, ADA);
 const LOGIN = Buffer.from(`\0${ADA}\0${PASSWORD}`).toString('base64');
 
+/** What the server logs. */
+const lines: { msg: string; messageId?: string }[] = [];
 let db: TestDatabase;
 let service: SmtpService;
 let way: Way;
@@ -28,7 +30,7 @@ before(async () => {
     domain: 'resplice.example',
     delegationKey: KEY,
     proxies: ['127.0.0.1'],
-    log: pino({ level: 'silent' }),
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   });
   way = await Way.to(await service.listen(0, '127.0.0.1'));
   logger = await LoggerProcess.start({ protocol: 'smtp', upstream: way.port });
@@ -56,6 +58,12 @@ async function delivered(id: string): Promise<Record<string, number>> {
     count[address] = (count[address] ?? 0) + 1;
   }
   return count;
+}
+
+/** How often the server has had all of it: it delivers what it has had before to nobody, but that is its merit, not the logger's. */
+function received(id: string): number {
+  return lines.filter(({ msg, messageId }) => msg === 'received' && messageId === `<${id}@resplice.example>`)
+    .length;
 }
 
 interface Sent {
@@ -141,7 +149,7 @@ suite('delivered exactly once', () => {
       dead.socket.destroy();
       const { response } = await send({ transaction: id, backend: 'backend-2', attempt: 1 });
       assert.match(response, /^250/);
-      assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+      assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
     });
 
     test(`predecessor is frozen and takes up again: ${where}`, async () => {
@@ -157,7 +165,7 @@ suite('delivered exactly once', () => {
       const again = await Talker.dial(logger.port, { transaction: id });
       await again.over();
       assert.match(again.heard, /^421 4\.3\.2 another back end goes on/);
-      assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+      assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
     });
 
     test(`the logger is killed and starts again: ${where}`, async () => {
@@ -220,6 +228,7 @@ suite('delivered exactly once', () => {
     talker.say(`${message(id)}.\r\n`);
     await talker.hear(250);
     assert.equal(await logger.count('envelopes_replayed'), before + 1);
+    talker.socket.destroy();
     assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
   });
 
@@ -239,6 +248,130 @@ suite('delivered exactly once', () => {
     assert.match((await send({ transaction: id })).response, /^250/);
     assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
   });
+});
+
+suite('envelopes in one go', () => {
+  const envelope = (to: readonly string[]): string =>
+    `MAIL FROM:<${ADA}>\r\n${to.map(each => `RCPT TO:<${each}>\r\n`).join('')}DATA\r\n`;
+  const loggedIn = steps.findIndex(([name]) => name === 'AUTH answered');
+
+  test('whose sender dies before anything is answered', async () => {
+    const id = 'batch';
+    const talker = await predecessor(id, loggedIn);
+    way.hold();
+    const from = way.sent.length;
+    talker.say(envelope([BEN, CHLOE]));
+    await until('the server to hear all of it', () => way.sent.slice(from).includes('DATA\r\n'));
+    talker.socket.destroy();
+    const sent = send({ transaction: id, backend: 'backend-2', attempt: 1 });
+    way.release();
+    assert.match((await sent).response, /^250/);
+    assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+  });
+
+  test('of whose recipients there is none: refused, and the next one is taken', async () => {
+    const id = 'batch-refused';
+    const talker = await predecessor(id, loggedIn);
+    talker.say(envelope(['nobody@resplice.example', 'nemo@resplice.example']));
+    await talker.hear(503);
+    talker.say(`RSET\r\n${envelope([BEN])}`);
+    await talker.hear(354);
+    talker.say(`${message(id)}.\r\n`);
+    await talker.hear(250);
+    assert.deepEqual(await delivered(id), { [BEN]: 1 });
+    talker.socket.destroy();
+  });
+
+  test('several messages on one connection, and the same again', async () => {
+    const all = ['batch-1', 'batch-2'];
+    const say = async (talker: Talker): Promise<void> => {
+      for (const id of all) {
+        talker.say(envelope([BEN, CHLOE]));
+        await talker.hear(354);
+        talker.say(`${message(id)}.\r\n`);
+        await talker.hear(250);
+      }
+    };
+    const first = await predecessor('several', loggedIn);
+    await say(first);
+    first.socket.destroy();
+    const second = await Talker.dial(logger.port, {
+      transaction: 'several',
+      backend: 'backend-2',
+      attempt: 1,
+    });
+    await second.hear(220);
+    second.say(`EHLO x\r\nAUTH PLAIN\r\n`);
+    await second.hear(334);
+    second.say(`${LOGIN}\r\n`);
+    await second.hear(235);
+    await say(second);
+    second.socket.destroy();
+    for (const id of all) assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+  });
+});
+
+/** A reproducible sequence of numbers from 0 to 1 (mulberry32). */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+test('delivered exactly once: many at a time, each cut or frozen at random, one to three times', async () => {
+  const all = Array.from({ length: 60 }, (_, i) => `random-${i}`);
+  const thaw: (() => void)[] = [];
+
+  /** Says all that a back end says without waiting for answers, up to a random byte, then stops. */
+  async function stopSomewhere(options: CallerOptions, chance: () => number): Promise<void> {
+    const talker = await Talker.dial(logger.port, options);
+    await talker.hear(220).catch(() => {});
+    const parts = [
+      `EHLO x\r\nAUTH PLAIN ${LOGIN}\r\nMAIL FROM:<${ADA}>\r\nRCPT TO:<${BEN}>\r\nRCPT TO:<${CHLOE}>\r\nDATA\r\n`,
+      `${message(options.transaction)}.\r\nQUIT\r\n`,
+    ];
+    let left = Math.floor(chance() * 1.1 * parts.join('').length);
+    for (const [i, part] of parts.entries()) {
+      talker.say(part.slice(0, left));
+      left -= part.length;
+      if (left <= 0) break;
+      if (i === 0) await talker.hear(354).catch(() => {});
+    }
+    if (chance() < 0.5) talker.socket.destroy();
+    else {
+      talker.socket.pause();
+      thaw.push(() => {
+        talker.socket.resume();
+        for (const part of parts) talker.say(part);
+        talker.socket.destroySoon();
+      });
+    }
+  }
+
+  await Promise.all(
+    all.map(async (transaction, i) => {
+      const chance = random(20_261_124 + i);
+      const takeovers = 1 + Math.floor(chance() * 3);
+      for (let attempt = 0; attempt < takeovers; attempt++) {
+        const backend = attempt % 2 === 0 ? 'backend-1' : 'backend-2';
+        await stopSomewhere({ transaction, attempt, backend }, chance);
+      }
+      const backend = takeovers % 2 === 0 ? 'backend-1' : 'backend-2';
+      assert.match((await send({ transaction, backend, attempt: takeovers })).response, /^250/, transaction);
+    }),
+  );
+  for (const each of thaw) each();
+  await until(
+    'the frozen ones to be gone',
+    async () => (await logger.status()).services[0]!.connections === 0,
+  );
+  for (const id of all) {
+    assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 1], id);
+  }
 });
 
 suite('answered from the record', () => {

@@ -143,6 +143,14 @@ export class Dialogue {
     });
   }
 
+  /** A message's commands that have come together, before they are said one by one: the server gets them together, too. */
+  foresee(index: number, lines: readonly string[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const isPipelining = /^250[ -]PIPELINING\r?$/im.test(this.#hello?.reply.text ?? '');
+      if (isPipelining && this.mail(index).isBlank && !this.#isInContent) this.#upstream?.sendAhead(lines);
+    });
+  }
+
   /** A command of the message's envelope. @throws MismatchError, UpstreamLostError, RefusedError */
   say(index: number, key: string, line: string, voice: Identity): Promise<Reply> {
     return this.#inTurn(async () => {

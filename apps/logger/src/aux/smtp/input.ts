@@ -45,6 +45,19 @@ export class Input {
     }
   }
 
+  /** Lines of this kind that are here already, in a row; they stay. */
+  linesAhead(kind: RegExp): string[] {
+    const lines: string[] = [];
+    for (let from = 0; from < MAX_LINE; ) {
+      const end = this.#held.indexOf('\n', from);
+      const line = this.#held.toString('latin1', from, Math.max(end, from)).replace(/\r$/, '');
+      if (end < 0 || !kind.test(line)) break;
+      lines.push(line);
+      from = end + 1;
+    }
+    return lines;
+  }
+
   /**
    * Content as it comes, its dots still doubled, up to and with the line end before the final dot; that is taken and not given.
    * @throws EndedError when the dot does not come

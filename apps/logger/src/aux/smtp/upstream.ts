@@ -28,7 +28,10 @@ export class Upstream {
   readonly #socket: Socket;
   readonly #patienceMs: number;
   readonly #parser = new ReplyParser();
-  #waiting: Waiting | undefined;
+  /** For replies that are to come, in order. */
+  #waiting: Waiting[] = [];
+  /** Commands that were sent before they were asked for. */
+  readonly #ahead: { readonly line: string; readonly answer: Promise<Reply> }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #lost: UpstreamLostError | undefined;
 
@@ -61,12 +64,29 @@ export class Upstream {
   /** A command, or the final dot, without its line end. @throws UpstreamLostError */
   async command(line: string): Promise<Reply> {
     if (this.#lost !== undefined) throw this.#lost;
-    const answer = this.#reply();
-    this.#socket.write(`${line}\r\n`, 'latin1');
+    const sent = this.#ahead.shift();
+    if (sent !== undefined && sent.line !== line) {
+      this.abort('it was told something else already');
+      throw this.#lost!;
+    }
+    const answer = sent?.answer ?? this.#reply();
+    if (sent === undefined) this.#socket.write(`${line}\r\n`, 'latin1');
     const reply = await answer;
     // By this it says that it ends the connection (RFC 5321 3.8).
     if (reply.code === 421) this.abort(reply.text.trimEnd());
     return reply;
+  }
+
+  /** Sends commands that will be asked for one by one, in one go (RFC 2920). */
+  sendAhead(lines: readonly string[]): void {
+    if (this.#lost !== undefined || this.#ahead.length > 0) return;
+    for (const line of lines) {
+      const answer = this.#reply();
+      // Asked for later, or never.
+      answer.catch(() => {});
+      this.#ahead.push({ line, answer });
+    }
+    this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 
   /** Content; resolves when there is room for more. @throws UpstreamLostError */
@@ -86,6 +106,10 @@ export class Upstream {
   /** Good-bye in passing: nothing is under way. */
   quit(): void {
     if (this.#lost !== undefined) return;
+    if (this.#ahead.length > 0) {
+      this.abort('it was left');
+      return;
+    }
     this.#lost = new UpstreamLostError('it was left');
     this.#socket.end('QUIT\r\n');
     // It ends, too, or is left alone with it.
@@ -98,15 +122,21 @@ export class Upstream {
     clearTimeout(this.#timer);
     this.#socket.destroy();
     this.#lost ??= new UpstreamLostError(why);
-    this.#waiting?.reject(this.#lost);
-    this.#waiting = undefined;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#lost);
   }
 
   #reply(): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      this.#timer = setTimeout(() => this.abort(`it is silent for ${this.#patienceMs} ms`), this.#patienceMs);
+      this.#waiting.push({ resolve, reject });
+      this.#watch();
     });
+  }
+
+  /** Its turn begins, or goes on. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const ms = this.#patienceMs;
+    if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.abort(`it is silent for ${ms} ms`), ms);
   }
 
   #take(bytes: Buffer): void {
@@ -118,14 +148,14 @@ export class Upstream {
       return;
     }
     for (const reply of replies) {
+      const next = this.#waiting.shift();
       // Unasked, it can only be good-bye; and the next command would take it for its own answer.
-      if (this.#waiting === undefined) {
+      if (next === undefined) {
         this.abort(`unasked: ${reply.text.trimEnd()}`);
         return;
       }
-      clearTimeout(this.#timer);
-      this.#waiting.resolve(reply);
-      this.#waiting = undefined;
+      this.#watch();
+      next.resolve(reply);
     }
   }
 }
