@@ -232,7 +232,8 @@ export class ChromiumVisitor implements Visitor {
       const restart = (): void => {
         clearTimeout(timer);
         timer = setTimeout(
-          () => reject(new Trouble('silence', `${this.#step}: nothing for ${patienceMs / 1000} s`)),
+          () =>
+            reject(new Trouble('silence', `${this.#step}: nothing for ${(patienceMs / 1000).toFixed(1)} s`)),
           patienceMs,
         );
       };

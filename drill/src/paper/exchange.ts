@@ -42,7 +42,9 @@ export function exchange(url: URL, { method, headers, body, patienceMs, connecte
       reject(trouble);
     };
     const silent = (): void =>
-      fail(new Trouble('silence', `${method} ${url.pathname}: nothing for ${patienceMs / 1000} s`));
+      fail(
+        new Trouble('silence', `${method} ${url.pathname}: nothing for ${(patienceMs / 1000).toFixed(1)} s`),
+      );
     let silence = setTimeout(silent, patienceMs);
     const moved = (): void => {
       clearTimeout(silence);

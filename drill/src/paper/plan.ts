@@ -98,7 +98,7 @@ function guess({ client, action, link, architecture, fault }: RunKey, options: P
 /**
  * Seconds that the rest will take: the paper's own, in the measure in which those that are done kept to them.
  *
- * @param spent seconds that the done ones took, all that was between them included
+ * @param spent seconds that the done ones took, each with what it took to heal
  */
 export function secondsLeft(
   rest: readonly RunKey[],

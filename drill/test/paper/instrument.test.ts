@@ -46,6 +46,23 @@ suite('the instrument at a server', () => {
     assert.ok(took >= 119 && took < 1000, String(took));
   });
 
+  test('an object that takes its time comes in two halves', async () => {
+    const started = performance.now();
+    const at: number[] = [];
+    const answer = await get(objectAddress('slow', 1000), { [TIME_HEADER]: '150' });
+    const parts: Uint8Array[] = [];
+    for await (const part of answer.body!) {
+      at.push(performance.now() - started);
+      parts.push(part);
+    }
+    assert.deepEqual(
+      parts.map(({ length }) => length),
+      [500, 500],
+    );
+    assert.ok(Buffer.concat(parts).equals(objectAt(objectAddress('slow', 1000))!));
+    assert.ok(at[1]! - at[0]! > 50, String(at));
+  });
+
   test('tells a witness who has a request in hands, and when no more', async () => {
     // Without a namespace of its own a thread stays in ours.
     const witness = await Witness.start([{ name: 'one', namespace: '/proc/self/ns/net', port }]);
