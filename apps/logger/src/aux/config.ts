@@ -30,7 +30,7 @@ export const auxiliaryConfig = z.strictObject({
   logBytes: z.int().min(1_048_576).default(1_073_741_824),
   limits: z
     .strictObject({
-      /** Open connections of one service; more wait in the kernel's queue. */
+      /** Open connections of one service; more are turned away. */
       connections: z.int().min(1).max(65_536).default(1024),
       /** A back end sends its PROXY header within, ms. */
       headerMs: z.int().min(10).max(60_000).default(5000),

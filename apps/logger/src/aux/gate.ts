@@ -40,6 +40,9 @@ export class Gate {
     this.#options = options;
     this.#server = createServer({ noDelay: true }, socket => void this.#receive(socket));
     this.#server.maxConnections = options.limits.connections;
+    this.#server.on('drop', () => {
+      options.tally.turnedAway++;
+    });
   }
 
   /** Connections that are open. */

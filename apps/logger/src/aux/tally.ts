@@ -4,6 +4,8 @@ export class AuxiliaryTally {
   opened = 0;
   /** Connections that began with no usable PROXY header, or came from nobody's address. */
   refusedHeaders = 0;
+  /** Connections beyond `limits.connections`. */
+  turnedAway = 0;
   /** Attempts that had been taken over already. */
   refusedAttempts = 0;
   /** Back ends' epochs that had been followed by a newer one. */

@@ -132,6 +132,7 @@ suite('the auxiliary logger', () => {
       ),
     );
     for (const talker of many) await talker?.over();
+    assert.equal(await logger.count('turned_away'), 20);
     assert.match(await talk('QUIT\r\n'), /^220 .*\r\n221 /);
     assert.equal((await logger.status()).services[0]!.connections, 0);
   });
