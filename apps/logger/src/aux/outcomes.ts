@@ -128,9 +128,8 @@ export class Outcomes {
   async mails(key: DialogueKey): Promise<MailRecord[]> {
     const mails: MailRecord[] = [];
     for (const place of this.#places.get(nameOf(key)) ?? []) {
-      const { head } = await this.#log.read(place);
-      const known = record.parse(head);
-      if (known.kind === 'mail') mails[known.index] = known;
+      const known = await this.#read(place);
+      if (known?.head.kind === 'mail') mails[known.head.index] = known.head;
     }
     return mails;
   }
@@ -138,9 +137,20 @@ export class Outcomes {
   async response(key: DialogueKey): Promise<{ head: ResponseRecord; body: Buffer } | undefined> {
     const place = this.#places.get(nameOf(key))?.at(-1);
     if (place === undefined) return undefined;
-    const { head, body } = await this.#log.read(place);
-    const known = record.parse(head);
-    return known.kind === 'response' ? { head: known, body } : undefined;
+    const known = await this.#read(place);
+    if (known?.head.kind !== 'response') return undefined;
+    return { head: known.head, body: known.body };
+  }
+
+  /** Undefined: forgotten meanwhile, or the disk does not give it back. Then it is asked for again, as if it had never been. */
+  async #read(place: Place): Promise<{ head: AuxiliaryRecord; body: Buffer } | undefined> {
+    try {
+      const { head, body } = await this.#log.read(place);
+      return { head: record.parse(head), body };
+    } catch {
+      this.#tally.unreadable++;
+      return undefined;
+    }
   }
 
   close(): Promise<void> {

@@ -30,6 +30,8 @@ export class AuxiliaryTally {
   envelopesReplayed = 0;
   /** Final answers that could not be recorded and so were not given. */
   unrecorded = 0;
+  /** Records that the disk did not give back. */
+  unreadable = 0;
   /** Final answers that we do not know whether they were made, since the last daemon ended before it could record them. */
   inDoubt = 0;
   /** Of these, asked for once more. */

@@ -3,7 +3,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -126,6 +136,16 @@ export class LoggerProcess {
     return readdirSync(directory)
       .map(name => readFileSync(join(directory, name), 'latin1'))
       .join('');
+  }
+
+  /** As a disk does that has forgotten. */
+  spoilLog(): void {
+    const directory = join(this.directory, 'log');
+    for (const name of readdirSync(directory)) {
+      const file = openSync(join(directory, name), 'r+');
+      writeSync(file, Buffer.alloc(fstatSync(file).size), 0, fstatSync(file).size, 0);
+      closeSync(file);
+    }
   }
 
   async remove(): Promise<void> {

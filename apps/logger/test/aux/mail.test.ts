@@ -232,6 +232,22 @@ suite('delivered exactly once', () => {
     assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
   });
 
+  test('the server’s connection breaks, and the back end dies: its successor begins again, by its own name', async () => {
+    const id = 'both-lost';
+    const dead = await predecessor(
+      id,
+      steps.findIndex(([name]) => name === 'first RCPT answered'),
+    );
+    dead.socket.destroy();
+    way.cut();
+    const from = way.sent.length;
+    assert.match((await send({ transaction: id, backend: 'backend-2', attempt: 1 })).response, /^250/);
+    const heard = way.sent.slice(from);
+    assert.match(heard, /EHLO [\s\S]*AUTH [\s\S]*MAIL FROM[\s\S]*RCPT TO:<ben[\s\S]*RCPT TO:<chloe/);
+    assert.doesNotMatch(heard, /EHLO backend-1/);
+    assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
+  });
+
   test('the server’s connection breaks behind the dot: no answer is given, and the next attempt delivers once', async () => {
     const id = 'lost-dot';
     const talker = await predecessor(
@@ -374,6 +390,35 @@ test('delivered exactly once: many at a time, each cut or frozen at random, one 
   }
 });
 
+test('delivered exactly once: the logger is killed three times while twenty send', async () => {
+  const all = Array.from({ length: 20 }, (_, i) => Array.from({ length: 8 }, (_, k) => `killed-${i}-${k}`));
+  let answered = 0;
+  const users = all.map(async ids => {
+    for (const transaction of ids) {
+      await until(
+        `${transaction} to be accepted`,
+        () =>
+          send({ transaction }).then(
+            () => true,
+            () => false,
+          ),
+        60_000,
+      );
+      answered++;
+    }
+  });
+  for (const share of [0.2, 0.5, 0.8]) {
+    await until('some to be sent', () => answered > share * all.flat().length, 60_000);
+    await logger.kill();
+    await logger.start();
+  }
+  await Promise.all(users);
+  for (const id of all.flat()) assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 }, id);
+  const again = all.flat().filter(id => received(id) > 1).length;
+  // Each time, those whose dot was out and not answered.
+  assert.ok(again <= 3 * users.length, `${again} sent again`);
+});
+
 suite('answered from the record', () => {
   const answered = steps.findIndex(([name]) => name === 'the dot answered');
 
@@ -412,6 +457,15 @@ suite('answered from the record', () => {
     const old = await Talker.dial(logger.port, { transaction: id, backend: 'backend-1', attempt: 1 });
     await old.over();
     assert.match(old.heard, /^421/);
+  });
+
+  test('a record that cannot be read is none: sent again, delivered once', async () => {
+    const id = 'unreadable';
+    await send({ transaction: id });
+    logger.spoilLog();
+    assert.match((await send({ transaction: id, backend: 'backend-2', attempt: 1 })).response, /^250/);
+    assert.equal(await logger.count('unreadable'), 1);
+    assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 2]);
   });
 
   test('recipients that were refused are refused again, for good or for now', async () => {

@@ -110,7 +110,11 @@ export class Dialogue {
   hello(line: string, voice: Identity): Promise<Reply> {
     const verb = line.slice(0, 4).toUpperCase();
     return this.#inTurn(async () => {
-      if (this.#hello?.verb === verb) return this.#replay(this.#hello.reply);
+      if (this.#hello?.verb === verb) {
+        // Should the server have to be greeted again, then by the name of who is there now.
+        this.#hello = { ...this.#hello, line };
+        return this.#replay(this.#hello.reply);
+      }
       const answer = await this.#ask(line, voice);
       if (!isPositive(answer)) return answer;
       this.#hello = { verb, line, reply: verb === 'EHLO' ? withoutExtensions(answer) : answer };
