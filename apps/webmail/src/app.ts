@@ -1,6 +1,7 @@
 /** Builds the webmail; `main.ts` makes it listen. */
 import formbody from '@fastify/formbody';
 import multipart from '@fastify/multipart';
+import { type BackendKit, backendKit } from '@resplice/backend-kit';
 import { type Database, DatabaseAwayError } from '@resplice/mailstore';
 import Fastify, {
   type FastifyBaseLogger,
@@ -16,13 +17,11 @@ import { folderRoutes } from './routes/folders.ts';
 import { loginRoutes } from './routes/login.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { settingsRoutes } from './routes/settings.ts';
-import { ownTransactions, type TransactionSource } from './transaction.ts';
 import { plainPage } from './views/layout.ts';
 import { serveAssets } from './web/assets.ts';
 import { secureHeaders } from './web/headers.ts';
 import { requireOwnOrigin } from './web/origin.ts';
 import { notFound, Problem } from './web/problem.ts';
-import { SessionMemory } from './web/session-memory.ts';
 import { registerSessions, SESSION_MS, type SessionStore, viewerOf } from './web/sessions.ts';
 
 export interface WebmailOptions {
@@ -30,10 +29,10 @@ export interface WebmailOptions {
   readonly submission: SubmissionOptions;
   /** Signs session cookies: at least 32 characters, the same on every back end. */
   readonly sessionSecret: string;
-  /** Default: this process's memory. */
+  /** Default: off, as for a server on its own. */
+  readonly kit?: BackendKit;
+  /** Default: the kit's, which without others is this process's memory. */
   readonly sessionStore?: SessionStore;
-  /** Default: of its own making. */
-  readonly transactions?: TransactionSource;
   readonly log?: FastifyBaseLogger;
   /** With messages that have no certain answer yet. */
   readonly patience?: Partial<Patience>;
@@ -47,8 +46,8 @@ const MAX_HEAD = 65_536;
 const KEEP_ALIVE_MS = 600_000;
 
 export async function buildWebmail(options: WebmailOptions): Promise<FastifyInstance> {
-  const { database, submission, sessionSecret, transactions = ownTransactions, log, patience } = options;
-  const { sessionStore = new SessionMemory(SESSION_MS) } = options;
+  const { database, submission, sessionSecret, kit = backendKit(null), log, patience } = options;
+  const { sessionStore = kit.sessionStore({ lifetimeMs: SESSION_MS }) } = options;
   const app: FastifyInstance = Fastify({
     ...(log === undefined ? {} : { loggerInstance: log }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -57,16 +56,17 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
     http: { maxHeaderSize: MAX_HEAD },
     forceCloseConnections: true,
   });
-  const sending = new Sending(database, new Submission(submission), patience);
+  const sending = new Sending(database, new Submission(submission, kit), patience);
   const outbox = new Outbox(sending, app.log);
   sending.onWaiting = () => outbox.wake();
 
+  await app.register(kit.plugin);
   secureHeaders(app);
-  app.decorateRequest('txn');
   app.decorateRequest('viewer');
-  app.addHook('onRequest', async request => {
-    requireOwnOrigin(request);
-    request.txn = transactions(request);
+  app.addHook('onRequest', async request => requireOwnOrigin(request));
+  app.addHook('preValidation', async ({ txn }) => {
+    // A predecessor that is frozen, not dead, may hold rows that this run needs.
+    if (txn.attempt > 0) await database.endPredecessor(txn.id);
   });
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, notFound()));

@@ -1,4 +1,5 @@
 /** `PORT=8080 DATABASE_URL=postgres://… node apps/webmail/src/main.ts`; all variables in config.ts. */
+import { backendKit } from '@resplice/backend-kit';
 import { Database, migrate, readEnvironment } from '@resplice/mailstore';
 import { pino } from 'pino';
 import { buildWebmail } from './app.ts';
@@ -10,6 +11,7 @@ const database = new Database({ connection: config.DATABASE_URL, applicationName
 const [host = '', port] = config.SMTP_SERVER.split(':');
 const app = await buildWebmail({
   database,
+  kit: backendKit(),
   submission: { host, port: Number(port), delegationKey: config.DELEGATION_KEY },
   sessionSecret: config.SESSION_SECRET,
   log,

@@ -9,7 +9,7 @@ export type Client = Pick<pg.ClientBase, 'query'>;
 export interface DatabaseOptions {
   /** `postgres://…`, or where the socket is. */
   readonly connection: string | { readonly host: string; readonly user: string; readonly database: string };
-  /** PostgreSQL shows it; a back end's sessions are ended by it when that is fenced. */
+  /** PostgreSQL shows it, behind the transaction's ID while an effect is being made. */
   readonly applicationName: string;
   readonly maxConnections?: number;
   /** How long the database may be away before a caller is told, milliseconds. */
@@ -34,6 +34,8 @@ export class CommitInDoubtError extends DatabaseAwayError {
 
 const PATIENCE_MS = 4000;
 const PAUSE_MS = 50;
+/** A session that is told to end is waited for so long, milliseconds. */
+const END_MS = 1000;
 /** A statement that takes longer is not answered by waiting, milliseconds. */
 const STATEMENT_MS = 30_000;
 
@@ -59,6 +61,7 @@ function isCollision(error: unknown): boolean {
 export class Database {
   readonly #pool: pg.Pool;
   readonly #patienceMs: number;
+  readonly #applicationName: string;
 
   constructor({
     connection,
@@ -67,6 +70,7 @@ export class Database {
     patienceMs = PATIENCE_MS,
   }: DatabaseOptions) {
     this.#patienceMs = patienceMs;
+    this.#applicationName = applicationName;
     this.#pool = new pg.Pool({
       ...(typeof connection === 'string' ? { connectionString: connection } : connection),
       application_name: applicationName,
@@ -113,8 +117,9 @@ export class Database {
   async once<T>(transaction: string, step: string, work: (client: Client) => Promise<T>): Promise<T> {
     return await this.repeat(async client => {
       const claimed = await client.query(
-        'insert into effects (transaction_id, step) values ($1, $2) on conflict do nothing',
-        [transaction, step],
+        `with label as (select set_config('application_name', $3, true))
+         insert into effects (transaction_id, step) select $1, $2 from label on conflict do nothing`,
+        [transaction, step, `${transaction} ${this.#applicationName}`],
       );
       if (claimed.rowCount === 0) {
         const { rows } = await client.query<{ outcome: T }>(
@@ -131,6 +136,21 @@ export class Database {
       ]);
       return outcome;
     });
+  }
+
+  /**
+   * Ends the sessions in which others are making effects of a transaction that is now ours: a back end that is frozen keeps its
+   * rows locked, and would hold up whoever takes over from it. If it thaws it finds the effect made.
+   * @returns how many there were
+   * @throws DatabaseAwayError
+   */
+  async endPredecessor(transaction: string): Promise<number> {
+    const ended = await this.query(
+      `select pg_terminate_backend(pid, ${END_MS}) from pg_stat_activity
+       where usename = current_user and starts_with(application_name, $1) and pid <> pg_backend_pid()`,
+      [`${transaction} `],
+    );
+    return ended.length;
   }
 
   async #attempt<T>(work: (client: Client) => Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@
 // either its delivery is confirmed or it becomes the draft again. What lies between is finished by whoever comes first:
 // this request, its repetition elsewhere, or the outbox.
 
+import type { Transaction } from '@resplice/backend-kit';
 import {
   type Account,
   type Client,
@@ -20,7 +21,6 @@ import {
   saveDraft,
   setState,
 } from '../store/drafts.ts';
-import type { Transaction } from '../transaction.ts';
 import { compose, type Envelope, envelopeOf, hiddenRecipients } from './composition.ts';
 import type { Answer, Rejection, Submission } from './submission.ts';
 
@@ -86,7 +86,7 @@ export class Sending {
     if (prepared.kind !== 'ready') return prepared;
     const { messageId } = prepared;
     const outgoing = await this.#outgoing(messageId);
-    if (outgoing !== undefined) await this.handOver(outgoing);
+    if (outgoing !== undefined) await this.handOver(outgoing, transaction);
     return await this.#outcome(request.account, messageId, request.key);
   }
 
@@ -147,9 +147,12 @@ export class Sending {
     return row?.at == null ? undefined : Math.max(0, row.at.getTime() - now.getTime());
   }
 
-  /** One dialogue with the SMTP server, and what follows from its answer. */
-  async handOver(outgoing: Outgoing): Promise<void> {
-    const answer = await this.#submission.submit(outgoing.envelope, outgoing.raw);
+  /**
+   * One dialogue with the SMTP server, and what follows from its answer.
+   * @param transaction whose dialogue it is; absent: nobody's, when no request waits for it
+   */
+  async handOver(outgoing: Outgoing, transaction?: Transaction): Promise<void> {
+    const answer = await this.#submission.submit(outgoing.envelope, outgoing.raw, transaction);
     const settled = await this.#database.repeat(client => this.#settle(client, outgoing, answer));
     if (!settled) this.onWaiting();
   }

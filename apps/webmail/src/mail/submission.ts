@@ -1,5 +1,7 @@
 // Handing a message to the SMTP server, and what its answer means.
 
+import type { Socket } from 'node:net';
+import type { BackendKit, Transaction } from '@resplice/backend-kit';
 import { delegatedPassword } from '@resplice/mailstore';
 import { createTransport } from 'nodemailer';
 import type { Envelope } from './composition.ts';
@@ -61,21 +63,36 @@ export function judge(error: Failure): Answer {
 
 export class Submission {
   readonly #options: SubmissionOptions;
+  readonly #kit: Pick<BackendKit, 'connect' | 'ownTransaction'>;
 
-  constructor(options: SubmissionOptions) {
+  constructor(options: SubmissionOptions, kit: Pick<BackendKit, 'connect' | 'ownTransaction'>) {
     this.#options = options;
+    this.#kit = kit;
   }
 
-  /** One dialogue on a connection of its own. Never throws. */
-  async submit({ sender, recipients }: Envelope, raw: Buffer): Promise<Answer> {
+  /**
+   * One dialogue on a connection of its own. Never throws.
+   * @param transaction whose dialogue it is: run again elsewhere, it goes on where it was (P5.2)
+   */
+  async submit(
+    { sender, recipients }: Envelope,
+    raw: Buffer,
+    transaction: Transaction = this.#kit.ownTransaction(),
+  ): Promise<Answer> {
     const { host, port, delegationKey, silenceMs = SILENCE_MS, deadlineMs = DEADLINE_MS } = this.#options;
+    let connection: Socket;
+    try {
+      connection = await this.#kit.connect(transaction, { host, port, deadlineMs: silenceMs });
+    } catch (error) {
+      return judge(error as Failure);
+    }
     const transport = createTransport({
       host,
       port,
+      connection,
       secure: false,
       ignoreTLS: true,
       auth: { user: sender, pass: delegatedPassword(delegationKey, sender) },
-      connectionTimeout: silenceMs,
       greetingTimeout: silenceMs,
       socketTimeout: silenceMs,
     });
@@ -101,6 +118,7 @@ export class Submission {
     } finally {
       clearTimeout(timer);
       transport.close();
+      connection.destroy();
     }
   }
 }

@@ -25,6 +25,7 @@ import {
   saveDraft,
   sizeOfFiles,
 } from '../store/drafts.ts';
+import { named, update } from '../tags.ts';
 import { uuidOf } from '../transaction.ts';
 import { type ComposePage, composePage } from '../views/compose.ts';
 import { type ComposeForm, MAX_FILES_BYTES, readComposeForm } from '../web/compose-form.ts';
@@ -82,7 +83,7 @@ export function writingPages(app: FastifyInstance, { database }: WritingOptions)
     };
   };
 
-  app.get<{ Querystring: ComposeQuery }>('/compose', async (request, reply) => {
+  app.get<{ Querystring: ComposeQuery }>('/compose', named, async (request, reply) => {
     const { viewer, txn } = request;
     const { fields, forwards } = await start(viewer.account, request.query);
     const key = uuidOf(txn);
@@ -188,7 +189,7 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
     });
   };
 
-  app.post<{ Params: { key: string } }>('/draft/:key', async (request, reply) => {
+  app.post<{ Params: { key: string } }>('/draft/:key', update, async (request, reply) => {
     const key = keyOf(request);
     const form = await readComposeForm(request);
     try {
@@ -287,7 +288,7 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
   };
 
   /** Saved while one writes: JSON in answer. */
-  app.post<{ Params: { key: string } }>('/draft/:key/autosave', async (request, reply) => {
+  app.post<{ Params: { key: string } }>('/draft/:key/autosave', update, async (request, reply) => {
     const key = keyOf(request);
     const { accountId } = request.session;
     const form = await readComposeForm(request);

@@ -12,6 +12,7 @@ import {
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { listDrafts } from '../store/drafts.ts';
+import { update } from '../tags.ts';
 import { draftListPage, listPage } from '../views/list.ts';
 import { type NoticeQuery, noticeOf, withNotice } from '../web/notices.ts';
 import { notFound } from '../web/problem.ts';
@@ -88,7 +89,7 @@ export function folderRoutes(app: FastifyInstance, { database }: { database: Dat
     return { newest: row?.id ?? '0', unseen: counts.unseen };
   });
 
-  app.post<{ Params: { folder: string } }>('/mail/:folder/act', async (request, reply) => {
+  app.post<{ Params: { folder: string } }>('/mail/:folder/act', update, async (request, reply) => {
     requireOwnForm(request);
     const { viewer, txn } = request;
     const folder = folderOf(request.params.folder);
@@ -103,7 +104,7 @@ export function folderRoutes(app: FastifyInstance, { database }: { database: Dat
     return reply.redirect(withNotice(target, done, n), 303);
   });
 
-  app.post('/mail/trash/empty', async (request, reply) => {
+  app.post('/mail/trash/empty', update, async (request, reply) => {
     requireOwnForm(request);
     const { viewer, txn } = request;
     const n = await database.once(txn.id, 'empty', client => purge(client, viewer.account.id));

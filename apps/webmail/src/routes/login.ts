@@ -8,6 +8,7 @@ import {
 } from '@resplice/mailstore';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { update } from '../tags.ts';
 import { type LoginPage, loginPage } from '../views/login.ts';
 import { type NoticeQuery, noticeOf, withNotice } from '../web/notices.ts';
 import { begin, end, requireOwnForm } from '../web/sessions.ts';
@@ -43,7 +44,7 @@ export function loginRoutes(app: FastifyInstance, { database }: { database: Data
     });
   }
 
-  app.post('/login', async (request, reply) => {
+  app.post('/login', update, async (request, reply) => {
     const { address, password, next: wanted } = form.parse(request.body ?? {});
     const next = nextOf(wanted);
     const attempt = { source: request.ip, address, at: request.txn.now };
@@ -62,7 +63,7 @@ export function loginRoutes(app: FastifyInstance, { database }: { database: Data
     return reply.redirect(next, 303);
   });
 
-  app.post('/logout', async (request, reply) => {
+  app.post('/logout', update, async (request, reply) => {
     // Nobody is logged in: then nothing needs protecting, and the wish has come true.
     if (request.session.accountId !== undefined) requireOwnForm(request);
     await end(request, reply);

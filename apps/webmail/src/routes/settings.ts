@@ -13,6 +13,7 @@ import {
 } from '@resplice/mailstore';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { update } from '../tags.ts';
 import { settingsPage } from '../views/settings.ts';
 import { type NoticeQuery, noticeOf, withNotice } from '../web/notices.ts';
 import { requireOwnForm } from '../web/sessions.ts';
@@ -39,7 +40,7 @@ export function settingsRoutes(app: FastifyInstance, { database }: { database: D
       .send(settingsPage({ viewer: request.viewer, notice: noticeOf(request.query) })),
   );
 
-  app.post('/settings', async (request, reply) => {
+  app.post('/settings', update, async (request, reply) => {
     requireOwnForm(request);
     const { viewer, txn } = request;
     const given = settingsForm.safeParse(request.body);
@@ -51,7 +52,7 @@ export function settingsRoutes(app: FastifyInstance, { database }: { database: D
     return reply.redirect(withNotice('/settings', 'settings'), 303);
   });
 
-  app.post('/settings/password', async (request, reply) => {
+  app.post('/settings/password', update, async (request, reply) => {
     requireOwnForm(request);
     const { viewer, txn } = request;
     const { address, id } = viewer.account;

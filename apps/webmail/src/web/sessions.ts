@@ -5,7 +5,6 @@ import cookie from '@fastify/cookie';
 import session, { type FastifySessionOptions } from '@fastify/session';
 import { type Account, accountById, type Counts, counts, type Database } from '@resplice/mailstore';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Transaction } from '../transaction.ts';
 import { staleForm } from './problem.ts';
 
 declare module 'fastify' {
@@ -19,7 +18,6 @@ declare module 'fastify' {
     csrf?: string;
   }
   interface FastifyRequest {
-    txn: Transaction;
     /** Who is logged in; only where that is required. */
     viewer: Viewer;
   }

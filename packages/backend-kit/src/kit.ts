@@ -1,0 +1,435 @@
+// One back end's kit: names transactions, leaves their records at the alternate before their answers leave (P8.1, P9.2, P11.3),
+// keeps others' records, and gives them back when a transaction is run again here (P12).
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import {
+  ChannelServer,
+  type JournalRecord,
+  LAST_NUMBER,
+  type RecoverAnswer,
+  type Reply,
+  type Request,
+  type SessionChange,
+  transactionId,
+  UNKNOWN_START,
+} from '@resplice/kit-channel';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { KitConfig } from './config.ts';
+import { Counters } from './counters.ts';
+import { type Collected, HeldResponse, writeWhole } from './held-response.ts';
+import { AgentClient, Arrivals } from './identity.ts';
+import { Journal } from './journal.ts';
+import { type Found, Peers } from './peers.ts';
+import { SessionStore, type SessionStoreOptions } from './session-store.ts';
+import { Sessions } from './sessions.ts';
+import type { Treated } from './tags.ts';
+import { KnownTransaction, OwnTransaction, type Transaction } from './transaction.ts';
+
+/** What the kit says; Fastify's logger will do. */
+export interface KitLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** Longest response that is kept whole, bytes. A longer one leaves without a record, and is counted. */
+export const MAX_RESPONSE = 32 * 1024 * 1024;
+/** How much of a response is waited for that can be made again, bytes. */
+const BEGINNING = 65_536;
+const TEND_MS = 500;
+/** Sessions in one part of a resync. */
+const PART = 500;
+
+/** A transaction that is being run here, until its answer may leave. */
+interface Running {
+  readonly over: Promise<void>;
+  /** Grows when the transaction is given to us again: then this run is that attempt's. */
+  attempt: number;
+}
+
+export class Kit {
+  readonly config: KitConfig;
+  readonly counters = new Counters();
+  readonly sessions = new Sessions();
+  readonly arrivals: Arrivals;
+  readonly #agent: AgentClient;
+  readonly #journal: Journal;
+  readonly #peers: Peers;
+  readonly #server: ChannelServer;
+  readonly #current = new AsyncLocalStorage<KnownTransaction>();
+  readonly #running = new Map<string, Running>();
+  /** Starts and ends of this back end are told apart by it, seconds since 1970. */
+  readonly epoch = Math.floor(Date.now() / 1000);
+  #log: KitLog | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isDegraded = false;
+  #isTending = false;
+  #isReady = false;
+
+  /** Joins its peers at once; answers them from `start` on. */
+  constructor(config: KitConfig) {
+    this.config = config;
+    const { self, kitKey, listen, members, loggers, agentPort } = config;
+    this.#agent = new AgentClient(agentPort);
+    this.arrivals = new Arrivals(this.#agent);
+    this.#journal = new Journal(self, this.counters);
+    this.#peers = new Peers({
+      config,
+      session: id => this.sessions.get(id),
+      onChange: (name, isUp) => this.#peerChanged(name, isUp),
+      onPart: (changes, found) => this.#learn(changes, found),
+    });
+    this.#server = new ChannelServer({
+      kitKey,
+      ...listen,
+      callers: new Set([...members.map(({ name }) => name), ...loggers]),
+      handle: (asked, body) => this.#answer(asked, body),
+      onError: (error, caller) =>
+        this.#log?.warn({ err: error, caller }, 'kit: a message could not be answered'),
+    });
+  }
+
+  /**
+   * Answers peers and loggers, and learns what the peers know. An application that listens before that would take those who
+   * are logged in for strangers.
+   * @throws Error when the channel's address cannot be had
+   */
+  async start(log: KitLog): Promise<void> {
+    this.#log = log;
+    await this.#server.listen();
+    await this.#peers.settled();
+    this.#isReady = true;
+    this.#timer = setInterval(() => this.#sweep(), TEND_MS);
+    this.#timer.unref();
+    log.info({ peers: this.#peers.status, sessions: this.sessions.counts }, 'kit: ready');
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#agent.close();
+    this.#peers.close();
+    await this.#server.close().catch(() => {});
+  }
+
+  sessionStore(options: SessionStoreOptions): SessionStore {
+    const { self } = this.config;
+    return new SessionStore(
+      {
+        self,
+        sessions: this.sessions,
+        counters: this.counters,
+        current: () => {
+          const transaction = this.#current.getStore();
+          return transaction !== undefined && !transaction.sealed ? transaction : undefined;
+        },
+        tell: changes => this.#tell(changes),
+      },
+      options,
+    );
+  }
+
+  /** Runs what belongs to a journalled request, so that the session store knows to which. */
+  within(transaction: Transaction, run: () => void): void {
+    if (transaction instanceof KnownTransaction && transaction.isJournalled)
+      this.#current.run(transaction, run);
+    else run();
+  }
+
+  /**
+   * Gives a request its transaction. Undefined: it was answered from its record, or has no client any more; the application must
+   * not see it.
+   */
+  async begin(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    treated: Treated,
+  ): Promise<Transaction | undefined> {
+    const who = await this.arrivals.of(request);
+    if (who === 'stale') {
+      this.counters.stale++;
+      reply.hijack();
+      request.raw.socket.destroy();
+      return undefined;
+    }
+    if (who === undefined || who.identity.start === UNKNOWN_START) {
+      this.counters.unprotected++;
+      return new OwnTransaction();
+    }
+    const { connection, start, moved } = who.identity;
+    const { kitKey } = this.config;
+    const number = start + who.index;
+    const id = transactionId(kitKey, connection, number);
+    if (number >= LAST_NUMBER) reply.raw.shouldKeepAlive = false;
+    const named = { kitKey, id, connection, number };
+    if (treated.journal === 'none') {
+      return new KnownTransaction({ ...named, attempt: this.#journal.attemptOf(id), isJournalled: false });
+    }
+    for (let other = this.#running.get(id); other !== undefined; other = this.#running.get(id)) {
+      // A back end that was suspected in error gets its connection back, and runs the transaction still.
+      this.counters.joined++;
+      await other.over;
+    }
+    const { promise, resolve: done } = Promise.withResolvers<void>();
+    const attempt = this.#journal.attemptOf(id);
+    const running = { over: promise, attempt };
+    this.#running.set(id, running);
+    const settle = (): void => {
+      this.#running.delete(id);
+      done();
+    };
+    const found = this.#journal.get(id) ?? (moved ? await this.#search(id, attempt) : undefined);
+    if (found?.record.response !== undefined) {
+      reply.hijack();
+      await this.#replay(reply, found, attempt).finally(settle);
+      return undefined;
+    }
+    const recorded = found?.record.state;
+    if (recorded !== undefined) this.counters.rerun++;
+    const transaction = new KnownTransaction({ ...named, attempt, isJournalled: true, recorded });
+    new HeldResponse(reply.raw, {
+      limit: treated.journal === 'response' ? MAX_RESPONSE : BEGINNING,
+      date: transaction.now,
+      keepAlive: recorded?.keepAlive,
+      onCollected: collected =>
+        this.#protect(
+          transaction,
+          running.attempt,
+          treated.journal as 'response' | 'state',
+          collected,
+        ).finally(settle),
+      onAbandoned: settle,
+    });
+    return transaction;
+  }
+
+  /** Whether the answer may leave. */
+  async #protect(
+    transaction: KnownTransaction,
+    attempt: number,
+    strategy: 'response' | 'state',
+    { whole, response, body, keepAlive }: Collected,
+  ): Promise<boolean> {
+    transaction.sealed = true;
+    const { id, connection, number, inputs, now } = transaction;
+    const sessions = [...transaction.sessions.values()];
+    if (strategy === 'response' && !whole) {
+      this.counters.tooLong++;
+      this.#log?.warn(
+        { transaction: id },
+        `kit: a response of more than ${MAX_RESPONSE} bytes leaves without a record`,
+      );
+      await this.#tell(sessions);
+      return true;
+    }
+    const record: JournalRecord = {
+      transaction: id,
+      connection,
+      number,
+      attempt,
+      origin: this.config.self,
+      strategy,
+      ...(strategy === 'response' ? { response } : { state: { now: now.getTime(), keepAlive, inputs } }),
+      sessions,
+    };
+    return await this.#keep(record, strategy === 'response' ? body : Buffer.alloc(0));
+  }
+
+  /** Keeps a record here and at the alternate. False: a later attempt is known elsewhere, which counts alone. */
+  async #keep(mine: JournalRecord, body: Buffer): Promise<boolean> {
+    if (!this.#journal.put(mine, body)) return this.#superseded(mine);
+    const shipped = await this.#peers.ship(mine, body);
+    if (shipped === 'refused') return this.#superseded(mine);
+    const kept = this.#journal.get(mine.transaction);
+    if (shipped === 'none') this.#noteDegraded();
+    else {
+      this.counters.journalled++;
+      if (kept !== undefined) kept.where = shipped.where;
+    }
+    for (const change of mine.sessions) this.sessions.apply(change);
+    if (mine.sessions.length > 0) {
+      this.counters.sessionChanges += mine.sessions.length;
+      await this.#peers.tell(mine.sessions, shipped === 'none' ? undefined : shipped.where);
+    }
+    return true;
+  }
+
+  #superseded({ transaction }: JournalRecord): boolean {
+    this.counters.superseded++;
+    this.#log?.warn(
+      { transaction },
+      'kit: the transaction was taken over by another back end: no answer from here',
+    );
+    return false;
+  }
+
+  #noteDegraded(): void {
+    this.counters.degraded++;
+    if (this.#isDegraded) return;
+    this.#isDegraded = true;
+    this.#log?.warn({}, 'kit: no other back end is up: answers leave without a record of them');
+  }
+
+  async #replay({ raw }: FastifyReply, { record, body }: Found, attempt: number): Promise<void> {
+    this.counters.replayed++;
+    // It is ours now: should this back end die as well, the next one must have it.
+    const isOwn = record.origin === this.config.self;
+    // The logger says which attempt this is. If it could not, it is the one after the record's.
+    const next = attempt > 0 || isOwn ? Math.max(attempt, record.attempt) : record.attempt + 1;
+    const taken = { ...record, attempt: next, origin: this.config.self };
+    if (await this.#keep(taken, body)) writeWhole(raw, taken.response!, body);
+    else raw.destroy();
+  }
+
+  /** A record that another kit may have: views of who is whose alternate need not agree. */
+  async #search(transaction: string, attempt: number): Promise<Found | undefined> {
+    this.counters.lookups++;
+    const found = await this.#peers.lookup(transaction, attempt);
+    if (found !== undefined) this.#learn(found.record.sessions, undefined);
+    return found;
+  }
+
+  async #tell(changes: readonly SessionChange[]): Promise<void> {
+    for (const change of changes) this.sessions.apply(change);
+    if (changes.length === 0) return;
+    this.counters.sessionChanges += changes.length;
+    await this.#peers.tell(changes);
+  }
+
+  #learn(changes: readonly SessionChange[], found: Found | undefined): void {
+    for (const change of changes) this.sessions.apply(change);
+    if (found !== undefined && this.#journal.get(found.record.transaction) === undefined) {
+      this.#journal.put(found.record, found.body);
+    }
+  }
+
+  #answer(asked: Request, body: Buffer): Promise<Reply> | Reply | undefined | AsyncIterable<Reply> {
+    switch (asked.type) {
+      case 'journal': {
+        const { record } = asked;
+        if (this.#isOurs(record) || !this.#journal.put(record, body)) return { type: 'refused' };
+        this.counters.kept++;
+        for (const change of record.sessions) this.sessions.apply(change);
+        return { type: 'stored' };
+      }
+      case 'sessions':
+        for (const change of asked.changes) this.sessions.apply(change);
+        return { type: 'stored' };
+      case 'lookup': {
+        this.#journal.noteAttempt(asked.transaction, asked.attempt);
+        const kept = this.#journal.get(asked.transaction);
+        return kept === undefined
+          ? { type: 'none' }
+          : { type: 'found', record: kept.record, body: kept.body };
+      }
+      case 'commit':
+        this.#journal.commit(asked.transactions);
+        return undefined;
+      case 'recover':
+        return this.#recover(asked);
+      case 'resync':
+        return this.#everything();
+      case 'status':
+        return { type: 'status', status: { ...this.status } };
+    }
+  }
+
+  /** Whether we have run it, or are running it: what another one says of the same attempt, or an earlier one, is late. */
+  #isOurs({ transaction, attempt }: JournalRecord): boolean {
+    const running = this.#running.get(transaction);
+    if (running !== undefined) return running.attempt >= attempt;
+    const kept = this.#journal.get(transaction);
+    return kept !== undefined && this.#journal.isOwn(kept) && kept.record.attempt >= attempt;
+  }
+
+  async #recover(asked: Request & { type: 'recover' }): Promise<RecoverAnswer> {
+    const { transaction, attempt, connection } = asked;
+    this.counters.recovers++;
+    this.#journal.noteAttempt(transaction, attempt);
+    const running = this.#running.get(transaction);
+    if (running !== undefined) running.attempt = Math.max(running.attempt, attempt);
+    let kept: Found | undefined = this.#journal.get(transaction);
+    if (kept === undefined) {
+      kept = await this.#search(transaction, attempt);
+      // At hand when the request comes; unless it was run here meanwhile.
+      if (kept !== undefined && this.#journal.get(transaction) === undefined) {
+        this.#journal.put({ ...kept.record, attempt }, kept.body);
+      }
+    }
+    const last = this.#journal.lastOf(connection);
+    return {
+      type: 'recovered',
+      stored: kept?.record.strategy ?? 'none',
+      lastStored: last,
+      // Session changes are applied as they come.
+      lastApplied: last,
+      runs: this.#isReady,
+    };
+  }
+
+  async *#everything(): AsyncGenerator<Reply> {
+    const now = Date.now();
+    let part: SessionChange[] = [];
+    for (const change of this.sessions.values()) {
+      if (change.until <= now) continue;
+      part.push(change);
+      if (part.length < PART) continue;
+      yield { type: 'part', sessions: part };
+      part = [];
+    }
+    if (part.length > 0) yield { type: 'part', sessions: part };
+    for (const { record, body } of [...this.#journal.values()])
+      yield { type: 'part', sessions: [], record, body };
+    yield { type: 'synced' };
+  }
+
+  #peerChanged(name: string, isUp: boolean): void {
+    this.#log?.info({ peer: name }, isUp ? 'kit: a peer is up' : 'kit: a peer has gone');
+    // What it had to keep is lost with it, for all we know.
+    if (!isUp) for (const kept of this.#journal.values()) if (kept.where === name) kept.where = undefined;
+    void this.#tend();
+  }
+
+  #sweep(): void {
+    this.#journal.sweep(performance.now());
+    this.sessions.sweep(Date.now());
+    void this.#tend();
+  }
+
+  /** Finds a new place for records whose keeper has gone, and tells peers what they have missed. */
+  async #tend(): Promise<void> {
+    if (this.#isTending) return;
+    this.#isTending = true;
+    try {
+      if (this.#peers.alternate() !== undefined) this.#isDegraded = false;
+      await this.#peers.catchUp();
+      for (const kept of [...this.#journal.values()]) {
+        // Others' records are theirs to place, while they can.
+        if (kept.where !== undefined || !(this.#journal.isOwn(kept) || !this.#peers.isUp(kept.record.origin)))
+          continue;
+        if (this.#running.has(kept.record.transaction)) continue;
+        if (this.#peers.alternate() === undefined) return;
+        const shipped = await this.#peers.ship(kept.record, kept.body);
+        if (shipped === 'none') return;
+        this.counters.reshipped++;
+        // Refused: a later attempt has its own record.
+        kept.where = shipped === 'refused' ? this.config.self : shipped.where;
+      }
+    } finally {
+      this.#isTending = false;
+    }
+  }
+
+  /** What `./resplice status` shows. */
+  get status() {
+    return {
+      self: this.config.self,
+      ready: this.#isReady,
+      alternate: this.#peers.alternate() ?? null,
+      degraded: this.#isDegraded,
+      peers: this.#peers.status,
+      journals: this.#journal.sizes,
+      sessions: this.sessions.counts,
+      running: this.#running.size,
+      counters: { ...this.counters },
+    };
+  }
+}

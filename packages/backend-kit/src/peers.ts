@@ -1,0 +1,202 @@
+// The other back ends' kits.
+
+import {
+  type Answer,
+  alternateOf,
+  ChannelClient,
+  type JournalRecord,
+  type SessionChange,
+} from '@resplice/kit-channel';
+import type { KitConfig } from './config.ts';
+
+/** A peer has so long for an answer, milliseconds; then it is taken for down until it is heard again. */
+const ANSWER_MS = 300;
+/** More for long bodies: as if they went at this rate, bytes per millisecond. */
+const SLOWEST = 20_000;
+/** Session changes in one message. */
+const BATCH = 500;
+/** Between two parts of a resync, milliseconds. */
+const RESYNC_MS = 2000;
+
+export interface Found {
+  readonly record: JournalRecord;
+  readonly body: Buffer;
+}
+
+interface Peer {
+  readonly client: ChannelClient;
+  /** Not taken for up until it is heard after that, `performance.now()`. */
+  doubtedAt: number;
+  /** Sessions of which it may have missed a change. */
+  readonly missed: Set<string>;
+  isSynced: boolean;
+}
+
+export interface PeersOptions {
+  readonly config: Pick<KitConfig, 'self' | 'members' | 'kitKey'>;
+  readonly session: (id: string) => SessionChange | undefined;
+  /** A peer has come or gone. */
+  readonly onChange: (name: string, isUp: boolean) => void;
+  /** Part of what a peer knew when we first met it. */
+  readonly onPart: (sessions: readonly SessionChange[], found: Found | undefined) => void;
+}
+
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #order: readonly string[];
+  readonly #peers: ReadonlyMap<string, Peer>;
+  #syncing = new Map<string, Promise<void>>();
+
+  /** Connects at once. */
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    const { self, members, kitKey } = options.config;
+    this.#order = members.map(({ name }) => name);
+    this.#peers = new Map(
+      members
+        .filter(({ name }) => name !== self)
+        .map(peer => [
+          peer.name,
+          {
+            client: new ChannelClient({
+              kitKey,
+              self,
+              peer,
+              onUp: () => this.#met(peer.name),
+              onDown: () => options.onChange(peer.name, false),
+            }),
+            doubtedAt: 0,
+            missed: new Set(),
+            isSynced: false,
+          },
+        ]),
+    );
+  }
+
+  /** Kept when every peer is either there, with all that it knew, or not there. */
+  async settled(): Promise<void> {
+    await Promise.all(
+      [...this.#peers].map(async ([name, { client }]) => {
+        await client.tried;
+        await this.#syncing.get(name);
+      }),
+    );
+  }
+
+  isUp(name: string): boolean {
+    const peer = this.#peers.get(name);
+    return peer?.client.isUp === true && peer.client.heardMs > peer.doubtedAt;
+  }
+
+  get status(): { name: string; up: boolean }[] {
+    return [...this.#peers.keys()].map(name => ({ name, up: this.isUp(name) }));
+  }
+
+  /** Who keeps our records now. */
+  alternate(): string | undefined {
+    return alternateOf(this.#order, this.#options.config.self, name => this.isUp(name));
+  }
+
+  /**
+   * Gives a record to the alternate; to the next one when that does not answer.
+   * @returns who has it, `refused` when a later attempt is known, `none` when nobody is there
+   */
+  async ship(record: JournalRecord, body: Buffer): Promise<{ where: string } | 'refused' | 'none'> {
+    for (const _ of this.#peers) {
+      const where = this.alternate();
+      if (where === undefined) break;
+      const answer = await this.#ask(where, { type: 'journal', record }, body);
+      if (answer?.type === 'refused') return 'refused';
+      if (answer?.type === 'stored') return { where };
+    }
+    return 'none';
+  }
+
+  /** Tells all peers of changes; waits for those that are up. Never throws. */
+  async tell(changes: readonly SessionChange[], except?: string): Promise<void> {
+    await Promise.all(
+      [...this.#peers].map(async ([name, { missed }]) => {
+        if (name === except) return;
+        const heard =
+          this.isUp(name) &&
+          (await this.#ask(name, { type: 'sessions', changes: [...changes] })) !== undefined;
+        if (!heard) for (const { id } of changes) missed.add(id);
+      }),
+    );
+  }
+
+  /** Asks all peers for a record; they refuse earlier attempts from then on. */
+  async lookup(transaction: string, attempt: number): Promise<Found | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Found | undefined>();
+    const all = [...this.#peers.keys()]
+      .filter(name => this.isUp(name))
+      .map(async name => {
+        const answer = await this.#ask(name, { type: 'lookup', transaction, attempt });
+        if (answer?.type === 'found') resolve({ record: answer.record, body: answer.body });
+      });
+    void Promise.all(all).then(() => resolve(undefined));
+    return await promise;
+  }
+
+  /** Tells peers what they may have missed. */
+  async catchUp(): Promise<void> {
+    for (const [name, { missed }] of this.#peers) {
+      while (missed.size > 0 && this.isUp(name)) {
+        const ids = [...missed].slice(0, BATCH);
+        for (const id of ids) missed.delete(id);
+        const changes = ids.flatMap(id => this.#options.session(id) ?? []);
+        if (changes.length === 0) continue;
+        if ((await this.#ask(name, { type: 'sessions', changes })) !== undefined) continue;
+        for (const id of ids) missed.add(id);
+        break;
+      }
+    }
+  }
+
+  close(): void {
+    for (const { client } of this.#peers.values()) client.close();
+  }
+
+  async #ask(
+    name: string,
+    asked: Parameters<ChannelClient['request']>[0],
+    body: Buffer = Buffer.alloc(0),
+  ): Promise<Answer | undefined> {
+    const peer = this.#peers.get(name)!;
+    const deadlineMs = ANSWER_MS + body.length / SLOWEST;
+    try {
+      return await peer.client.request(asked, { body, deadlineMs });
+    } catch {
+      peer.doubtedAt = performance.now();
+      return undefined;
+    }
+  }
+
+  #met(name: string): void {
+    this.#options.onChange(name, true);
+    const peer = this.#peers.get(name)!;
+    if (peer.isSynced) return;
+    const sync = this.#resync(peer);
+    this.#syncing.set(name, sync);
+  }
+
+  /** All that a peer knows, once: we may have been away for long. */
+  async #resync(peer: Peer): Promise<void> {
+    try {
+      await peer.client.request(
+        { type: 'resync' },
+        {
+          deadlineMs: RESYNC_MS,
+          onPart: part => {
+            if (part.type !== 'part') return;
+            const { sessions, record, body } = part;
+            this.#options.onPart(sessions, record === undefined ? undefined : { record, body });
+          },
+        },
+      );
+      peer.isSynced = true;
+    } catch {
+      // It went away, or is too busy: again when it is met the next time.
+    }
+  }
+}

@@ -1,0 +1,198 @@
+// Several back ends in one process, each at an address of its own, with an agent and a kit.
+
+import {
+  type Answer as ChannelAnswer,
+  ChannelClient,
+  type KitConnection,
+  kitKeyOf,
+  type Request,
+  transactionId,
+} from '@resplice/kit-channel';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { KitConfig } from '../src/config.ts';
+import { type BackendKit, backendKit } from '../src/plugin.ts';
+import { FakeAgent } from './fake-agent.ts';
+import { RawClient } from './raw-client.ts';
+
+/** What the application is, at each back end. */
+export type Define = (app: FastifyInstance, kit: BackendKit, name: string) => Promise<void> | void;
+
+export interface Node {
+  readonly name: string;
+  readonly address: string;
+  readonly agent: FakeAgent;
+  readonly kit: BackendKit;
+  readonly app: FastifyInstance;
+  /** What the kit warned of. */
+  readonly warnings: string[];
+}
+
+const CHANNEL_PORT = 7002;
+const APP_PORT = 8080;
+/** Host part of the clients' address. */
+const CLIENT = 200;
+
+export class Tier {
+  readonly kitKey = kitKeyOf(Uint8Array.from({ length: 32 }, (_, i) => 255 - i));
+  readonly #define: Define;
+  readonly #count: number;
+  readonly #site: KitConfig['site'];
+  readonly #nodes = new Map<number, Node>();
+  readonly #clients: RawClient[] = [];
+  readonly #loggers = new Map<number, ChannelClient>();
+  // Below those that the system gives to others.
+  #ports = 20_000;
+
+  private constructor(count: number, define: Define, site: KitConfig['site']) {
+    this.#count = count;
+    this.#define = define;
+    this.#site = site;
+  }
+
+  /** Back ends 1…count, all started. */
+  static async start(count: number, define: Define, site?: KitConfig['site']): Promise<Tier> {
+    const tier = new Tier(count, define, site);
+    for (let i = 1; i <= count; i++) await tier.restart(i);
+    await tier.joined();
+    return tier;
+  }
+
+  node(i: number): Node {
+    const node = this.#nodes.get(i);
+    if (node === undefined) throw new Error(`back end ${i} is not running`);
+    return node;
+  }
+
+  kit(i: number) {
+    return this.node(i).kit.kit!;
+  }
+
+  /** Kept when all that run are joined. */
+  async joined(): Promise<void> {
+    const up = [...this.#nodes.keys()].length - 1;
+    for (const { kit } of this.#nodes.values()) {
+      while (kit.kit!.status.peers.filter(peer => peer.up).length < up) await turn();
+    }
+  }
+
+  async restart(i: number): Promise<void> {
+    const name = `backend-${i}`;
+    const agent = await FakeAgent.start();
+    const members = Array.from({ length: this.#count }, (_, at) => ({
+      name: `backend-${at + 1}`,
+      address: this.addressOf(at + 1),
+      port: CHANNEL_PORT,
+    }));
+    const kit = backendKit({
+      self: name,
+      listen: { address: this.addressOf(i), port: CHANNEL_PORT },
+      agentPort: agent.port,
+      members,
+      loggers: ['logger-1'],
+      site: this.#site,
+      kitKey: this.kitKey,
+    });
+    const app = Fastify({ forceCloseConnections: true });
+    const warnings: string[] = [];
+    app.log.warn = ((_fields: unknown, message: string) =>
+      warnings.push(message)) as unknown as typeof app.log.warn;
+    try {
+      await app.register(kit.plugin);
+      await this.#define(app, kit, name);
+      await app.listen({ host: this.addressOf(i), port: APP_PORT });
+    } catch (error) {
+      await agent.close();
+      await app.close();
+      throw error;
+    }
+    this.#nodes.set(i, { name, address: this.addressOf(i), agent, kit, app, warnings });
+  }
+
+  /** Ends a back end at once: its sockets, its kit. What its handlers have begun goes on, as in a machine that is cut off. */
+  async crash(i: number): Promise<void> {
+    const { app, agent } = this.node(i);
+    this.#nodes.delete(i);
+    this.#loggers.get(i)?.close();
+    this.#loggers.delete(i);
+    await agent.close();
+    await app.close();
+  }
+
+  /** A client's connection, as the tier knows it: whichever back end serves it. */
+  connection(): KitConnection {
+    const clientPort = this.#ports++;
+    const client = this.addressOf(CLIENT);
+    return { client, clientPort, vip: '198.51.100.10', vipPort: 80, originalIsn: 7, p0: 11 };
+  }
+
+  id(connection: KitConnection, number: number): string {
+    return transactionId(this.kitKey, connection, number);
+  }
+
+  /** A client whose connection this back end has been given. */
+  async client(
+    i: number,
+    connection: KitConnection | undefined = this.connection(),
+    { start = 0, moved = start > 0 }: { start?: number; moved?: boolean } = {},
+  ): Promise<RawClient> {
+    const { address, agent } = this.node(i);
+    agent.known.set(connection.clientPort, { connection, start, moved });
+    const client = await RawClient.connect(address, APP_PORT, connection);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A client of whom no agent knows. */
+  async stranger(i: number): Promise<RawClient> {
+    const client = await RawClient.connect(this.node(i).address, APP_PORT);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Asks a kit as the front-end logger does. */
+  async asLogger(i: number, asked: Request): Promise<ChannelAnswer> {
+    return await (await this.logger(i)).request(asked);
+  }
+
+  async logger(i: number): Promise<ChannelClient> {
+    let client = this.#loggers.get(i);
+    if (client === undefined) {
+      const { name, address } = this.node(i);
+      const peer = { name, address, port: CHANNEL_PORT };
+      client = new ChannelClient({ kitKey: this.kitKey, self: 'logger-1', peer });
+      this.#loggers.set(i, client);
+    }
+    await client.tried;
+    return client;
+  }
+
+  /** The same request at the back end that takes over, with the logger's question before it. */
+  async takeOver(
+    i: number,
+    connection: KitConnection,
+    {
+      number = 0,
+      attempt = 1,
+      from = 'backend-1',
+    }: { number?: number; attempt?: number; from?: string } = {},
+  ): Promise<RawClient> {
+    const transaction = this.id(connection, number);
+    await this.asLogger(i, { type: 'recover', connection, transaction, number, attempt, from });
+    return await this.client(i, connection, { start: number, moved: true });
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.close();
+    for (const logger of this.#loggers.values()) logger.close();
+    for (const i of [...this.#nodes.keys()]) await this.crash(i);
+  }
+
+  /** Of this process alone: tests run beside each other. */
+  addressOf(i: number): string {
+    return `127.${(process.pid >> 8) & 255}.${process.pid & 255}.${i}`;
+  }
+}
+
+async function turn(): Promise<void> {
+  await new Promise(resolve => setTimeout(resolve, 2));
+}
