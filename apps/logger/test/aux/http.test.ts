@@ -164,6 +164,26 @@ suite('an HTTP service', () => {
     });
   }
 
+  test('the logger is killed while the answer is waited for: asked again, in the same transaction’s name', async () => {
+    const count = asked.length;
+    const talker = await Talker.dial(logger.port, { transaction: 'doubt' });
+    talker.say(text({ path: '/wait' }));
+    await until('it to be asked', () => waiting.length === 1);
+    await logger.kill();
+    await talker.over();
+    await logger.start();
+    assert.equal(await logger.count('in_doubt'), 1);
+    const answer = fetch({ transaction: 'doubt' }, { path: '/wait' });
+    await until('it to be asked again', () => waiting.length === 2);
+    for (const give of waiting.splice(0)) give();
+    assert.match(await answer, /200 OK/);
+    assert.equal(await logger.count('in_doubt_repeated'), 1);
+    assert.deepEqual(
+      asked.slice(count).map(({ transaction }) => transaction),
+      ['doubt', 'doubt'],
+    );
+  });
+
   test('half a request of a predecessor is aborted, and the successor’s is asked', async () => {
     const count = asked.length;
     const predecessor = await Talker.dial(logger.port, { transaction: 'half' });
