@@ -298,6 +298,19 @@ suite('envelopes in one go', () => {
     talker.socket.destroy();
   });
 
+  test('whose content comes with them, and looks like more of them', async () => {
+    const id = 'batch-content';
+    const talker = await predecessor(id, loggedIn);
+    const from = way.sent.length;
+    const line = `RCPT TO:<${CHLOE}>\r\n`;
+    talker.say(`${envelope([BEN])}${line}${message(id)}.\r\n`);
+    await talker.hear(354);
+    await talker.hear(250);
+    assert.equal(way.sent.slice(from).split(line).length - 1, 1);
+    assert.deepEqual(await delivered(id), { [BEN]: 1 });
+    talker.socket.destroy();
+  });
+
   test('several messages on one connection, and the same again', async () => {
     const all = ['batch-1', 'batch-2'];
     const say = async (talker: Talker): Promise<void> => {

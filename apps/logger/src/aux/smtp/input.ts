@@ -45,14 +45,15 @@ export class Input {
     }
   }
 
-  /** Lines of this kind that are here already, in a row; they stay. */
-  linesAhead(kind: RegExp): string[] {
+  /** Lines of this kind that are here already, in a row up to and with one of the last kind; they stay. */
+  linesAhead(kind: RegExp, last: RegExp): string[] {
     const lines: string[] = [];
     for (let from = 0; from < MAX_LINE; ) {
       const end = this.#held.indexOf('\n', from);
       const line = this.#held.toString('latin1', from, Math.max(end, from)).replace(/\r$/, '');
-      if (end < 0 || !kind.test(line)) break;
+      if (end < 0 || !(kind.test(line) || last.test(line))) break;
       lines.push(line);
+      if (last.test(line)) break;
       from = end + 1;
     }
     return lines;

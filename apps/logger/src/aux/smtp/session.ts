@@ -129,7 +129,7 @@ export class Session implements Speaker, Voice {
     const key = keyOf(line);
     let answer: Reply;
     try {
-      const ahead = verb === 'MAIL' ? this.#input.linesAhead(/^(RCPT TO:|DATA$)/i) : [];
+      const ahead = verb === 'MAIL' ? this.#input.linesAhead(/^RCPT TO:/i, /^DATA$/i) : [];
       if (ahead.length > 0) void this.#dialogue.foresee(this.#index, [line, ...ahead]);
       answer = await this.#unlessGone(this.#dialogue.say(this.#index, key, line, this));
     } catch (error) {
