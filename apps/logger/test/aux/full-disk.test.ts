@@ -18,7 +18,7 @@ import { HttpRelay } from '../../src/aux/http/relay.ts';
 import { Outcomes } from '../../src/aux/outcomes.ts';
 import { SmtpRelay } from '../../src/aux/smtp/relay.ts';
 import { AuxiliaryTally } from '../../src/aux/tally.ts';
-import { ADDRESSES, Talker } from './fixture.ts';
+import { ADDRESSES, freePort, Talker } from './fixture.ts';
 
 /** Fails from the write that holds these bytes on. */
 let failAt: string | undefined;
@@ -55,15 +55,6 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
   assert.deepEqual(errors, []);
 });
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function relay(protocol: ServiceConfig['protocol'], upstream: number) {
   const service = {
