@@ -43,6 +43,8 @@ export const loggerConfig = z.strictObject({
   pools: z.record(z.string(), poolSchema).default({}),
   /** Longest head of a request of a listener that is not uniform, bytes; of others only the first is limited, by the proxies. */
   headBytes: z.int().min(1024).max(65_536).default(65_536),
+  /** For a later head of a request, ms: from its first byte to its last; proxies see to the first one. */
+  headTimeoutMs: z.int().min(1000).max(300_000).default(30_000),
   timeoutClasses: timeoutClassesInMs.default({}),
   recovery: recoveryInMs,
   /** Names of back ends that are to be empty. */

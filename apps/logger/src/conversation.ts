@@ -343,14 +343,18 @@ export class Conversation extends ClientSpace implements RequestSink {
 
   broken(at: number, reason: string): void {
     const last = this.transactions.at(-1);
-    if (this.guard && !(last && last.requestEnd === undefined)) this.refuse(reason, at);
+    if (this.guard && !(last && last.requestEnd === undefined))
+      this.refuse(reason, reason.startsWith('more than') ? 431 : 400, at);
     else this.giveUp(reason);
   }
 
   /** What follows the last request is none, and is not given to anybody. */
-  refuse(reason: string, at = this.transactions.at(-1)?.requestEnd ?? this.readTo): void {
+  refuse(
+    reason: string,
+    status: 400 | 408 | 431 = 400,
+    at = this.transactions.at(-1)?.requestEnd ?? this.readTo,
+  ): void {
     const transaction = new Transaction(++this.count, 'GET', at, NOT_KEPT, this.#records);
-    const status = reason.startsWith('more than') ? 431 : 400;
     transaction.verdict = { kind: 'refused', status, reason };
     if (!this.open) transaction.responseAt = this.#responseAt;
     this.transactions.push(transaction);

@@ -16,6 +16,7 @@ import type { RequestStore } from './request-store.ts';
 import { Room } from './room.ts';
 import type { Rules } from './rules.ts';
 import { answers } from './second-opinion.ts';
+import { SlowHeads, type SlowHeadsDeps } from './slow-heads.ts';
 import { Strangers } from './strangers.ts';
 import { Suspicions } from './suspicions.ts';
 import { traceOf } from './trace.ts';
@@ -36,6 +37,7 @@ export interface ConversationsDeps
   treatments: Treatments;
   rules: Rules;
   store: RequestStore;
+  limits: SlowHeadsDeps['limits'];
 }
 
 /** All connections that pass: hands each event of the kernel half to the one that it is about. */
@@ -46,6 +48,7 @@ export class Conversations {
   readonly #endings: Endings;
   readonly #intake: Intake;
   readonly #guards: Guards;
+  readonly #slowHeads: SlowHeads;
   readonly #drains: Drains;
   readonly #watchman: Watchman;
   readonly #suspicions: Suspicions;
@@ -63,6 +66,8 @@ export class Conversations {
     this.#deps = deps;
     this.#watchman = new Watchman(new Detector(), tracks);
     const isOver = (conversation: Conversation) => this.#endings.isOver(conversation);
+    const isBusy = (conversation: Conversation) =>
+      moves.has(conversation) || isOver(conversation) || this.#drains.isLeaving(conversation);
     const moves = new Moves({
       ...deps,
       ...{ tracks, isOver },
@@ -84,7 +89,7 @@ export class Conversations {
     });
     this.#guards = new Guards({
       ...{ datapath, wire, speaker, tally, isOver, rules: deps.rules },
-      isBusy: each => moves.has(each) || isOver(each) || this.#drains.isLeaving(each),
+      isBusy,
       // One that wakes up may have lost its back end: then there is a trace that this belongs to.
       move: (each, why) => moves.begin(each, why, each.backend !== undefined || !timeline.of(each)),
       abandon: (each, why) => {
@@ -98,9 +103,13 @@ export class Conversations {
       },
       delivered: each => this.#expect(each),
     });
+    this.#slowHeads = new SlowHeads({
+      ...{ datapath, wire, tally, isBusy, limits: deps.limits },
+      move: (conversation, why) => moves.begin(conversation, why, true),
+    });
     this.#intake = new Intake({
       ...{ datapath, backends, wire, speaker, tally, timeline, moves },
-      ...{ drains: this.#drains, endings: this.#endings },
+      ...{ drains: this.#drains, endings: this.#endings, slowHeads: this.#slowHeads },
     });
     this.#suspicions = new Suspicions({
       ...{ backends, timeline, ask: answers },
@@ -306,6 +315,7 @@ export class Conversations {
     });
     this.#moves.look();
     this.#guards.look();
+    this.#slowHeads.look();
     if (!this.#drains.isIdle)
       for (const conversation of this.#bySlot.values()) this.#drains.look(conversation);
     for (const conversation of this.#endings.expired()) this.#forget(conversation, true);
@@ -342,6 +352,7 @@ export class Conversations {
     this.#watchman.forget(conversation);
     this.#drains.forget(conversation);
     this.#guards.forget(conversation);
+    this.#slowHeads.forget(conversation);
     this.#moves.get(conversation)?.close();
   }
 

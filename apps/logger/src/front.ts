@@ -67,6 +67,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   const wire = new Wire(sender, { id }, deriveKey(key, 'splice-syn', 16), SEGMENT);
   const timeline = new Timeline();
   const recovery = { ...config.recovery };
+  const limits = { headTimeoutMs: config.headTimeoutMs };
   const passwords = new BcryptThread();
   const rules = new Rules(config, backends, passwords.compare);
   const guard = ({ vips }: LoggerConfig) =>
@@ -93,7 +94,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     tally,
     timeline,
     recovery,
-    ...{ treatments, rules, store },
+    ...{ treatments, rules, store, limits },
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
@@ -155,6 +156,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       conversations.followRules();
       treatments.replace(next.listeners, next.timeoutClasses);
       Object.assign(recovery, next.recovery);
+      limits.headTimeoutMs = next.headTimeoutMs;
       drain(next.draining);
     },
     async close() {

@@ -6,6 +6,7 @@ import type { Drains } from './drains.ts';
 import type { Endings } from './endings.ts';
 import type { LogEvent } from './layout.generated.ts';
 import type { Moves } from './moves.ts';
+import type { SlowHeads } from './slow-heads.ts';
 import type { Speaker } from './speaker.ts';
 import type { LoggerTally } from './tally.ts';
 import type { Timeline } from './timeline.ts';
@@ -20,6 +21,7 @@ export interface IntakeDeps {
   moves: Moves;
   drains: Drains;
   endings: Endings;
+  slowHeads: SlowHeads;
 }
 
 /** What the kernel half tells of a connection's two directions: read, and handed to whom it concerns. */
@@ -37,7 +39,7 @@ export class Intake {
     start: number,
     end: number,
   ): void {
-    const { backends, moves, drains, endings, tally } = this.#deps;
+    const { backends, moves, drains, endings, slowHeads, tally } = this.#deps;
     const { guard } = conversation;
     const held = event.held !== 0;
     if ((!held || guard?.isFresh) && conversation.backend?.address !== event.backend)
@@ -55,7 +57,10 @@ export class Intake {
     // Held before a move ended, and told after.
     const isGuarded = guard !== undefined && conversation.unprotected !== UPGRADED;
     const isLate = held && !move && conversation.backend !== undefined && !isGuarded;
-    if (end > start) conversation.clientBytes(at, bytes, start, end, !held || isLate);
+    if (end > start) {
+      conversation.clientBytes(at, bytes, start, end, !held || isLate);
+      slowHeads.note(conversation);
+    }
     if (isLate) this.#deliver(conversation, event, bytes.subarray(start, end));
     if (conversation.unprotected !== undefined) {
       // Nobody has what was held, and nobody can be given it.

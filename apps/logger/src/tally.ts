@@ -38,6 +38,8 @@ export class LoggerTally {
   poolsChanged = 0;
   /** Requests that the rules of their listener refuse. */
   forbidden = 0;
+  /** Later heads that were not complete in time: 408. */
+  headsTimedOut = 0;
   /** Segments that contradict what is logged: their connections were reset. */
   overlapsDiffer = 0;
   endsPassed = 0;

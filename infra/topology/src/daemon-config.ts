@@ -124,6 +124,7 @@ function logger(topology: Topology, host: Host): DaemonConfig {
     listeners: topology.rules.listeners,
     pools: topology.rules.pools,
     headBytes: topology.rules.limits.headBytes,
+    headTimeoutMs: topology.rules.limits.headTimeout,
     timeoutClasses: topology.rules.timeoutClasses,
     recovery: topology.rules.recovery,
     draining: hostsOf(topology, 'backend')

@@ -80,6 +80,7 @@ suite('daemon configuration', () => {
       listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
       pools: { web: { backends: 'all', balance: 'least-connections' } },
       headBytes: 65536,
+      headTimeoutMs: 30000,
       timeoutClasses: {},
       recovery: { wait: 5000, requestBytes: 1048576, spillBytes: 1073741824 },
       draining: [],
@@ -139,6 +140,7 @@ limits: { headBytes: 2048, headTimeout: 5s, connectTimeout: 1s, connections: 409
       { name: 'web', address: '10.60.0.1', port: 80, pool: 'all' },
     ]);
     assert.deepEqual(proxy.limits, { headBytes: 2048, headTimeoutMs: 5000, connectTimeoutMs: 1000 });
+    assert.equal(configOf('logger-1', own).headTimeoutMs, 5000);
     assert.deepEqual([proxy.maxConnections, configOf('backend-1', own).maxConnections], [4096, 4096]);
   });
 

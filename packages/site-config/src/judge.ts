@@ -12,7 +12,7 @@ import type { Listener } from './schema.ts';
 
 export interface Refusal {
   kind: 'refused';
-  status: 400 | 401 | 403 | 404 | 431 | 503;
+  status: 400 | 401 | 403 | 404 | 408 | 431 | 503;
   /** One plain sentence for a person. */
   reason: string;
   /** 401: the value of `WWW-Authenticate`. */
