@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { type Caller, type Endpoint, type ProxyHeader, readProxyHeader } from '@resplice/protocol';
+import { type Caller, type ProxyHeader, readProxyHeader } from '@resplice/protocol';
 import type { Log } from '@resplice/service-kit';
 import type { Limits, ServiceConfig } from './config.ts';
 import type { AuxiliaryTally } from './tally.ts';
@@ -14,7 +14,8 @@ export interface Arrival {
   readonly backend: string;
   readonly transaction: string;
   readonly caller: Caller;
-  readonly route: { readonly client: Endpoint; readonly server: Endpoint };
+  /** Undefined: on nobody's behalf, such as a message that is handed over again later. */
+  readonly route: ProxyHeader['route'];
 }
 
 export interface GateOptions {

@@ -235,12 +235,15 @@ export interface CallerOptions {
   readonly attempt?: number;
   readonly epoch?: number;
   readonly step?: number;
+  /** On no client's behalf. */
+  readonly isOwn?: boolean;
 }
 
 export function headerOf({ transaction, backend = 'backend-1', ...more }: CallerOptions): Buffer {
-  const { attempt = 0, epoch = 1000, step = 0 } = more;
+  const { attempt = 0, epoch = 1000, step = 0, isOwn = false } = more;
+  const client = { address: '192.0.2.9', port: 50_000 };
   return encodeProxyHeader({
-    route: { client: { address: '192.0.2.9', port: 50_000 }, server: { address: '10.62.0.10', port: 80 } },
+    route: isOwn ? undefined : { client, server: { address: '10.62.0.10', port: 80 } },
     transaction,
     caller: { backend: Number(backend.slice(-1)), epoch, attempt, step },
   });

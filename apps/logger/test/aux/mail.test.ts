@@ -508,6 +508,11 @@ suite('answered from the record', () => {
     assert.deepEqual(await delivered(begun), {});
   });
 
+  test('a message on no client’s behalf', async () => {
+    assert.match((await send({ transaction: 'own', isOwn: true })).response, /^250/);
+    assert.deepEqual([await delivered('own'), received('own')], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
+  });
+
   test('another step and another transaction are other messages', async () => {
     await send({ transaction: 'steps', step: 0 });
     const from = way.sent.length;
