@@ -70,7 +70,7 @@ test("where HAProxy stands in the middle, a back end's death breaks a download o
 });
 
 test('a lab that is up is used if it fits, and stays', TIMEOUT, async () => {
-  const { code: up, stderr: why } = await resplice(['up', '--detach', '--arm', 'forward'], {
+  const { code: up, stderr: why } = await resplice(['up', '--detach', '--site', 'demo', '--arm', 'forward'], {
     deadlineMs: 90_000,
   });
   assert.equal(up, PASS, why);

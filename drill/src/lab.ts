@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import type { BackendCommand, ComponentStatus, Engine, LabStatus, Watcher } from '@resplice/engines';
 import { LabError, labPlace, NetnsEngine } from '@resplice/engines';
-import { type Arm, applicationPort, type ClientLink, lan, parseLink, vip } from '@resplice/topology';
+import {
+  type Arm,
+  applicationPort,
+  type ClientLink,
+  lan,
+  parseLink,
+  type SiteName,
+  vip,
+} from '@resplice/topology';
 
 /** What was asked for; a lab that is up already need only agree with what is not undefined. */
 export interface LabWish {
@@ -11,6 +19,8 @@ export interface LabWish {
   readonly proxies: number | undefined;
   readonly backends: number | undefined;
   readonly backendCommand: BackendCommand | undefined;
+  /** Of our own ones; `demo` for a lab that is made. */
+  readonly site?: 'webmail' | 'demo';
 }
 
 export interface LabFacts {
@@ -20,8 +30,8 @@ export interface LabFacts {
   readonly backends: readonly string[];
   /** What stands between them, be it the router or the front-end logger in its place. */
   readonly between: string;
-  /** `demo`: the built-in site, which tells what it does; `command`: the user's. */
-  readonly site: 'demo' | 'command';
+  /** `demo` tells what it does; the others do not. */
+  readonly site: SiteName;
   /** Where the site listens on each back end. */
   readonly port: number;
   readonly vip: LabStatus['vip'];
@@ -31,14 +41,14 @@ export interface LabFacts {
 
 function factsOf({ arm, link, vip: at, client, components }: LabStatus): LabFacts {
   const named = (role: string): ComponentStatus[] => components.filter(each => each.role === role);
-  const demo = named('backend').every(({ processes }) => 'demo' in processes);
+  const serves = (process: string) => named('backend').every(({ processes }) => process in processes);
   return {
     arm,
     link: parseLink(link.name),
     proxies: named('proxy').map(({ name }) => name),
     backends: named('backend').map(({ name }) => name),
     between: [...named('logger'), ...named('router')][0]!.name,
-    site: demo ? 'demo' : 'command',
+    site: serves('demo') ? 'demo' : serves('webmail') ? 'webmail' : 'command',
     port: arm === 'forward' ? vip.port : applicationPort,
     vip: at,
     clientNamespace: client.netns,
@@ -52,6 +62,7 @@ function differences(facts: LabFacts, wish: LabWish): string[] {
     ['--link', facts.link.name, wish.link?.name],
     ['--proxies', facts.proxies.length, wish.proxies],
     ['--backends', facts.backends.length, wish.backends],
+    ['--site', facts.site === 'command' ? 'of its own' : facts.site, wish.site],
   ];
   const differing = pairs
     .filter(([, is, asked]) => asked !== undefined && asked !== is)
@@ -146,11 +157,11 @@ export class DrillLab {
 
 async function bringUp(
   engine: Engine,
-  { arm = 'resplice', link = lan, backendCommand, ...counts }: LabWish,
+  { arm = 'resplice', link = lan, backendCommand, site = 'demo', ...counts }: LabWish,
   watcher: Watcher,
 ): Promise<void> {
   const { proxies = defaults.proxies, backends = defaults.backends } = counts;
-  await engine.up({ arm, link, proxies, backends, backendCommand: backendCommand ?? null }, watcher);
+  await engine.up({ arm, link, proxies, backends, site, backendCommand: backendCommand ?? null }, watcher);
 }
 
 async function statusOf(engine: Engine): Promise<LabStatus> {

@@ -70,7 +70,7 @@ async function enter(lab: DrillLab, { seed, urlPath }: MatrixOptions): Promise<S
   const pace = paceOver(facts.link);
   const client = await Client.start(`/run/netns/${facts.clientNamespace}`);
   try {
-    if (facts.site === 'command') {
+    if (facts.site !== 'demo') {
       const page = await pageAt(lab, client, urlPath, pace);
       const site: Site = anySite(page, facts, pace, ({ local }) => servedBy(lab, local));
       return { lab, client, site, witness: null, seed, mark };

@@ -1,4 +1,5 @@
 /** What a run of the matrix has found: plain data, as `--json` prints it. */
+import type { SiteName } from '@resplice/topology';
 import type { Cell } from './cell.ts';
 import type { PromiseKind } from './promise.ts';
 import type { Run } from './run.ts';
@@ -21,7 +22,7 @@ export interface MatrixResult {
   readonly link: string;
   readonly proxies: number;
   readonly backends: number;
-  readonly site: 'demo' | 'command';
+  readonly site: SiteName;
   readonly seed: number;
   readonly repeat: number;
   readonly cells: readonly CellResult[];

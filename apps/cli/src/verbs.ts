@@ -14,6 +14,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: unknown
   drain: () => import('./commands/drain.ts'),
   logs: () => import('./commands/logs.ts'),
   trace: () => import('./commands/trace.ts'),
+  user: () => import('./commands/user.ts'),
   reload: () => import('./commands/reload.ts'),
   check: () => import('./commands/check.ts'),
   drill: () => import('./commands/drill.ts'),

@@ -29,6 +29,7 @@ suite('the help', async () => {
         'drain',
         'logs',
         'trace',
+        'user',
         'reload',
         'check',
         'drill',

@@ -1,12 +1,13 @@
 /** `DATABASE_URL=postgres://… node apps/smtp/src/main.ts`; all variables in config.ts. */
-import { Database, migrate, readEnvironment } from '@resplice/mailstore';
+import { Database, migrateWhenThere, readEnvironment } from '@resplice/mailstore';
 import { pino } from 'pino';
 import { smtpConfig } from './config.ts';
 import { SmtpService } from './server.ts';
 
 const config = readEnvironment(smtpConfig);
 const log = pino({ base: { name: 'smtp' }, level: config.LOG_LEVEL });
-const database = new Database({ connection: config.DATABASE_URL, applicationName: 'smtp' });
+const connection = { connection: config.DATABASE_URL, applicationName: 'smtp' };
+const database = new Database(connection);
 const [host, port] = config.SMARTHOST?.split(':') ?? [];
 const service = new SmtpService({
   database,
@@ -32,7 +33,7 @@ async function stop(): Promise<void> {
 }
 
 try {
-  await migrate(database);
+  await migrateWhenThere(connection);
   const port = await service.listen(config.SMTP_PORT, config.SMTP_LISTEN);
   log.info({ host: config.SMTP_LISTEN, port, domain: config.MAIL_DOMAIN }, 'listening');
 } catch (error) {

@@ -1,19 +1,25 @@
 /** `PORT=8080 DATABASE_URL=postgres://… node apps/webmail/src/main.ts`; all variables in config.ts. */
 import { backendKit } from '@resplice/backend-kit';
-import { Database, migrate, readEnvironment } from '@resplice/mailstore';
+import { Database, migrateWhenThere, readEnvironment } from '@resplice/mailstore';
 import { pino } from 'pino';
 import { buildWebmail } from './app.ts';
 import { webmailConfig } from './config.ts';
+import { SessionTable } from './web/session-table.ts';
+import { SESSION_MS } from './web/sessions.ts';
 
 const config = readEnvironment(webmailConfig);
 const log = pino({ base: { name: 'webmail' }, level: config.LOG_LEVEL });
-const database = new Database({ connection: config.DATABASE_URL, applicationName: config.BACKEND_ID });
+const connection = { connection: config.DATABASE_URL, applicationName: config.BACKEND_ID };
+const database = new Database(connection);
 const [host = '', port] = config.SMTP_SERVER.split(':');
+const kit = backendKit();
 const app = await buildWebmail({
   database,
-  kit: backendKit(),
+  kit,
   submission: { host, port: Number(port), delegationKey: config.DELEGATION_KEY },
   sessionSecret: config.SESSION_SECRET,
+  // Without the kit, too, whoever is asked next knows who is logged in.
+  ...(kit.kit === undefined ? { sessionStore: new SessionTable(database, SESSION_MS) } : {}),
   log,
 });
 app.addHook('onClose', async () => await database.close());
@@ -21,7 +27,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => void app.close().then(() => process.exit(0)));
 }
 try {
-  await migrate(database);
+  await migrateWhenThere(connection);
   await app.listen({ host: config.LISTEN, port: config.PORT });
 } catch (error) {
   log.fatal({ err: error }, 'cannot start');

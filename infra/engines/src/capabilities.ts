@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
+import { findBinaries, NoPostgresError, serverUser } from '@resplice/postgres';
 import { command } from './command.ts';
 import { LabError } from './errors.ts';
 
@@ -46,6 +47,18 @@ export function requireMachine(machine: Machine = thisMachine()): void {
   requireRoot(machine);
   if (!/\bbpf$/m.test(filesystems)) {
     throw lacking("this kernel has no BPF (CONFIG_BPF_SYSCALL): boot one that has, Debian 12's own does.");
+  }
+}
+
+/** @throws LabError capability when PostgreSQL, which the webmail needs, is not installed */
+export function requireDatabase(): void {
+  try {
+    findBinaries();
+    serverUser();
+  } catch (error) {
+    if (error instanceof NoPostgresError)
+      throw lacking(`the webmail needs PostgreSQL: ${error.message}`, error);
+    throw error;
   }
 }
 

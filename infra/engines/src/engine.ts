@@ -12,8 +12,10 @@ export interface UpOptions {
   readonly arm?: Arm;
   /** The client's; `lan` if absent. */
   readonly link?: ClientLink;
-  /** Null: the built-in demo site. */
+  /** Null: a site of ours. */
   readonly backendCommand: BackendCommand | null;
+  /** What back ends serve without a command: the webmail, with what it needs behind it, or the demo site; `demo` if absent. */
+  readonly site?: 'webmail' | 'demo';
   /** Listeners, pools and limits; one listener and a pool of all back ends if absent. */
   readonly siteFile?: SiteFile | undefined;
 }
@@ -67,6 +69,14 @@ export interface ReloadReport {
   readonly later: readonly string[];
   /** What takes effect at the next `up` only, a sentence each. */
   readonly notes: readonly string[];
+}
+
+/** How programs on this machine reach the webmail's database: `pg` takes it. Root alone gets in. */
+export interface DatabaseAddress {
+  /** Directory of its Unix socket. */
+  readonly host: string;
+  readonly user: string;
+  readonly database: string;
 }
 
 export interface LogFile {
@@ -125,6 +135,8 @@ export interface Engine {
   trace(client: string): Promise<{ trace?: Trace; why: string }>;
   /** Undefined when no lab is up, `starting` while one is on its way. */
   status(): Promise<LabStatus | 'starting' | undefined>;
+  /** @throws LabError usage when the lab does not serve the webmail */
+  database(): DatabaseAddress;
   /** Is there a lab, be it on its way? Cheap. */
   isThere(): boolean;
   /** The logs of a target, or of all; a file need not exist yet. */

@@ -1,4 +1,4 @@
-export { requireMachine, requireRoot } from './capabilities.ts';
+export { requireDatabase, requireMachine, requireRoot } from './capabilities.ts';
 export { CommandError, command } from './command.ts';
 export type { Connection } from './connections.ts';
 export type * from './engine.ts';

@@ -2,6 +2,7 @@ import type { Host, HostProcess } from '@resplice/topology';
 import { adminGet } from './admin-client.ts';
 import { type DaemonStatus, readDaemonStatus } from './daemon-status.ts';
 import type { Lab } from './lab.ts';
+import { listensBeside } from './listening.ts';
 import { processFilesOf } from './place.ts';
 import { isAlive, isStopped, livingProcesses, type ProcessEntry, processEntry } from './process-table.ts';
 
@@ -71,6 +72,20 @@ function inspectSite(
   return { process, pid: child?.pid, gone, reason, status: undefined };
 }
 
+/** Ready when it listens: no agent is beside it that could tell. */
+function inspectService(
+  lab: Lab,
+  host: Host,
+  process: Extract<HostProcess, { kind: 'service' }>,
+  entries: readonly ProcessEntry[],
+): ProcessInspection {
+  const found = inspectSite(lab, host, process, entries);
+  if (found.reason !== undefined || found.pid === undefined) return found;
+  return listensBeside(found.pid, process.port)
+    ? found
+    : { ...found, reason: `not listening on port ${process.port}` };
+}
+
 /** An agent knows whether the application behind it listens. */
 function withAgentsWord(processes: readonly ProcessInspection[]): ProcessInspection[] {
   const silent = processes.some(({ status }) => status?.accepting === false);
@@ -93,6 +108,7 @@ export async function inspect(
         host.processes.map(process => {
           if (process.kind === 'daemon') return inspectDaemon(lab, host, process);
           if (process.kind === 'server') return inspectServer(lab, host, process);
+          if (process.kind === 'service') return inspectService(lab, host, process, entries);
           return inspectSite(lab, host, process, entries);
         }),
       );

@@ -51,9 +51,12 @@ function portsBetween(a: Host, b: Host): DeafPort[] {
   return commonNetworks(a, b).length > 0 ? portsOfNeighbours(a, b) : portsOfPath(a, b);
 }
 
-/** Whether two hosts talk to each other, directly or by way of the logger. */
+/** Those who meet a host between them, as `portsOfPath` says. */
+const paths = ['backend,proxy', 'backend,db', 'backend,smtp'];
+
+/** Whether two hosts talk to each other, directly or by way of a logger. */
 export function canBeIsolated(a: Host, b: Host): boolean {
-  const path = [a.role, b.role].sort().join() === 'backend,proxy';
+  const path = paths.includes([a.role, b.role].sort().join());
   return a !== b && (path || commonNetworks(a, b).length > 0);
 }
 

@@ -53,6 +53,8 @@ export interface LabState {
   /** As `up --link` takes it; `lan` if absent. */
   readonly link?: string;
   readonly backendCommand: BackendCommand | null;
+  /** What back ends serve without a command; `demo` if absent. */
+  readonly site?: 'webmail' | 'demo';
   /** Absent: the plain site. */
   siteFile?: SiteFile | undefined;
   /** component → process → who was started last; it may be dead. */
@@ -67,10 +69,11 @@ export function topologyOf({
   arm = 'resplice',
   link = lan.name,
   backendCommand,
+  site: own = 'demo',
   siteFile,
   faults,
 }: LabState): Topology {
-  const site = backendCommand ? 'command' : 'demo';
+  const site = backendCommand ? 'command' : own;
   const rules = siteFile?.rules;
   const drained = drainedOf(faults);
   return buildTopology({ proxies, backends, steering, arm, link: parseLink(link), site, rules, drained });

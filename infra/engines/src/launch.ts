@@ -1,11 +1,27 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
-import { daemonConfig, type Host, type HostProcess, serverConfig, type Topology } from '@resplice/topology';
+import {
+  daemonConfig,
+  type Host,
+  type HostProcess,
+  kitConfig,
+  serverConfig,
+  type Topology,
+} from '@resplice/topology';
 import { searchPath } from './command.ts';
 import type { BackendCommand } from './lab-state.ts';
-import { componentDirectoryOf, netnsPathOf, type Place, pinDirectoryOf, processFilesOf } from './place.ts';
+import {
+  componentDirectoryOf,
+  dataDirectoryOf,
+  kitFilesOf,
+  netnsPathOf,
+  type Place,
+  pinDirectoryOf,
+  processFilesOf,
+} from './place.ts';
 import { type ProcessIdentity, processEntry } from './process-table.ts';
 import type { Programs } from './programs.ts';
+import { kitKeyOf, secretsOf } from './secrets.ts';
 
 export interface LaunchContext {
   readonly place: Place;
@@ -15,8 +31,8 @@ export interface LaunchContext {
 }
 
 /**
- * Runs a site for ever: started again one second after each exit. It leads a session of its own, so that a crash
- * takes it along with the site.
+ * Runs a server for ever: started again one second after each exit. It leads a session of its own, so that a crash
+ * takes it along with the server.
  */
 const keeper = `while :; do
   "$@"
@@ -34,7 +50,13 @@ function ownEnvironment(): Record<string, string> {
   return { PATH: searchPath(), HOME: process.env.HOME ?? '/root', LANG: 'C.UTF-8' };
 }
 
-function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host, what: HostProcess): Launch {
+/** Only our own tier gives an application's kit what it needs. */
+function hasKit({ arm }: Topology, what: HostProcess): boolean {
+  return what.kind === 'site' && arm === 'resplice';
+}
+
+function launchOf(context: LaunchContext, host: Host, what: HostProcess): Launch {
+  const { place, topology, programs, backendCommand } = context;
   if (what.kind === 'daemon') {
     const { config } = processFilesOf(place, host.name, what.name);
     return {
@@ -49,23 +71,28 @@ function launchOf({ place, programs, backendCommand }: LaunchContext, host: Host
       what.name === 'haproxy' ? ['haproxy', '-db', '-f', file] : ['nginx', '-e', 'stderr', '-c', file];
     return { args, environment: ownEnvironment(), directory: '/' };
   }
+  const given = {
+    ...what.environment,
+    ...secretsOf(place, what.secrets),
+    ...(hasKit(topology, what) ? { RESPLICE_KIT: kitFilesOf(place, host.name).config } : {}),
+  };
   const kept = (...command: string[]) => ['sh', '-c', keeper, 'resplice-keeper', ...command];
-  if (what.name === 'demo') {
+  if (what.name !== 'app') {
     return {
-      args: kept(process.execPath, programs('demo')),
-      environment: { ...ownEnvironment(), ...what.environment },
+      args: kept(process.execPath, programs(what.name)),
+      environment: { ...ownEnvironment(), ...given },
       directory: '/',
     };
   }
   if (!backendCommand) throw new Error(`${host.name}/${what.name}: no back-end command is known`);
   return {
     args: kept('sh', '-c', backendCommand.command),
-    environment: { ...backendCommand.environment, ...what.environment },
+    environment: { ...backendCommand.environment, ...given },
     directory: backendCommand.directory,
   };
 }
 
-/** Writes what the process reads at its start; a daemon that runs has the old file or the new one, never half of it. */
+/** Writes what the process reads at its start. */
 export function writeConfig(
   { place, topology }: Pick<LaunchContext, 'place' | 'topology'>,
   host: Host,
@@ -75,15 +102,26 @@ export function writeConfig(
   if (what.kind === 'server') {
     writeFileSync(file, serverConfig(topology, what.name, componentDirectoryOf(place, host.name)));
   }
+  if (hasKit(topology, what)) {
+    const kit = kitFilesOf(place, host.name);
+    writeFileSync(kit.key, kitKeyOf(place), { mode: 0o600 });
+    replace(kit.config, kitConfig(topology, host, kit.key));
+  }
   if (what.kind !== 'daemon') return;
   const content = daemonConfig(topology, host, what, {
     keyFile: place.keyFile,
     pinDirectory: pinDirectoryOf(place, host.name),
     adminSocket: socket,
     breakpoints: componentDirectoryOf(place, host.name),
+    data: dataDirectoryOf(place, host.name),
   });
-  writeFileSync(`${config}.next`, `${JSON.stringify(content, null, 2)}\n`);
-  renameSync(`${config}.next`, config);
+  replace(config, content);
+}
+
+/** Whoever reads it has the old file or the new one. */
+function replace(file: string, content: unknown): void {
+  writeFileSync(`${file}.next`, `${JSON.stringify(content, null, 2)}\n`);
+  renameSync(`${file}.next`, file);
 }
 
 /**

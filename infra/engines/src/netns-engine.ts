@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { buildTopology, hostsOf } from '@resplice/topology';
+import { buildTopology, hostsOf, mailDatabase } from '@resplice/topology';
 import { mountBpf, removePins } from './bpf-filesystem.ts';
-import { asCapability, requireClsact, requireMachine } from './capabilities.ts';
+import { asCapability, requireClsact, requireDatabase, requireMachine } from './capabilities.ts';
 import type {
+  DatabaseAddress,
   Deployment,
   DrainReport,
   Engine,
@@ -37,7 +38,7 @@ import {
 import type { LabStatus } from './lab-status.ts';
 import { type LaunchContext, writeConfig } from './launch.ts';
 import { addNamespaces } from './namespaces.ts';
-import { labPlace, netnsOf, netnsPathOf, type Place, processFilesOf } from './place.ts';
+import { dataDirectoryOf, labPlace, netnsOf, netnsPathOf, type Place, processFilesOf } from './place.ts';
 import { isAlive, processEntry } from './process-table.ts';
 import { ownPrograms, type Programs } from './programs.ts';
 import { hasRemains, sweep } from './sweep.ts';
@@ -78,6 +79,7 @@ export class NetnsEngine implements Engine {
 
   async up(options: UpOptions, watcher: Watcher = {}): Promise<void> {
     requireMachine();
+    if (options.site === 'webmail' && !options.backendCommand) requireDatabase();
     buildTopology({ ...options, rules: options.siteFile?.rules });
     await withLabLock(this.#place, () => this.#claim(options, watcher));
     try {
@@ -98,10 +100,9 @@ export class NetnsEngine implements Engine {
   }
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
-  async #claim(
-    { proxies, backends, steering = 'hash', arm = 'resplice', link, backendCommand, siteFile }: UpOptions,
-    { progress }: Watcher,
-  ): Promise<void> {
+  async #claim(options: UpOptions, { progress }: Watcher): Promise<void> {
+    const { proxies, backends, steering = 'hash', arm = 'resplice', link, backendCommand } = options;
+    const { site, siteFile } = options;
     const known = readLabState(this.#place);
     if (known?.phase === 'up') {
       throw new LabError(
@@ -131,6 +132,7 @@ export class NetnsEngine implements Engine {
       ...(link ? { link: link.name } : {}),
       backends,
       backendCommand,
+      ...(site ? { site } : {}),
       siteFile,
       processes: {},
       faults: [],
@@ -326,6 +328,22 @@ export class NetnsEngine implements Engine {
     const lab = requireLab(this.#place);
     const { traceIn } = await import('./trace.ts');
     return traceIn(lab, client);
+  }
+
+  database(): DatabaseAddress {
+    const { place, topology } = requireLab(this.#place);
+    const [host] = hostsOf(topology, 'db');
+    if (!host) {
+      throw new LabError(
+        'usage',
+        'the lab that is up serves no webmail, so there are no accounts; one that does: ./resplice up',
+      );
+    }
+    return {
+      host: dataDirectoryOf(place, host.name),
+      user: mailDatabase.role,
+      database: mailDatabase.name,
+    };
   }
 
   isThere(): boolean {

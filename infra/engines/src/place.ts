@@ -48,6 +48,11 @@ export function componentDirectoryOf(place: Place, component: string): string {
   return join(place.runDirectory, component);
 }
 
+/** Where a component keeps what outlives its processes. */
+export function dataDirectoryOf(place: Place, component: string): string {
+  return join(componentDirectoryOf(place, component), 'data');
+}
+
 export interface ProcessFiles {
   /** A daemon's. */
   readonly config: string;
@@ -55,6 +60,15 @@ export interface ProcessFiles {
   readonly serverConfig: string;
   readonly log: string;
   readonly socket: string;
+}
+
+/** What a back end's kit reads at its start. */
+export function kitFilesOf(
+  place: Place,
+  component: string,
+): { readonly config: string; readonly key: string } {
+  const directory = componentDirectoryOf(place, component);
+  return { config: join(directory, 'kit.json'), key: join(directory, 'kit.key') };
 }
 
 export function processFilesOf(place: Place, component: string, process: string): ProcessFiles {

@@ -1,9 +1,18 @@
-// A PostgreSQL cluster of its own: data in a temporary directory, a private Unix socket, no TCP port. Debian's default
-// cluster, if there is one, is neither used nor disturbed.
+// A PostgreSQL cluster of its own: data in a directory of its own, a private Unix socket, TCP only where it is asked for. Debian's
+// default cluster, if there is one, is neither used nor disturbed.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -14,6 +23,21 @@ export interface ClusterOptions {
   readonly durable?: boolean;
   /** Further `name=value` of postgresql.conf. */
   readonly settings?: readonly string[];
+  /** Where its data is kept when our process is gone; what is there already is opened. Absent: in `/tmp`, for our process' life. */
+  readonly directory?: string;
+  /** Statements, a line each, with which a new cluster begins. */
+  readonly beginning?: readonly string[];
+  /** TCP for those who know their role's password; absent: none. */
+  readonly listen?: Listen;
+  /** Called when the server ends without having been told to. */
+  readonly onEnd?: (error: ClusterError) => void;
+}
+
+export interface Listen {
+  readonly address: string;
+  readonly port: number;
+  /** Networks that may ask, CIDR. */
+  readonly admits: readonly string[];
 }
 
 /** How clients find it; what `pg` takes. */
@@ -32,14 +56,25 @@ export class ClusterError extends Error {
   }
 }
 
-/** What a server says that finds a process of its predecessor's, which was killed and is about to end. */
-const LEFT_OVER = 'pre-existing shared memory block';
+/** What a server says that finds a process of its predecessor's, which was killed and is about to end, or has not been reaped. */
+const LEFT_OVER = /pre-existing shared memory block|lock file "postmaster\.pid" already exists/;
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 20_000;
 
 function childrenOf(pid: number): readonly number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
   return text === '' ? [] : text.split(' ').map(Number);
+}
+
+/** PostgreSQL's processes say there what they are. */
+function titleOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    // Gone since.
+    return '';
+  }
 }
 
 function endAtOnce(pid: number): void {
@@ -66,23 +101,27 @@ export class Cluster {
 
   private constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#directory = mkdtempSync(join(tmpdir(), 'resplice-pg-'));
+    this.#directory = options.directory ?? mkdtempSync(join(tmpdir(), 'resplice-pg-'));
     this.#data = join(this.#directory, 'data');
+    // Only the directory's owner and root reach what is in it.
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     chownSync(this.#directory, this.#user.uid, this.#user.gid);
-    process.on('exit', this.#remove);
+    if (options.directory === undefined) process.on('exit', this.#remove);
   }
 
   /**
-   * Makes a cluster and starts it. It ends with this process, whatever ends that.
+   * Makes a cluster, or opens the one in `directory`, and starts it. It ends with this process, whatever ends that.
    * @throws ClusterError, NoPostgresError
    */
   static async create(options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(options);
     try {
-      cluster.#initialise();
+      if (!existsSync(cluster.#data)) cluster.#initialise();
+      cluster.#admit();
       await cluster.start();
     } catch (error) {
-      await cluster.remove();
+      // What somebody wants to keep is not thrown away because it could not be opened.
+      await (options.directory === undefined ? cluster.remove() : cluster.stop('fast'));
       throw error;
     }
     return cluster;
@@ -97,20 +136,53 @@ export class Cluster {
     return this.#server?.pid;
   }
 
+  /** Its processes that serve somebody who is connected as this role. */
+  sessionsOf(role: string): number {
+    const pid = this.#server?.pid;
+    if (pid === undefined) return 0;
+    return childrenOf(pid).filter(each => titleOf(each).startsWith(`postgres: ${role} `)).length;
+  }
+
   /** What the server wrote to its log since it was last started. */
   get output(): string {
     return this.#output;
   }
 
+  /** A cluster that is half made, when we die meanwhile, is not taken for one. */
   #initialise(): void {
+    const unfinished = `${this.#data}.new`;
+    rmSync(unfinished, { recursive: true, force: true });
+    const as = { ...this.#user, cwd: this.#directory, encoding: 'utf8' } as const;
     const made = spawnSync(
       join(this.#binaries, 'initdb'),
-      ['--pgdata', this.#data, '--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8']
+      ['--pgdata', unfinished, '--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8']
         // Only the directory's owner and root reach the socket: nobody need give a password there.
         .concat(this.#options.durable ? [] : ['--no-sync']),
-      { ...this.#user, cwd: this.#directory, encoding: 'utf8' },
+      as,
     );
     if (made.status !== 0) throw new ClusterError('initdb failed', `${made.error ?? ''}${made.stderr}`);
+    const { beginning = [] } = this.#options;
+    if (beginning.length > 0) {
+      // Without a server: nobody finds a cluster that has not begun.
+      const input = beginning.map(statement => `${statement}\n`).join('');
+      const args = ['--single', '-D', unfinished, ...(this.#options.durable ? [] : ['-F']), 'postgres'];
+      const begun = spawnSync(join(this.#binaries, 'postgres'), args, { ...as, input });
+      // It goes on after a statement that fails, and exits with 0.
+      if (begun.status !== 0 || /^.*(ERROR|FATAL): /m.test(begun.stderr)) {
+        throw new ClusterError('its first statements failed', `${begun.error ?? ''}${begun.stderr}`);
+      }
+    }
+    renameSync(unfinished, this.#data);
+  }
+
+  /** Who may come, and whether they must say a password. */
+  #admit(): void {
+    const { listen } = this.#options;
+    const lines = ['local all all trust'].concat(
+      listen?.admits.map(network => `host all all ${network} scram-sha-256`) ?? [],
+    );
+    const file = join(this.#data, 'pg_hba.conf');
+    writeFileSync(file, lines.map(line => `${line}\n`).join(''));
   }
 
   /**
@@ -126,17 +198,24 @@ export class Cluster {
       }
       // Not before all that it said has been read.
       if (server.pid === undefined || (hasEnded(server) && server.stderr!.closed)) {
-        if (!this.#output.includes(LEFT_OVER))
+        if (!LEFT_OVER.test(this.#output))
           throw new ClusterError('the server ended while it started', this.#output);
         server = this.#spawn();
       }
       await pause(5);
     }
+    server.on('exit', code => {
+      // Whoever stops it forgets it first.
+      if (this.#server !== server) return;
+      this.#options.onEnd?.(new ClusterError(`the server ended (${code ?? 'by a signal'})`, this.#output));
+    });
   }
 
   #spawn(): ChildProcess {
+    const { listen } = this.#options;
     const settings = [
-      'listen_addresses=',
+      `listen_addresses=${listen?.address ?? ''}`,
+      ...(listen ? [`port=${listen.port}`] : []),
       `unix_socket_directories=${this.#directory}`,
       ...(this.#options.durable ? [] : ['fsync=off', 'full_page_writes=off']),
       ...(this.#options.settings ?? []),
@@ -194,7 +273,7 @@ export class Cluster {
     await this.start();
   }
 
-  /** Ends the server and deletes its data. */
+  /** Ends the server and deletes its directory. */
   async remove(): Promise<void> {
     await this.stop('fast');
     process.off('exit', this.#remove);

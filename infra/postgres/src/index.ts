@@ -1,2 +1,3 @@
 export * from './cluster.ts';
 export * from './installation.ts';
+export * from './password.ts';

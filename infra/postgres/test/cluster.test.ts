@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { until } from '@resplice/service-kit/testing';
 import { Cluster, ClusterError, findBinaries, NoPostgresError, serverUser } from '../src/index.ts';
 
@@ -47,6 +48,65 @@ suite('a cluster of one’s own', () => {
     assert.notEqual(ask(cluster, 'select 1').status, 0);
     await cluster.start();
     assert.equal(ask(cluster, 'select 1').out, '1');
+  });
+});
+
+suite('a cluster that is kept', () => {
+  let directory: string;
+  let cluster: Cluster | undefined;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'resplice-kept-'));
+    // The server's user must get to what is inside.
+    chmodSync(directory, 0o711);
+  });
+  afterEach(async () => {
+    await cluster?.remove();
+    cluster = undefined;
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const open = (more: object = {}): Promise<Cluster> =>
+    Cluster.create({
+      directory: join(directory, 'data'),
+      beginning: ["create role mail login password 'secret'", 'create database mail owner mail'],
+      ...more,
+    });
+
+  test('begins with what it was given, once, and outlives its server', async () => {
+    cluster = await open();
+    assert.equal(ask(cluster, "select datdba::regrole from pg_database where datname = 'mail'").out, 'mail');
+    ask(cluster, 'create table kept as select 7 as n');
+    await cluster.stop('kill');
+    cluster = await open();
+    assert.equal(ask(cluster, 'select n from kept').out, '7');
+  });
+
+  test('takes TCP from those whom it admits, and wants their password', async () => {
+    const port = 20_000 + (process.pid % 20_000);
+    cluster = await open({ listen: { address: '127.0.0.1', port, admits: ['127.0.0.1/32'] } });
+    const come = (password: string) =>
+      spawnSync(
+        join(findBinaries(), 'psql'),
+        ['-XAtw', '-h', '127.0.0.1', '-p', String(port), '-U', 'mail', '-d', 'mail', '-c', 'select 1'],
+        { encoding: 'utf8', env: { ...process.env, PGPASSWORD: password } },
+      );
+    assert.equal(come('secret').stdout.trim(), '1', come('secret').stderr);
+    assert.match(come('wrong').stderr, /password authentication failed/);
+    await cluster.remove();
+    cluster = await open({ listen: { address: '127.0.0.1', port, admits: ['192.0.2.0/24'] } });
+    assert.match(come('secret').stderr, /no pg_hba.conf entry/);
+  });
+
+  test('that cannot begin says why, and is made anew when it can', async () => {
+    await assert.rejects(open({ beginning: ['create tabel x (n int)'] }), /first statements failed.*tabel/s);
+    cluster = await open();
+    assert.equal(ask(cluster, 'select 1').out, '1');
+  });
+
+  test('whose server is killed by somebody else says so', async () => {
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    cluster = await open({ onEnd: resolve });
+    process.kill(cluster.pid!, 'SIGKILL');
+    assert.match((await promise).message, /the server ended/);
   });
 });
 

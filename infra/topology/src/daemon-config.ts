@@ -1,5 +1,6 @@
+import { auxiliaryPorts, mailDatabase, relayed } from './auxiliary.ts';
 import { addressOn, type DaemonProcess, type Host, interfaceOn } from './host.ts';
-import type { NetworkName } from './network.ts';
+import { type NetworkName, networks } from './network.ts';
 import { serverCheck } from './server-config.ts';
 import { applicationPort, hostsOf, type Topology } from './topology.ts';
 
@@ -10,11 +11,14 @@ export interface DaemonPaths {
   readonly adminSocket: string;
   /** Where files stop a proxy at a point of a set-up. */
   readonly breakpoints: string;
+  /** Directory for what must outlive the daemon. */
+  readonly data: string;
 }
 
 export type DaemonConfig = Readonly<Record<string, unknown>>;
 
-export const ports = { control: 7000, probe: 7001 } as const;
+/** `kit` and `identity` are TCP: between the back ends' kits, and the agent's answers to its own. */
+export const ports = { control: 7000, probe: 7001, kit: 7002, identity: 7003 } as const;
 
 /** Three misses of 20 ms: a dead proxy is out of the table after some 60 ms (ARCHITECTURE §6). */
 export const probe = { intervalMs: 20, misses: 3 } as const;
@@ -27,8 +31,11 @@ export function daemonId(host: Host): number {
     logger: 200,
     backend: 300,
     link: 400,
+    auxlogger: 500,
+    db: 600,
     client: undefined,
     router: undefined,
+    smtp: undefined,
   };
   const base = bases[host.role];
   if (base === undefined) throw new Error(`${host.name} runs no daemon`);
@@ -175,7 +182,25 @@ function link({ link: { rttMs, rateMbit, lossPercent, queuePackets } }: Topology
   };
 }
 
-const own = { link, lb, proxy, logger, agent, responder };
+/** Only those who need it may ask: back ends, and who stands beside it. */
+function postgres(_: Topology, host: Host): DaemonConfig {
+  return {
+    listen: { address: addressOn(host, 'aux'), port: auxiliaryPorts.database },
+    database: mailDatabase.name,
+    role: mailDatabase.role,
+    admits: [networks.back.subnet, networks.aux.subnet],
+  };
+}
+
+function auxlogger(topology: Topology): DaemonConfig {
+  return {
+    role: 'auxiliary',
+    backends: backendsOf(topology).map(({ name, address }) => ({ name, address })),
+    services: relayed,
+  };
+}
+
+const own = { link, lb, proxy, logger, agent, responder, postgres, auxlogger };
 
 /** The JSON that a daemon reads with `--config`; its schema lives in the daemon's own app. */
 export function daemonConfig(
@@ -193,5 +218,7 @@ export function daemonConfig(
     logLevel: 'info',
     ...own[name](topology, host),
     ...(name === 'proxy' ? { breakpoints: paths.breakpoints } : {}),
+    ...(name === 'postgres' ? { directory: paths.data } : {}),
+    ...(name === 'auxlogger' ? { logDirectory: paths.data } : {}),
   };
 }

@@ -3,12 +3,24 @@ import type { NetworkName } from './network.ts';
 
 /**
  * What a host is in the picture of ARCHITECTURE §1; a `router` stands in the logger's place in the other arms. A `link` is the
- * emulated line between client and balancer: a host that carries frames and has no address.
+ * emulated line between client and balancer: a host that carries frames and has no address. The last three serve the webmail.
  */
-export type Role = 'client' | 'link' | 'lb' | 'proxy' | 'logger' | 'router' | 'backend';
+export type Role =
+  | 'client'
+  | 'link'
+  | 'lb'
+  | 'proxy'
+  | 'logger'
+  | 'router'
+  | 'backend'
+  | 'auxlogger'
+  | 'smtp'
+  | 'db';
 
-/** Our programs, by their folder under `apps/`; `link` is infra/tc-netem-wrapper's. */
-export type AppName = 'link' | 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'demo';
+/** Daemons of ours, by their folder under `apps/`; `link` and `postgres` are infra/tc-netem-wrapper's and infra/postgres'. */
+export type DaemonName = 'link' | 'lb' | 'proxy' | 'logger' | 'backend-agent' | 'responder' | 'postgres';
+/** All our programs. */
+export type AppName = DaemonName | 'demo' | 'webmail' | 'smtp';
 
 export interface Interface {
   /** As the host sees it: `<network>0`; a link's are `near0` and `far0`. */
@@ -43,15 +55,31 @@ export interface Sysctl {
 /** A daemon of ours: reads `--config FILE`, serves /healthz and /status on its Unix socket. */
 export interface DaemonProcess {
   readonly kind: 'daemon';
-  readonly name: 'link' | 'lb' | 'proxy' | 'logger' | 'agent' | 'responder';
-  readonly app: Exclude<AppName, 'demo'>;
+  readonly name: Exclude<DaemonName, 'backend-agent'> | 'agent' | 'auxlogger';
+  readonly app: DaemonName;
 }
 
-/** What the back ends serve: the built-in site (`demo`) or the user's command (`app`). Started again when it exits. */
-export interface SiteProcess {
-  readonly kind: 'site';
-  readonly name: 'demo' | 'app';
+/** What of the lab's own key only some processes know; each lab's are others. */
+export type SecretName = 'database' | 'delegation' | 'sessions';
+
+interface Surroundings {
   readonly environment: Readonly<Record<string, string>>;
+  /** Variables that hold secrets. */
+  readonly secrets?: Readonly<Record<string, SecretName>>;
+}
+
+/** What the back ends serve: ours (`webmail`, `demo`) or the user's command (`app`). Started again when it exits. */
+export interface SiteProcess extends Surroundings {
+  readonly kind: 'site';
+  readonly name: 'webmail' | 'demo' | 'app';
+}
+
+/** A server that back ends need, and that is no daemon. Started again when it exits. */
+export interface ServiceProcess extends Surroundings {
+  readonly kind: 'service';
+  readonly name: 'smtp';
+  /** Where it listens when it is ready. */
+  readonly port: number;
 }
 
 /** A server of somebody else's in the proxies' place, with a configuration file that we write. */
@@ -60,7 +88,7 @@ export interface ServerProcess {
   readonly name: ServerName;
 }
 
-export type HostProcess = DaemonProcess | SiteProcess | ServerProcess;
+export type HostProcess = DaemonProcess | SiteProcess | ServiceProcess | ServerProcess;
 
 export interface Host {
   /** The component's name, as in `proxy-1`. */

@@ -1,7 +1,9 @@
 export * from './arm.ts';
+export { auxiliaryPorts, mailDatabase } from './auxiliary.ts';
 export * from './client-link.ts';
 export * from './daemon-config.ts';
 export * from './host.ts';
+export { kitConfig } from './kit-config.ts';
 export * from './network.ts';
 export { serverConfig } from './server-config.ts';
 export { plainSite } from './site.ts';

@@ -1,5 +1,5 @@
-/** The lab's four segments: each is one bridge in the fabric's namespace (ARCHITECTURE §1). */
-export type NetworkName = 'wan' | 'front' | 'middle' | 'back';
+/** The lab's segments: each is one bridge in the fabric's namespace (ARCHITECTURE §1). `aux` is there with the webmail alone. */
+export type NetworkName = 'wan' | 'front' | 'middle' | 'back' | 'aux';
 
 export interface Network {
   readonly name: NetworkName;
@@ -21,6 +21,7 @@ export const networks: Readonly<Record<NetworkName, Network>> = {
   front: network('front', '10.62.0'),
   middle: network('middle', '10.63.0'),
   back: network('back', '10.64.0'),
+  aux: network('aux', '10.65.0'),
 };
 
 /** The address that clients know. No host holds it: the balancer's BPF answers for it (P4.1). */

@@ -12,7 +12,23 @@ export const plainSite: Site = {
   recovery: { wait: 5000, requestBytes: 1_048_576, spillBytes: 1_073_741_824 },
 };
 
-/** The built-in site's: it answers with the same bytes wherever it runs. */
+/** The webmail's: what it serves as files is the same everywhere, and what is posted changes something. Its kit compares. */
+export const webmailSite: Site = {
+  ...plainSite,
+  listeners: [
+    {
+      name: 'web',
+      port: 80,
+      routes: [
+        { match: { pathPrefix: '/assets' }, tags: { deterministic: true }, pool: 'web' },
+        { match: { methods: ['POST'] }, tags: { kind: 'update' }, journal: 'response', pool: 'web' },
+        { match: {}, pool: 'web' },
+      ],
+    },
+  ],
+};
+
+/** The demonstration site's: it answers with the same bytes wherever it runs. */
 export const demoSite: Site = {
   ...plainSite,
   listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],

@@ -37,6 +37,9 @@ const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
   logger: forwarding,
   router: forwarding,
   backend,
+  auxlogger: forwarding,
+  smtp: [],
+  db: [],
 };
 
 export function sysctlsOf(role: Role, holdsVip: boolean): readonly Sysctl[] {

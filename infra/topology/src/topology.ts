@@ -1,29 +1,33 @@
 import type { Site } from '@resplice/site-config';
 import { type Arm, serverOf } from './arm.ts';
+import { auxiliaryHosts, wayToTheAuxiliaries, webmailEnvironment } from './auxiliary.ts';
 import { type ClientLink, lan } from './client-link.ts';
-import type { Host, HostProcess, Interface, Role, Route } from './host.ts';
-import { addressIn, macOf, type Network, type NetworkName, networks, prefixLength, vip } from './network.ts';
-import { demoSite, plainSite } from './site.ts';
-import { sysctlsOf } from './sysctls.ts';
+import type { Host, HostProcess, Interface, Role, Route, SiteProcess } from './host.ts';
+import { hostWith } from './make-host.ts';
+import { addressIn, type Network, networks, vip } from './network.ts';
+import { demoSite, plainSite, webmailSite } from './site.ts';
 
 export interface TopologyOptions {
   /** 1..16 */
   readonly proxies: number;
   /** 1..16 */
   readonly backends: number;
-  /** What listens on port 8080 of each back end: the built-in demo, or a command of the user's. */
-  readonly site?: 'demo' | 'command';
+  /** What listens on port 8080 of each back end; `demo` if absent. */
+  readonly site?: SiteName;
   /** Whether a connection's packets all take one proxy (`hash`), or each any proxy (`spray`). */
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
-  /** Listeners, pools and limits; if absent, `demoSite` or `plainSite`. */
+  /** Listeners, pools and limits; if absent, the site's own. */
   readonly rules?: Site | undefined;
   /** The client's; `lan` if absent. */
   readonly link?: ClientLink;
   /** Proxies and back ends that are to be empty; none if absent. */
   readonly drained?: readonly string[];
 }
+
+/** `webmail` and `demo` are ours; `command` is the user's. */
+export type SiteName = 'webmail' | 'demo' | 'command';
 
 export const steeringModes = ['hash', 'spray'] as const;
 export type SteeringMode = (typeof steeringModes)[number];
@@ -53,39 +57,6 @@ export const most = { proxies: 16, backends: 16 } as const;
 
 /** The port on which every back end's application listens. */
 export const applicationPort = 8080;
-
-function hostWith(
-  role: Role,
-  number: number,
-  addresses: readonly (readonly [NetworkName, number])[],
-  routes: readonly Route[],
-  processes: readonly HostProcess[],
-  held: readonly string[] = [],
-): Host {
-  const name = `${role}-${number}`;
-  const interfaces = addresses.map(([network, last], index): Interface => {
-    const address = addressIn(network, last);
-    return {
-      device: `${network}0`,
-      network,
-      address,
-      prefixLength,
-      mac: macOf(address),
-      bridge: networks[network].bridge,
-      port: `${name}-${index}`,
-    };
-  });
-  return {
-    name,
-    role,
-    number,
-    interfaces,
-    held,
-    routes,
-    sysctls: sysctlsOf(role, held.length > 0),
-    processes,
-  };
-}
 
 /** Nothing to the VIP is ever routed on: it would loop between balancer and proxy (ARCHITECTURE §2). */
 const noWayToTheVip: Route = { destination: vip.subnet, via: 'blackhole' };
@@ -195,22 +166,28 @@ function middle(arm: Arm): Host {
   );
 }
 
-function backend(number: number, arm: Arm, site: 'demo' | 'command'): Host {
+function siteProcess(number: number, arm: Arm, site: SiteName): SiteProcess {
   // Nothing translates ports in the arm `forward`: there the application listens on the VIP's.
   const port = arm === 'forward' ? vip.port : applicationPort;
+  const environment = { PORT: String(port), BACKEND_ID: `backend-${number}` };
+  if (site !== 'webmail') return { kind: 'site', name: site === 'demo' ? 'demo' : 'app', environment };
+  const own = webmailEnvironment(arm);
+  return { kind: 'site', name: 'webmail', ...own, environment: { ...environment, ...own.environment } };
+}
+
+function backend(number: number, arm: Arm, site: SiteName): Host {
   return hostWith(
     'backend',
     number,
     [['back', 10 + number]],
-    // This kernel may default to BBR, which a switched connection's local ACKs mislead (ARCHITECTURE §2.3).
-    [{ destination: 'default', via: addressIn('back', 1), congestionControl: 'cubic' }],
+    [
+      // This kernel may default to BBR, which a switched connection's local ACKs mislead (ARCHITECTURE §2.3).
+      { destination: 'default', via: addressIn('back', 1), congestionControl: 'cubic' },
+      ...(site === 'webmail' ? [wayToTheAuxiliaries] : []),
+    ],
     [
       ...(arm === 'resplice' ? [{ kind: 'daemon', name: 'agent', app: 'backend-agent' } as const] : []),
-      {
-        kind: 'site',
-        name: site === 'demo' ? 'demo' : 'app',
-        environment: { PORT: String(port), BACKEND_ID: `backend-${number}` },
-      },
+      siteProcess(number, arm, site),
     ],
     arm === 'forward' ? [vip.address] : [],
   );
@@ -219,6 +196,12 @@ function backend(number: number, arm: Arm, site: 'demo' | 'command'): Host {
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1);
 }
+
+const rulesOf: Readonly<Record<SiteName, Site>> = {
+  webmail: webmailSite,
+  demo: demoSite,
+  command: plainSite,
+};
 
 function requireCount(what: keyof typeof most, count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > most[what]) {
@@ -239,7 +222,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     arm = 'resplice',
     link = lan,
     drained = [],
-    rules = site === 'demo' ? demoSite : plainSite,
+    rules = rulesOf[site],
   } = options;
   const { port } = rules.listeners[0]!;
   requireCount('proxies', proxies);
@@ -251,9 +234,11 @@ export function buildTopology(options: TopologyOptions): Topology {
     ...upTo(proxies).map(number => proxy(number, arm)),
     middle(arm),
     ...upTo(backends).map(number => backend(number, arm, site)),
+    ...(site === 'webmail' ? auxiliaryHosts(arm) : []),
   ];
+  const used = new Set(hosts.flatMap(host => host.interfaces.map(each => each.network)));
   return {
-    networks: Object.values(networks),
+    networks: Object.values(networks).filter(({ name }) => used.has(name)),
     hosts,
     steering,
     arm,

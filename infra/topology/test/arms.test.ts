@@ -97,6 +97,7 @@ suite('arms', () => {
         pinDirectory: '/p',
         adminSocket: '/s',
         breakpoints: '/b',
+        data: '/d',
       }),
       {
         name: 'proxy-2',

@@ -10,7 +10,7 @@ import {
   parseLink,
 } from '../src/index.ts';
 
-const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s', breakpoints: '/b' };
+const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s', breakpoints: '/b', data: '/d' };
 
 suite('the words for a link', () => {
   for (const [text, rttMs, rateMbit, lossPercent, queuePackets] of [

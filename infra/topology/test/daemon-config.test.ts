@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { checkSite } from '@resplice/site-config';
-import { buildTopology, daemonConfig, daemonId, hostNamed, plainSite, type Topology } from '../src/index.ts';
+import {
+  buildTopology,
+  daemonConfig,
+  daemonId,
+  hostNamed,
+  kitConfig,
+  plainSite,
+  type Topology,
+} from '../src/index.ts';
 
 const topology = buildTopology({ proxies: 2, backends: 2 });
-const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s', breakpoints: '/b' };
+const paths = { keyFile: '/k', pinDirectory: '/p', adminSocket: '/s', breakpoints: '/b', data: '/d' };
 const common = { keyFile: '/k', pinDirectory: '/p', admin: { socket: '/s' }, logLevel: 'info' };
 const vips = [{ address: '10.60.0.1', port: 80 }];
 const probing = { probePort: 7001, probe: { intervalMs: 20, misses: 3 } };
@@ -27,7 +35,57 @@ function configOf(component: string, of: Topology = topology) {
   return daemonConfig(of, host, daemon, paths);
 }
 
+test("a back end's kit knows itself, the others, and what the listeners say", () => {
+  assert.deepEqual(kitConfig(topology, hostNamed(topology, 'backend-2')!, '/key'), {
+    self: 'backend-2',
+    listen: { address: '10.64.0.12', port: 7002 },
+    agentPort: 7003,
+    keyFile: '/key',
+    members: [
+      { name: 'backend-1', address: '10.64.0.11', port: 7002 },
+      { name: 'backend-2', address: '10.64.0.12', port: 7002 },
+    ],
+    loggers: ['logger-1'],
+    site: {
+      listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
+      timeoutClasses: {},
+    },
+  });
+});
+
 suite('daemon configuration', () => {
+  test('database: who may ask, and where it keeps what it knows', () => {
+    assert.deepEqual(configOf('db-1', buildTopology({ proxies: 1, backends: 1, site: 'webmail' })), {
+      ...common,
+      name: 'db-1',
+      id: 601,
+      listen: { address: '10.65.0.31', port: 5432 },
+      database: 'mail',
+      role: 'mail',
+      admits: ['10.64.0.0/24', '10.65.0.0/24'],
+      directory: '/d',
+    });
+  });
+
+  test('auxiliary logger: whose dialogues it relays, and to whom', () => {
+    assert.deepEqual(configOf('auxlogger-1', buildTopology({ proxies: 1, backends: 2, site: 'webmail' })), {
+      ...common,
+      name: 'auxlogger-1',
+      id: 501,
+      role: 'auxiliary',
+      backends: backends.map(({ name, address }) => ({ name, address })),
+      services: [
+        {
+          name: 'smtp',
+          protocol: 'smtp',
+          listen: { address: '10.64.0.2', port: 2525 },
+          upstream: { host: '10.65.0.21', port: 2525 },
+        },
+      ],
+      logDirectory: '/d',
+    });
+  });
+
   test('balancer', () => {
     assert.deepEqual(configOf('lb-1'), {
       ...common,

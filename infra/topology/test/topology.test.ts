@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { checkSite } from '@resplice/site-config';
 import { buildTopology, commonNetworks, hostNamed, macOf, most } from '../src/index.ts';
 
 function unique(values: readonly string[]): void {
@@ -86,6 +87,77 @@ suite('topology', () => {
       );
     assert.deepEqual(names('demo'), ['agent', 'demo']);
     assert.deepEqual(names('command'), ['agent', 'app']);
+  });
+
+  suite('the webmail', () => {
+    const topology = buildTopology({ proxies: 1, backends: 2, site: 'webmail' });
+    const host = (name: string) => hostNamed(topology, name)!;
+
+    test('has its auxiliary servers behind its back ends, and nobody else has', () => {
+      assert.deepEqual(
+        topology.hosts.slice(4).map(each => each.name),
+        ['backend-1', 'backend-2', 'auxlogger-1', 'smtp-1', 'db-1'],
+      );
+      assert.deepEqual(
+        host('auxlogger-1').interfaces.map(each => each.address),
+        ['10.64.0.2', '10.65.0.1'],
+      );
+      assert.deepEqual(
+        topology.networks.map(each => each.name),
+        ['wan', 'front', 'middle', 'back', 'aux'],
+      );
+      assert.ok(!buildTopology({ proxies: 1, backends: 1 }).networks.some(each => each.name === 'aux'));
+    });
+
+    test('finds them by way of the auxiliary logger, and they it', () => {
+      assert.deepEqual(host('backend-2').routes[1], { destination: '10.65.0.0/24', via: '10.64.0.2' });
+      for (const name of ['smtp-1', 'db-1']) {
+        assert.deepEqual(host(name).routes, [{ destination: 'default', via: '10.65.0.1' }]);
+      }
+      const forwards = host('auxlogger-1').sysctls.find(each => each.path === 'net/ipv4/ip_forward');
+      assert.equal(forwards?.value, '1');
+    });
+
+    test('is told where they are; its secrets are named, not told', () => {
+      const site = host('backend-1').processes.find(each => each.kind === 'site')!;
+      assert.deepEqual(site, {
+        kind: 'site',
+        name: 'webmail',
+        environment: {
+          PORT: '8080',
+          BACKEND_ID: 'backend-1',
+          DATABASE_URL: 'postgres://mail@10.65.0.31:5432/mail',
+          SMTP_SERVER: '10.64.0.2:2525',
+        },
+        secrets: { PGPASSWORD: 'database', DELEGATION_KEY: 'delegation', SESSION_SECRET: 'sessions' },
+      });
+    });
+
+    test('in another arm nothing of ours is between', () => {
+      const other = buildTopology({ proxies: 1, backends: 1, site: 'webmail', arm: 'haproxy' });
+      assert.deepEqual(
+        hostNamed(other, 'router-2')!.interfaces.map(each => each.address),
+        ['10.64.0.2', '10.65.0.1'],
+      );
+      assert.equal(hostNamed(other, 'auxlogger-1'), undefined);
+    });
+
+    test('its rules are what the schema makes of such a file', () => {
+      const checked = checkSite(
+        `listeners:
+  - name: web
+    port: 80
+    routes:
+      - { match: { pathPrefix: /assets }, tags: { deterministic: true }, pool: web }
+      - { match: { methods: [POST] }, tags: { kind: update }, journal: response, pool: web }
+      - { pool: web }
+pools: { web: { backends: all } }
+`,
+        'webmail.yaml',
+        { backends: ['backend-1', 'backend-2'] },
+      );
+      assert.deepEqual(checked.ok && checked.site, topology.rules);
+    });
   });
 
   test('neighbours share a network, two proxies share two, and others none', () => {

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Database } from './database.ts';
+import { Database, type DatabaseOptions } from './database.ts';
 
 export const MIGRATIONS = join(import.meta.dirname, '../migrations');
 
@@ -80,6 +80,25 @@ export async function migrate(database: Database, directory = MIGRATIONS): Promi
     }
     return missing.map(({ name }) => name);
   });
+}
+
+/** A program that starts beside its database has to wait for it, milliseconds. */
+const START_MS = 60_000;
+
+/**
+ * The same as soon as the database answers: what a program does before it serves anybody.
+ * @throws MigrationError; DatabaseAwayError when it has not answered for `patienceMs`
+ */
+export async function migrateWhenThere({
+  patienceMs = START_MS,
+  ...options
+}: DatabaseOptions): Promise<readonly string[]> {
+  const patient = new Database({ ...options, patienceMs, maxConnections: 1 });
+  try {
+    return await migrate(patient);
+  } finally {
+    await patient.close();
+  }
 }
 
 /** PostgreSQL's sentence, with the line it means. */

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { LabWish } from '@resplice/drill';
 import { LabError, requireMachine } from '@resplice/engines';
 import { arms, most } from '@resplice/topology';
 import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
@@ -10,6 +11,10 @@ import { withStopSignal } from '../stop-signal.ts';
 
 const codes = { pass: exitCode.pass, fail: exitCode.fail, inconclusive: exitCode.inconclusive } as const;
 
+/** What is a drill's own, by its name; the others are both drills'. */
+const own = { matrix: ['cells', 'backend-cmd', 'url-path', 'repeat'], storm: ['sends', 'users'] } as const;
+type Drill = keyof typeof own;
+
 /** Only what was asked for. */
 function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
   return text === undefined ? undefined : parse(text);
@@ -17,14 +22,13 @@ function given<T>(text: string | undefined, parse: (text: string) => T): T | und
 
 export const command = defineCommand({
   name: 'drill',
-  synopsis: '[matrix] [OPTIONS]',
-  summary: 'Make every fault at every moment, and see which promise of docs/FAULTS.md is kept.',
+  synopsis: '[matrix|storm] [OPTIONS]',
+  summary: 'Make every fault at every moment, or many while letters are sent, and see which promise is kept.',
   options: {
     cells: {
       type: 'string',
       value: 'PATTERNS',
-      default: '*',
-      help: 'COMPONENT/FAULT/MOMENT/WORKLOAD, * for any, several by comma',
+      help: 'of matrix: COMPONENT/FAULT/MOMENT/WORKLOAD, * for any, several by comma; else all',
     },
     arm: { type: 'string', value: 'ARM', help: `${arms.join(', ')}; else the one that is up, or resplice` },
     link: { type: 'string', value: 'LINK', help: "the client's, as `up` takes it" },
@@ -33,59 +37,105 @@ export const command = defineCommand({
     'backend-cmd': {
       type: 'string',
       value: 'CMD',
-      help: 'your server, as `up` takes it; only GETs are drilled then',
+      help: 'of matrix: your server, as `up` takes it; only GETs are drilled then',
     },
     'url-path': {
       type: 'string',
       value: 'PATH',
-      default: '/',
-      help: 'what is fetched from a server of yours',
+      help: 'of matrix: what is fetched from a server of yours; else /',
     },
-    repeat: { type: 'string', value: 'N', default: '1', help: 'runs of each cell; medians are judged' },
-    seed: { type: 'string', value: 'N', help: 'of where in a transfer faults fall; a random one otherwise' },
+    repeat: { type: 'string', value: 'N', help: 'of matrix: runs of each cell, else 1; medians are judged' },
+    sends: { type: 'string', value: 'N', help: 'of storm: letters, else 500' },
+    users: { type: 'string', value: 'N', help: 'of storm: people who send them, else 12' },
+    seed: { type: 'string', value: 'N', help: 'of which faults fall when; a random one otherwise' },
     json: { type: 'boolean', help: 'one JSON object on standard output' },
   },
   async run({ values, positionals }) {
-    requirePositionals(positionals, 0, 1, './resplice drill [matrix] [OPTIONS]');
-    oneOf('drill', positionals[0] ?? 'matrix', ['matrix']);
-    const { cellLine, cellsMatching, runMatrix, summaryLine, textTable } = await import('@resplice/drill');
+    requirePositionals(positionals, 0, 1, './resplice drill [matrix|storm] [OPTIONS]');
+    const drill = oneOf('drill', positionals[0] ?? 'matrix', Object.keys(own) as Drill[]);
+    const foreign = own[drill === 'matrix' ? 'storm' : 'matrix'].find(each => values[each] !== undefined);
+    if (foreign !== undefined) throw new LabError('usage', `--${foreign} does not belong to drill ${drill}`);
     const seed =
       given(values.seed, text => wholeNumber('--seed', text, 0, 2 ** 32 - 1)) ?? randomInt(2 ** 32);
-    const options = {
-      cells: patterns(values.cells, cellsMatching),
-      seed,
-      repeat: wholeNumber('--repeat', values.repeat, 1, 1000),
-      urlPath: values['url-path'],
-      lab: {
-        arm: given(values.arm, text => oneOf('--arm', text, arms)),
-        link: given(values.link, text => clientLink('--link', text)),
-        proxies: given(values.proxies, text => wholeNumber('--proxies', text, 1, most.proxies)),
-        backends: given(values.backends, text => wholeNumber('--backends', text, 1, most.backends)),
-        backendCommand: given(values['backend-cmd'], callersCommand),
-      },
+    const lab = {
+      arm: given(values.arm, text => oneOf('--arm', text, arms)),
+      link: given(values.link, text => clientLink('--link', text)),
+      proxies: given(values.proxies, text => wholeNumber('--proxies', text, 1, most.proxies)),
+      backends: given(values.backends, text => wholeNumber('--backends', text, 1, most.backends)),
     };
-    requireMachine();
-    say(`${options.cells.length} cells, seed ${seed}`);
-    const result = await withStopSignal(signal =>
-      runMatrix(options, {
-        signal,
-        progress: showProgress,
-        // A terminal shows what goes on and keeps what went wrong; where lines stay, each result is one.
-        begun: (cell, number, of) => process.stderr.isTTY && showProgress(`${number}/${of} ${cell}`),
-        done(cell, number, of) {
-          const wrong = cell.verdict === 'fail' || cell.verdict === 'inconclusive';
-          if (!process.stderr.isTTY || wrong) say(`${number}/${of} ${cellLine(cell)}`);
-        },
-      }),
-    );
-    for (const line of textTable(result, { colour: process.stderr.hasColors?.() ?? false })) {
-      process.stderr.write(`${line}\n`);
-    }
-    if (values.json) printJson(result);
-    say(summaryLine(result));
-    return codes[result.verdict];
+    return drill === 'matrix' ? matrix(values, lab, seed) : storm(values, lab, seed);
   },
 });
+
+type Lab = Omit<LabWish, 'site' | 'backendCommand'>;
+
+interface MatrixValues {
+  readonly cells?: string | undefined;
+  readonly repeat?: string | undefined;
+  readonly 'url-path'?: string | undefined;
+  readonly 'backend-cmd'?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+async function matrix(values: MatrixValues, lab: Lab, seed: number): Promise<number> {
+  const { cellLine, cellsMatching, runMatrix, summaryLine, textTable } = await import('@resplice/drill');
+  const options = {
+    cells: patterns(values.cells ?? '*', cellsMatching),
+    seed,
+    repeat: wholeNumber('--repeat', values.repeat ?? '1', 1, 1000),
+    urlPath: values['url-path'] ?? '/',
+    lab: { ...lab, backendCommand: given(values['backend-cmd'], callersCommand) },
+  };
+  requireMachine();
+  say(`${options.cells.length} cells, seed ${seed}`);
+  const result = await withStopSignal(signal =>
+    runMatrix(options, {
+      signal,
+      progress: showProgress,
+      // A terminal shows what goes on and keeps what went wrong; where lines stay, each result is one.
+      begun: (cell, number, of) => process.stderr.isTTY && showProgress(`${number}/${of} ${cell}`),
+      done(cell, number, of) {
+        const wrong = cell.verdict === 'fail' || cell.verdict === 'inconclusive';
+        if (!process.stderr.isTTY || wrong) say(`${number}/${of} ${cellLine(cell)}`);
+      },
+    }),
+  );
+  for (const line of textTable(result, { colour: process.stderr.hasColors?.() ?? false })) {
+    process.stderr.write(`${line}\n`);
+  }
+  if (values.json) printJson(result);
+  say(summaryLine(result));
+  return codes[result.verdict];
+}
+
+interface StormValues {
+  readonly sends?: string | undefined;
+  readonly users?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+async function storm(values: StormValues, lab: Lab, seed: number): Promise<number> {
+  const { runStorm, stormSummary, stormTable } = await import('@resplice/drill');
+  const sends = wholeNumber('--sends', values.sends ?? '500', 1, 100_000);
+  const people = wholeNumber('--users', values.users ?? '12', 2, 1000);
+  requireMachine();
+  say(`${sends} letters of ${people} people, seed ${seed}`);
+  const result = await withStopSignal(signal =>
+    runStorm(
+      { lab, sends, people, seed },
+      {
+        signal,
+        progress: showProgress,
+        onGust: ({ kind, target, underWay }, begun) =>
+          showProgress(`${begun}/${sends} ${kind} ${target}, ${underWay} letters were under way`),
+      },
+    ),
+  );
+  for (const line of stormTable(result)) process.stderr.write(`${line}\n`);
+  if (values.json) printJson(result);
+  say(stormSummary(result));
+  return codes[result.verdict];
+}
 
 function patterns<T>(text: string, parse: (text: string) => T): T {
   try {

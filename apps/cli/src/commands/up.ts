@@ -17,6 +17,12 @@ function followedFile(file: string, backends: number, arm: Arm): SiteFile {
   return siteFile;
 }
 
+/** Adds them, and says what they are. */
+async function demoAccounts(): Promise<string> {
+  const { addDemoAccounts } = await import('../mail-accounts.ts');
+  return addDemoAccounts();
+}
+
 export const command = defineCommand({
   name: 'up',
   synopsis: '[OPTIONS]',
@@ -44,10 +50,15 @@ export const command = defineCommand({
       default: 'hash',
       help: 'one proxy a connection (hash), or any for each packet (spray)',
     },
+    site: {
+      type: 'string',
+      value: 'SITE',
+      help: 'what back ends serve: webmail (unless you say otherwise), or demo, a page with downloads',
+    },
     'backend-cmd': {
       type: 'string',
       value: 'CMD',
-      help: 'your server: run by sh -c in each back end, listening on 0.0.0.0:$PORT; else a demo site',
+      help: 'your server instead: run by sh -c in each back end, listening on 0.0.0.0:$PORT',
     },
     config: {
       type: 'string',
@@ -60,8 +71,12 @@ export const command = defineCommand({
     oneOf('--engine', values.engine, ['netns']);
     const arm = oneOf('--arm', values.arm, arms);
     const backends = wholeNumber('--backends', values.backends, 1, most.backends);
+    if (values.site !== undefined && values['backend-cmd'] !== undefined)
+      throw new LabError('usage', '--site names a site of ours, --backend-cmd is yours: give one of them');
+    const site = oneOf('--site', values.site ?? 'webmail', ['webmail', 'demo'] as const);
     const options = {
       arm,
+      site,
       proxies: wholeNumber('--proxies', values.proxies, 1, most.proxies),
       backends,
       link: clientLink('--link', values.link),
@@ -74,7 +89,9 @@ export const command = defineCommand({
     return withStopSignal(async signal => {
       const started = Date.now();
       await engine.up(options, { signal, progress: showProgress });
+      const accounts = options.backendCommand === null && site === 'webmail' ? await demoAccounts() : null;
       say(`up and healthy after ${((Date.now() - started) / 1000).toFixed(1)} s`);
+      if (accounts !== null) say(accounts);
       if (values.detach) return exitCode.pass;
       if (await watchLab(engine, signal)) {
         say('taking the lab down');
