@@ -81,9 +81,8 @@ export class Gate {
       return this.#refuse(socket, backend, (error as Error).message);
     }
     const { route, transaction, caller } = header;
-    if (route === undefined || transaction === undefined || caller === undefined) {
-      const missing =
-        route === undefined ? 'client' : transaction === undefined ? 'transaction ID' : 'caller';
+    if (transaction === undefined || caller === undefined) {
+      const missing = transaction === undefined ? 'transaction ID' : 'caller';
       return this.#refuse(socket, backend, `PROXY header: without a ${missing}`);
     }
     tally.opened++;
