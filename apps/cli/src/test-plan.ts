@@ -40,7 +40,10 @@ function files(...patterns: string[]): string[] {
 }
 
 export function wholePlan(): TestPlan {
-  const units = files('{packages,apps,infra}/*/test/**/*.test.ts', '{bench,drill}/test/**/*.test.ts');
+  const units = files(
+    '{packages,apps,infra,examples}/*/test/**/*.test.ts',
+    '{bench,drill}/test/**/*.test.ts',
+  );
   const measuring = files('infra/tc-netem-wrapper/test/*.test.ts');
   return {
     checks,

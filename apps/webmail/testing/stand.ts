@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { buildWebmail, type WebmailOptions } from '../src/app.ts';
 
-const KEY = 'a key that the stand alone uses, and nobody else';
+export const KEY = 'a key that the stand alone uses, and nobody else';
 
 export interface StandOptions {
   readonly port?: number;

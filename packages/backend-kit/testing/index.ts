@@ -2,4 +2,4 @@
 
 export { FakeAgent, type FakeIdentity } from './fake-agent.ts';
 export { Answer, RawClient } from './raw-client.ts';
-export { type Define, type Node, Tier } from './tier.ts';
+export { type Build, type Define, type Node, Tier } from './tier.ts';

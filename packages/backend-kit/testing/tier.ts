@@ -1,5 +1,6 @@
 // Several back ends in one process, each at an address of its own, with an agent and a kit.
 
+import { randomBytes } from 'node:crypto';
 import {
   type Answer as ChannelAnswer,
   ChannelClient,
@@ -14,7 +15,9 @@ import { type BackendKit, backendKit } from '../src/plugin.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { RawClient } from './raw-client.ts';
 
-/** What the application is, at each back end. */
+/** Makes the application of a back end; does not listen. */
+export type Build = (kit: BackendKit, name: string) => Promise<FastifyInstance>;
+/** Defines the routes of an application that has the kit already. */
 export type Define = (app: FastifyInstance, kit: BackendKit, name: string) => Promise<void> | void;
 
 export interface Node {
@@ -33,8 +36,9 @@ const APP_PORT = 8080;
 const CLIENT = 200;
 
 export class Tier {
-  readonly kitKey = kitKeyOf(Uint8Array.from({ length: 32 }, (_, i) => 255 - i));
-  readonly #define: Define;
+  // Of its own: two tiers on one database must not call two requests by one name.
+  readonly kitKey = kitKeyOf(randomBytes(32));
+  readonly #build: Build;
   readonly #count: number;
   readonly #site: KitConfig['site'];
   readonly #nodes = new Map<number, Node>();
@@ -43,15 +47,26 @@ export class Tier {
   // Below those that the system gives to others.
   #ports = 20_000;
 
-  private constructor(count: number, define: Define, site: KitConfig['site']) {
+  private constructor(count: number, build: Build, site: KitConfig['site']) {
     this.#count = count;
-    this.#define = define;
+    this.#build = build;
     this.#site = site;
   }
 
   /** Back ends 1…count, all started. */
   static async start(count: number, define: Define, site?: KitConfig['site']): Promise<Tier> {
-    const tier = new Tier(count, define, site);
+    const build: Build = async (kit, name) => {
+      const app = Fastify({ forceCloseConnections: true });
+      await app.register(kit.plugin);
+      await define(app, kit, name);
+      return app;
+    };
+    return await Tier.of(count, build, site);
+  }
+
+  /** The same with applications that are made elsewhere. */
+  static async of(count: number, build: Build, site?: KitConfig['site']): Promise<Tier> {
+    const tier = new Tier(count, build, site);
     for (let i = 1; i <= count; i++) await tier.restart(i);
     await tier.joined();
     return tier;
@@ -92,13 +107,11 @@ export class Tier {
       site: this.#site,
       kitKey: this.kitKey,
     });
-    const app = Fastify({ forceCloseConnections: true });
+    const app = await this.#build(kit, name);
     const warnings: string[] = [];
     app.log.warn = ((_fields: unknown, message: string) =>
       warnings.push(message)) as unknown as typeof app.log.warn;
     try {
-      await app.register(kit.plugin);
-      await this.#define(app, kit, name);
       await app.listen({ host: this.addressOf(i), port: APP_PORT });
     } catch (error) {
       await agent.close();

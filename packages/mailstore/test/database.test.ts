@@ -110,6 +110,38 @@ suite('an effect', () => {
   });
 });
 
+suite('a predecessor that is frozen', () => {
+  test('does not hold up whoever takes over, and finds the effect made when it thaws', async () => {
+    await db.database.query('create table purse (coins int)');
+    await db.database.query('insert into purse values (0)');
+    const [frozen, successor] = ['backend-1', 'backend-2'].map(
+      applicationName => new Database({ connection: db.cluster.address, applicationName }),
+    ) as [Database, Database];
+    const { promise: thawed, resolve: thaw } = Promise.withResolvers<void>();
+    const { promise: locked, resolve: lock } = Promise.withResolvers<void>();
+    let runs = 0;
+    const pay = (database: Database, wait?: Promise<void>) =>
+      database.once('a_transaction', 'pay', async client => {
+        runs++;
+        await client.query('update purse set coins = coins + 1');
+        lock();
+        await wait;
+        return { paidBy: database === frozen ? 'frozen' : 'successor' };
+      });
+    const first = pay(frozen, thawed);
+    await locked;
+    assert.equal(await successor.endPredecessor('atransaction'), 0, 'an underscore is no wildcard');
+    assert.equal(await successor.endPredecessor('a_transaction'), 1);
+    assert.deepEqual(await pay(successor), { paidBy: 'successor' });
+    thaw();
+    assert.deepEqual(await first, { paidBy: 'successor' });
+    assert.equal(runs, 2);
+    assert.deepEqual(await db.database.query('select coins from purse'), [{ coins: 1 }]);
+    assert.equal(await successor.endPredecessor('a_transaction'), 0, 'the label ends with the effect');
+    await Promise.all([frozen.close(), successor.close()]);
+  });
+});
+
 test('a commit whose answer is lost is said to be in doubt, and is no reason to repeat what does harm', async () => {
   const impatient = new Database({
     connection: db.cluster.address,
