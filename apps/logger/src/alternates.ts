@@ -1,3 +1,4 @@
+import { alternateOf } from '@resplice/kit-channel';
 import type { Backend, Backends } from '@resplice/splice';
 import { type Allowed, pick } from './rules.ts';
 
@@ -26,9 +27,8 @@ export class Alternates {
     const fit = (backend: Backend) =>
       backend.up && !tried.has(backend) && (allowed?.members.has(backend) ?? true);
     if (!former || !(allowed?.members.has(former) ?? true)) return pick(all.filter(fit), allowed?.session);
-    const at = all.indexOf(former);
     // The former one itself comes last: its application may be back, or only this connection may have failed.
-    return [...all.slice(at + 1), ...all.slice(0, at + 1)].find(fit);
+    return alternateOf(all, former, fit) ?? (fit(former) ? former : undefined);
   }
 
   /** @param station the link-layer address that a back end sends from */

@@ -176,6 +176,6 @@ export class Comparison {
   }
 }
 
-function maySkip({ hasValidator, treatment }: Transaction): boolean {
-  return hasValidator || treatment.deterministic === 'yes';
+function maySkip({ hasValidator, treatment, isStored }: Transaction): boolean {
+  return hasValidator || treatment.deterministic === 'yes' || isStored;
 }

@@ -31,6 +31,8 @@ export const loggerConfig = z.strictObject({
   steering: z.enum(steeringModes).default('hash'),
   /** UDP port of the proxies' questions about each other. */
   controlPort: port,
+  /** TCP port of the back ends' kits, the same on every host. */
+  kitPort: port.default(7002),
   /** UDP port of liveness probes, the same on every host. */
   probePort: port,
   probe: probe.prefault({}),

@@ -28,6 +28,8 @@ export interface ConversationEvents {
   requestEnded(conversation: Conversation, transaction: Transaction): void;
   responseBegan(conversation: Conversation, transaction: Transaction): void;
   responseEnded(conversation: Conversation, transaction: Transaction): void;
+  /** Of a transaction with a journal: its client has all of the response, or nobody can bring it any more (P11.5). */
+  committed(conversation: Conversation, transaction: Transaction): void;
   /** There is no room for its unfinished requests: nobody can give them to another back end. */
   requestsLost(conversation: Conversation): void;
 }
@@ -257,10 +259,15 @@ export class Conversation extends ClientSpace implements RequestSink {
     while (transactions.length > 0) {
       const { responseEnd, requestEnd } = transactions[0]!;
       if (responseEnd === undefined || requestEnd === undefined || responseEnd > acknowledged) break;
-      transactions.shift()!.record.release();
+      this.#finish(transactions.shift()!);
       const next = transactions[0]?.requestAt ?? requestEnd;
       this.requests.dropBefore(Math.min(next, this.#neededFrom));
     }
+  }
+
+  #finish(transaction: Transaction): void {
+    transaction.record.release();
+    if (transaction.treatment.journal !== 'none') this.#events.committed(this, transaction);
   }
 
   head(head: RequestHead, at: number): void {
@@ -373,7 +380,7 @@ export class Conversation extends ClientSpace implements RequestSink {
 
   /** It is over, and what is kept of it is forgotten. */
   close(): void {
-    for (const transaction of this.transactions) transaction.record.release();
+    for (const transaction of this.transactions) this.#finish(transaction);
     this.transactions.length = 0;
     this.requests.close();
   }

@@ -2,6 +2,7 @@ import { parseOptions } from '@resplice/dataplane';
 import type { ClientOffer } from '@resplice/protocol';
 import { type Backend, NO_WINDOW_SCALE } from '@resplice/splice';
 import { adopt } from './adoption.ts';
+import type { Commits } from './commits.ts';
 import { Conversation, type ConversationEvents } from './conversation.ts';
 import { Detector, requestClass } from './detector/index.ts';
 import { Drains } from './drains.ts';
@@ -38,6 +39,7 @@ export interface ConversationsDeps
   rules: Rules;
   store: RequestStore;
   limits: SlowHeadsDeps['limits'];
+  commits: Commits;
 }
 
 /** All connections that pass: hands each event of the kernel half to the one that it is about. */
@@ -129,6 +131,7 @@ export class Conversations {
       requestEnded: (conversation, transaction) => {
         if (transaction.delivered && conversation.open === transaction) this.#expect(conversation);
       },
+      committed: (conversation, transaction) => deps.commits.add(conversation, transaction),
       requestsLost: conversation => {
         tally.requestsTooLong++;
         moves.get(conversation)?.again();
@@ -136,6 +139,7 @@ export class Conversations {
       responseBegan: (_conversation, { watch }) => watch?.firstByte(monotonicMs()),
       responseEnded: (conversation, transaction) => {
         this.#watchman.end(transaction);
+        if (transaction.treatment.journal !== 'none') deps.commits.await(conversation);
         this.#expect(conversation);
         moves.get(conversation)?.look();
       },
@@ -175,7 +179,9 @@ export class Conversations {
   status() {
     const living = [...this.#living()];
     return {
-      connections: living.slice(-MOST_VIEWS).map(each => viewOf(each, this.#moves.has(each))),
+      connections: living
+        .slice(-MOST_VIEWS)
+        .map(each => viewOf(each, this.#moves.has(each), this.#deps.kits)),
       draining: this.#drains.views(living),
     };
   }
@@ -189,8 +195,8 @@ export class Conversations {
 
   /** @param client `address:port`, or an address: its newest connection */
   trace(client: string) {
-    const { timeline } = this.#deps;
-    return traceOf(client, [...this.#living()], timeline, each => viewOf(each, this.#moves.has(each)));
+    const { timeline, kits } = this.#deps;
+    return traceOf(client, [...this.#living()], timeline, each => viewOf(each, this.#moves.has(each), kits));
   }
 
   /** These back ends are to be empty: their connections leave when nothing is under way. */

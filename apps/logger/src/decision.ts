@@ -29,11 +29,20 @@ export type Decision =
  *
  * @param heard offset behind the last byte that the client may have heard: T
  * @param mayRest whether an idle connection needs no back end before its next request
+ * @param hopeless transaction that no kit goes on with: as if its application kept no journal
  */
-export function decide(conversation: Conversation, heard: number, mayRest: boolean): Decision {
+export function decide(
+  conversation: Conversation,
+  heard: number,
+  mayRest: boolean,
+  hopeless?: Transaction,
+): Decision {
   const { transactions, requests, guard, clientEnd, closes } = conversation;
   const [transaction] = transactions;
-  if (transaction) return decideFor(conversation, transaction, heard);
+  if (transaction) {
+    const hasJournal = transaction.isJournaled && transaction !== hopeless;
+    return decideFor(conversation, transaction, heard, hasJournal);
+  }
   if (!requests.isKeeping) return { kind: 'reset', why: 'a request that is not kept' };
   if (requests.size > 0 && !guard) return { kind: 'bind' };
   if (clientEnd !== undefined || closes) return { kind: 'finish' };
@@ -41,7 +50,12 @@ export function decide(conversation: Conversation, heard: number, mayRest: boole
 }
 
 /** @param transaction the oldest unfinished one */
-function decideFor(conversation: Conversation, transaction: Transaction, heard: number): Decision {
+function decideFor(
+  conversation: Conversation,
+  transaction: Transaction,
+  heard: number,
+  hasJournal: boolean,
+): Decision {
   const { requestEnd, responseEnd, isRepeatable, treatment, record } = transaction;
   const verdict = transaction.delivered ? undefined : transaction.verdict;
   const isUnanswered = transaction.isUnanswered(heard);
@@ -56,7 +70,9 @@ function decideFor(conversation: Conversation, transaction: Transaction, heard: 
   // Nobody would take the rest of the request; or nobody could go on with the response.
   if (transaction.isLost && (requestEnd === undefined || !isUnanswered))
     return { kind: 'reset', why: 'a request that is not kept' };
-  if (isRepeatable && conversation.failures <= MOST_FAILURES) {
+  const isTolerable = conversation.failures <= MOST_FAILURES;
+  if (hasJournal && isTolerable) return { kind: 'bind' };
+  if (isRepeatable && isTolerable) {
     if (treatment.deterministic === 'no' && !isUnanswered)
       return { kind: 'giveUp', why: 'a response that no other back end would give' };
     return { kind: 'bind' };

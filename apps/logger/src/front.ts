@@ -3,6 +3,7 @@
 // does with requests, and is the one to fence a proxy that the others go on without, since all their packets pass here.
 
 import { RawSender } from '@resplice/dataplane';
+import { kitKeyOf } from '@resplice/kit-channel';
 import { deriveKey, type Entry } from '@resplice/protocol';
 import {
   buildSteerer,
@@ -17,10 +18,12 @@ import { agentsOf, Backends, Dialer, Wire } from '@resplice/splice';
 import { Alternates } from './alternates.ts';
 import { Arbiter } from './arbiter.ts';
 import { Authority } from './authority.ts';
+import { Commits } from './commits.ts';
 import type { LoggerConfig } from './config.ts';
 import { Conversations } from './conversations.ts';
 import { Datapath, OBJECT } from './datapath.ts';
 import { Fences } from './fences.ts';
+import { Kits } from './kits.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
 import { RequestStore } from './request-store.ts';
 import { Rules } from './rules.ts';
@@ -84,6 +87,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   });
   if (store.isInMemory)
     log.warn({ directory: config.spillDirectory }, 'the directory for long requests is itself in memory');
+  const kits = new Kits({
+    ...{ kitKey: kitKeyOf(key), self: config.name, backends: config.backends, port: config.kitPort, log },
+  });
+  kits.use(Treatments.keepJournals(config.listeners));
+  const commits = new Commits(kits, tally);
   const conversations = new Conversations({
     datapath,
     backends,
@@ -94,7 +102,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     tally,
     timeline,
     recovery,
-    ...{ treatments, rules, store, limits },
+    ...{ treatments, rules, store, limits, kits, commits },
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
@@ -147,7 +155,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   metrics.gauge('spilled_bytes', 'Bytes of unfinished requests on disk.', () => store.spilled);
   metrics.gauge('ring_bytes', 'Bytes of log that wait for user space.', () => datapath.pending);
   return {
-    status: () => ({ ...arbiter.status(), ...conversations.status() }),
+    status: () => ({ ...arbiter.status(), ...conversations.status(), kits: kits.reached }),
     pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
     reload(next: LoggerConfig) {
       // First: it may refuse.
@@ -155,6 +163,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       guard(next);
       conversations.followRules();
       treatments.replace(next.listeners, next.timeoutClasses);
+      kits.use(Treatments.keepJournals(next.listeners));
       Object.assign(recovery, next.recovery);
       limits.headTimeoutMs = next.headTimeoutMs;
       drain(next.draining);
@@ -163,6 +172,8 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       arbiter.close();
       doubts.close();
       conversations.close();
+      commits.close();
+      kits.close();
       datapath.close();
       wire.close();
       await passwords.close();

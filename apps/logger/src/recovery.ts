@@ -52,6 +52,8 @@ export class Move {
   #round = 0;
   /** The back end that has taken the connection, and what it was given; undefined: none has. */
   #delivery: Delivery | undefined;
+  /** Transaction that no kit goes on with. */
+  #hopeless: Transaction | undefined;
   /** What the client may have heard, when the way was closed: T. */
   #heard = 0;
 
@@ -74,6 +76,10 @@ export class Move {
         this.#timer = setTimeout(() => this.#plan(), LOOK_AGAIN_MS);
       },
       nobody: () => this.#deserted(),
+      hopeless: transaction => {
+        this.#hopeless = transaction;
+        this.#plan();
+      },
     });
     this.#formerTrack = deps.tracks.read(conversation.slot);
     this.#closeTheWay();
@@ -118,10 +124,10 @@ export class Move {
     }
     conversation.commit();
     this.#heard = conversation.heard;
-    const decision = decide(conversation, this.#heard, this.#mayRest);
+    const decision = decide(conversation, this.#heard, this.#mayRest, this.#hopeless);
     switch (decision.kind) {
       case 'bind':
-        this.#search.next();
+        this.#search.next(this.#heard);
         break;
       case 'rest':
         this.#rest();
@@ -250,7 +256,7 @@ export class Move {
         heard: this.#heard,
         responseAt,
         compared: transaction?.answered ? transaction : undefined,
-        barrier: conversation.transactions.find((each, index) => index > 0 && !each.isRepeatable),
+        barrier: conversation.transactions.find((each, index) => index > 0 && !each.isFit(!each.answered)),
       },
     ).begin();
   }

@@ -4,8 +4,7 @@ import type { Backend, Dialer, Wire } from '@resplice/splice';
 import type { Alternates } from './alternates.ts';
 import type { Conversation } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
-import type { LoggerTally } from './tally.ts';
-import type { Timeline } from './timeline.ts';
+import { ask, type DialogueDeps, subjectsOf } from './dialogue.ts';
 import type { Transaction } from './transaction.ts';
 
 /**
@@ -14,13 +13,11 @@ import type { Transaction } from './transaction.ts';
  */
 const UNLIKE_P0 = 0x8000_0000;
 
-export interface SearchDeps {
+export interface SearchDeps extends DialogueDeps {
   datapath: Datapath;
   wire: Wire;
   dialer: Dialer;
   alternates: Alternates;
-  tally: LoggerTally;
-  timeline: Timeline;
   recovery: Recovery;
 }
 
@@ -43,6 +40,8 @@ export interface SearchEvents {
   later(): void;
   /** Nobody has been up for as long as a request waits. */
   nobody(): void;
+  /** Whoever is up can be given this transaction only as one of which there is no journal. */
+  hopeless(transaction: Transaction): void;
 }
 
 /** Looks for the back end that goes on with a connection, and opens the connection there. */
@@ -51,7 +50,11 @@ export class Search {
   readonly #deps: SearchDeps;
   readonly #events: SearchEvents;
   readonly #former: Backend | undefined;
+  /** Who had it last. */
+  #predecessor: Backend | undefined;
   readonly #tried = new Set<Backend>();
+  /** Transaction that one of those cannot go on with. */
+  #unfit: Transaction | undefined;
   #backend: Backend | undefined;
   /** Grows with each attempt: what was begun for a former one is void. */
   #attempt = 0;
@@ -66,7 +69,7 @@ export class Search {
   ) {
     this.#conversation = conversation;
     this.#deps = deps;
-    this.#former = former;
+    this.#former = this.#predecessor = former;
     this.#events = events;
   }
 
@@ -86,8 +89,12 @@ export class Search {
     this.#backend = former;
   }
 
-  /** Asks the next one. */
-  next(): void {
+  /**
+   * Asks the next one.
+   *
+   * @param heard offset behind the last byte that the client may have heard
+   */
+  next(heard: number): void {
     const conversation = this.#conversation;
     const { alternates, recovery } = this.#deps;
     const verdict = conversation.transactions[0]?.verdict;
@@ -95,6 +102,12 @@ export class Search {
     const backend = alternates.choose(this.#former, this.#tried, allowed);
     if (!backend) {
       this.#tried.clear();
+      const unfit = this.#unfit;
+      this.#unfit = undefined;
+      if (unfit && unfit === conversation.transactions[0]) {
+        this.#events.hopeless(unfit);
+        return;
+      }
       this.#waitingSinceMs ??= performance.now();
       if (performance.now() - this.#waitingSinceMs < recovery.wait) this.#events.later();
       else this.#events.nobody();
@@ -103,7 +116,27 @@ export class Search {
     this.#waitingSinceMs = undefined;
     this.#tried.add(backend);
     this.#backend = backend;
-    this.#dial(backend);
+    if (this.#predecessor && subjectsOf(conversation).length > 0) this.#ask(backend, heard);
+    else this.#dial(backend);
+  }
+
+  /** Of transactions with a journal the kit is told first; it may not be able to go on with them. */
+  #ask(backend: Backend, heard: number): void {
+    const conversation = this.#conversation;
+    const attempt = ++this.#attempt;
+    void ask(this.#deps, conversation, backend, this.#predecessor!.name).then(() => {
+      if (attempt !== this.#attempt) return;
+      const [transaction] = conversation.transactions;
+      if (!transaction || transaction.isFit(transaction.isUnanswered(heard))) {
+        this.#unfit = undefined;
+        this.#dial(backend);
+        return;
+      }
+      if (transaction.recovered?.stored === 'none' && !transaction.isUnanswered(heard))
+        this.#deps.tally.journalsMissing++;
+      this.#unfit = transaction;
+      this.next(heard);
+    });
   }
 
   #dial(backend: Backend): void {
@@ -131,6 +164,7 @@ export class Search {
         const delta = deltaOf(p0, result.s0);
         timeline.note(conversation, 'connected');
         this.#learn(backend, delta);
+        this.#predecessor = backend;
         this.#events.connected({ backend, delta, requestAt, responseAt, transaction });
       } else {
         timeline.note(conversation, `${backend.name} ${result.kind}`);

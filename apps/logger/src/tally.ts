@@ -32,6 +32,15 @@ export class LoggerTally {
   reset = 0;
   /** Requests that were answered with 502 or 503. */
   refused = 0;
+  /** Times that a kit was asked what it has of a transaction, and times that it did not answer. */
+  recoveriesAsked = 0;
+  recoveriesUnanswered = 0;
+  /** Answers that there is a journal. */
+  journalsFound = 0;
+  /** Transactions of which a response had begun, and nobody had the journal: a kit has not kept its promise. */
+  journalsMissing = 0;
+  /** Transactions that the kits were told to forget. */
+  committed = 0;
   /** Packets of connections that nobody knows, while a listener has rules for each request: told to end. */
   strays = 0;
   /** Connections that went to another pool, since their next request belongs there. */

@@ -1,3 +1,5 @@
+import { MOST_START } from '@resplice/dataplane';
+import type { RecoverAnswer } from '@resplice/kit-channel';
 import type { Treatment } from '@resplice/site-config';
 import type { Watch } from './detector/index.ts';
 import type { RecordPool } from './http/record-pool.ts';
@@ -47,6 +49,10 @@ export class Transaction {
   verdict: Verdict | 'pending' | undefined;
   /** Its client asks for another protocol: what it sends before the answer waits. */
   asksForUpgrade = false;
+  /** How often a back end's kit was told that it is to go on with it. */
+  attempts = 0;
+  /** What the kit of the back end that is to have it now has said of it (P12.3); undefined: nothing. */
+  recovered: Pick<RecoverAnswer, 'stored' | 'runs'> | undefined;
   /** What may be done with it when its back end fails (P6.5). */
   readonly treatment: Treatment;
   readonly record: ResponseRecord;
@@ -66,6 +72,33 @@ export class Transaction {
    */
   isUnanswered(heard: number): boolean {
     return heard === (this.finalAt ?? this.responseAt);
+  }
+
+  /** Whether a back end has been given it, and its number can be told to the next one. */
+  get isNumbered(): boolean {
+    return this.given !== undefined && this.given <= MOST_START;
+  }
+
+  /** Whether its application has left at its alternate what another back end needs to go on with it (P9.2). */
+  get isJournaled(): boolean {
+    return this.treatment.journal !== 'none' && !this.isLost && this.isNumbered;
+  }
+
+  /** Whether the back end that was asked has what gives exactly this response again. */
+  get isStored(): boolean {
+    return this.isJournaled && this.recovered !== undefined && this.recovered.stored !== 'none';
+  }
+
+  /**
+   * Whether the back end that was asked may be given it: it needs no journal, or there is one, or it has none and runs it, by the same
+   * ID, for a client that has heard nothing.
+   *
+   * @param isUnanswered whether the client can still be given another response
+   */
+  isFit(isUnanswered: boolean): boolean {
+    if (this.isStored) return true;
+    if (this.isRepeatable) return isUnanswered || this.treatment.deterministic !== 'no';
+    return isUnanswered && this.isJournaled && this.recovered?.runs === true;
   }
 
   /** Whether another back end may run it although this one may have. */

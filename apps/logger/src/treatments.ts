@@ -15,6 +15,12 @@ export class Treatments {
     for (const listener of listeners) this.#byPort.set(listener.port, compileTreatments(listener, classes));
   }
 
+  /** Whether any application says that it keeps a journal. */
+  static keepJournals(listeners: readonly Listener[]): boolean {
+    const places = listeners.flatMap(listener => [listener, ...(listener.routes ?? [])]);
+    return places.some(({ journal = 'none' }) => journal !== 'none');
+  }
+
   /** @param port of the VIP */
   of(port: number, head: RequestHead): Treatment {
     const treatment = this.#byPort.get(port);

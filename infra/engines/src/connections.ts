@@ -12,6 +12,8 @@ export interface Connection {
   readonly vip: string;
   /** The oldest unfinished one: its number within the connection, its method, and how far it is. */
   readonly transaction: string | null;
+  /** Its ID (P4.6), by which kits, journals and auxiliary servers know it too; null where there is none. */
+  readonly transactionId: string | null;
   readonly state: ConnectionState;
   /** Why it is unprotected. */
   readonly reason: string | null;
@@ -72,6 +74,7 @@ function unlogged({ client, vip, backend, owner, ageMs }: ProxyConnection): List
     owner,
     ageMs,
     transaction: null,
+    transactionId: null,
     state: 'unprotected',
     reason,
     failovers: 0,
@@ -111,6 +114,7 @@ export async function connectionsOf(
     backend: connection.backend,
     vip: connection.vip ?? `${topology.vip.address}:${topology.vip.port}`,
     transaction: connection.transaction,
+    transactionId: connection.transactionId,
     state: connection.state,
     reason: connection.reason,
     failovers: connection.failovers,

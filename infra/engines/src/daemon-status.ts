@@ -44,6 +44,7 @@ export interface LoggedConnection {
   /** Null: nobody, until its next request. */
   readonly backend: string | null;
   readonly transaction: string | null;
+  readonly transactionId: string | null;
   readonly state: ConnectionState;
   readonly reason: string | null;
   readonly failovers: number;

@@ -54,6 +54,7 @@ suite('connections', () => {
       backend: 'backend-2',
       vip: '10.60.0.1:80',
       transaction: null,
+      transactionId: null,
       state: 'unprotected',
       reason: 'the logger does not know it',
       failovers: 0,
@@ -66,12 +67,16 @@ suite('connections', () => {
       vip: '10.60.0.1:80',
       backend: 'backend-2',
       transaction: '3 GET response',
+      transactionId: 'gq3xZ0c7Qv5bq1kY2mJdW8Ra',
       state: 'moving',
       reason: null,
       failovers: 2,
       ageMs: 50,
     };
-    const resting = { ...logged, client: '10.61.0.2:3', backend: null, transaction: null, state: 'resting' };
+    const resting = {
+      ...{ ...logged, client: '10.61.0.2:3', backend: null, state: 'resting' },
+      ...{ transaction: null, transactionId: null },
+    };
     const found = await connectionsOf(topology, [
       inspected('proxy-1', { connections: [connection(1, 50), connection(2, 10)] }),
       inspected('logger-1', { role: 'front', connections: [logged, resting] }),
@@ -85,6 +90,10 @@ suite('connections', () => {
         '10.61.0.2:1 backend-2 3 GET response moving 2',
         '10.61.0.2:3   resting 2',
       ],
+    );
+    assert.deepEqual(
+      found.map(({ transactionId }) => transactionId),
+      [null, 'gq3xZ0c7Qv5bq1kY2mJdW8Ra', null],
     );
   });
 

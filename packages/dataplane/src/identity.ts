@@ -9,6 +9,8 @@ export const IDENTITY_MAC_LENGTH = 8;
 
 /** How many requests of a connection back ends were given before, where nobody knows, or where it does not fit into the option. */
 export const UNKNOWN_START = 0xffff;
+/** The most that can be told. */
+export const MOST_START = 65_533;
 const ORDER_UNKNOWN = 0xffff;
 
 /**

@@ -66,7 +66,7 @@ export function applicationFields(absent: string) {
     }),
     journal: z.enum(['none', 'response', 'state']).optional().meta({
       description:
-        'what the application leaves at its alternate (P9.2); _checked only, nothing follows it yet_',
+        "what the application leaves at its alternate before it answers (P9.2), so that another back end can go on with it; it needs the back ends' kit",
       absent,
     }),
   };

@@ -21,7 +21,7 @@ export interface Treatment {
   timeoutClass: string;
   /** The bounds of that class, ms. */
   timeouts: TimeoutClass;
-  /** For the back ends' kit; nothing follows it yet. */
+  /** What another back end can go on from. */
   journal: Journal;
   /** Index of the listener's route; −1: it has none, or none matches, or servers may differ about which. */
   route: number;
