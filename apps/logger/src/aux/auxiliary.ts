@@ -27,11 +27,16 @@ export async function buildAuxiliary(config: AuxiliaryConfig, deps: Deps): Promi
     },
   });
   const { log: disk } = outcomes;
-  const claims = new Claims(tally, claim => {
-    // What is lost with a disk that is full is a fence after a restart; the log has said that it is.
-    outcomes.claim(claim).catch(() => {});
-  });
+  const claims = new Claims(
+    tally,
+    claim => {
+      // What is lost with a disk that is full is a fence after a restart; the log has said that it is.
+      outcomes.claim(claim).catch(() => {});
+    },
+    log,
+  );
   for (const claim of found) claims.restore(claim);
+  if (disk.spoiltRecords > 0) log.error({ records: disk.spoiltRecords }, 'the disk has spoilt records');
   if (disk.tornRecords > 0) log.warn({ bytes: disk.tornBytes }, 'cut a record off that was not finished');
 
   const names = new Map(backends.map(({ name, address }) => [address, name]));

@@ -2,6 +2,7 @@
 // not know it, is refused, and what it had open is cut.
 
 import type { Caller } from '@resplice/protocol';
+import type { Log } from '@resplice/service-kit';
 import type { ClaimRecord } from './outcomes.ts';
 import type { AuxiliaryTally } from './tally.ts';
 
@@ -11,8 +12,11 @@ export interface Speaker {
   /** The back end's name: where the connection came from tells it. */
   readonly backend: string;
   readonly caller: Caller;
-  /** Ends it, with these words if its protocol has room for them. */
-  cut(why: string): void;
+  /**
+   * Ends it without a word: whoever was taken over does not know what becomes of its transaction, and would take any answer for its
+   * outcome.
+   */
+  cut(): void;
 }
 
 /** Transactions that were taken over; more than a tier moves in the time that a frozen back end may sleep. */
@@ -21,15 +25,17 @@ const MAX_ATTEMPTS = 100_000;
 export class Claims {
   readonly #tally: AuxiliaryTally;
   readonly #record: (claim: ClaimRecord) => void;
+  readonly #log: Log;
   /** Of transactions that were taken over. */
   readonly #attempts = new Map<string, number>();
   readonly #epochs = new Map<string, number>();
   readonly #speakers = new Map<string, Set<Speaker>>();
 
   /** @param record called for what must be known after a restart */
-  constructor(tally: AuxiliaryTally, record: (claim: ClaimRecord) => void) {
+  constructor(tally: AuxiliaryTally, record: (claim: ClaimRecord) => void, log: Log) {
     this.#tally = tally;
     this.#record = record;
+    this.#log = log;
   }
 
   /** What a daemon before us knew. */
@@ -38,40 +44,56 @@ export class Claims {
     else this.#epochs.set(claim.backend, Math.max(claim.epoch, this.#epochs.get(claim.backend) ?? 0));
   }
 
-  /** Admits, and cuts whom this one follows; or says why not. */
-  admit(speaker: Speaker): string | undefined {
+  /** Admits, and cuts whom this one follows; or cuts this one, and returns false. */
+  admit(speaker: Speaker): boolean {
     const { transaction, backend, caller } = speaker;
-    const why = this.objection(speaker);
-    if (why !== undefined) return why;
+    if (!this.isAllowed(speaker)) return false;
     if (caller.epoch > (this.#epochs.get(backend) ?? 0)) {
       const isRestart = this.#epochs.has(backend);
       this.#epochs.set(backend, caller.epoch);
       this.#record({ kind: 'epoch', backend, epoch: caller.epoch });
-      if (isRestart) this.#cut(each => each.backend === backend, 'your back end has started anew since');
+      if (isRestart) {
+        const all = [...this.#speakers.values()].flatMap(each => [...each]);
+        this.#cut(
+          all.filter(each => each.backend === backend),
+          'its back end has started anew since',
+        );
+      }
     }
     if (caller.attempt > (this.#attempts.get(transaction) ?? 0)) {
       this.#tally.takeovers++;
       this.#raise(transaction, caller.attempt);
       this.#record({ kind: 'attempt', transaction, attempt: caller.attempt });
-      for (const each of this.#speakers.get(transaction) ?? []) this.#end(each, 'another back end goes on');
+      this.#cut(this.#speakers.get(transaction) ?? [], 'another back end goes on');
     }
     const mine = this.#speakers.get(transaction);
     if (mine === undefined) this.#speakers.set(transaction, new Set([speaker]));
     else mine.add(speaker);
-    return undefined;
+    return true;
   }
 
-  /** Why this one may not speak (any more). */
-  objection({ transaction, backend, caller }: Speaker): string | undefined {
+  /** Whether this one may speak (still); if not, it is cut. */
+  isAllowed(speaker: Speaker): boolean {
+    const { transaction, backend, caller } = speaker;
     if (caller.epoch < (this.#epochs.get(backend) ?? 0)) {
       this.#tally.refusedEpochs++;
-      return 'your back end has started anew since';
+      this.end(speaker, 'its back end has started anew since');
+      return false;
     }
     if (caller.attempt < (this.#attempts.get(transaction) ?? 0)) {
       this.#tally.refusedAttempts++;
-      return 'another back end goes on';
+      this.end(speaker, 'another back end goes on');
+      return false;
     }
-    return undefined;
+    return true;
+  }
+
+  /** Cuts it, and says why where somebody may look. */
+  end(speaker: Speaker, why: string): void {
+    const { transaction, backend, caller } = speaker;
+    const { epoch, attempt, step } = caller;
+    this.#log.info({ transaction, backend, epoch, attempt, step, why }, 'cut a back end off');
+    speaker.cut();
   }
 
   /** Its connection is over. */
@@ -91,12 +113,10 @@ export class Claims {
     if (oldest !== undefined) this.#attempts.delete(oldest);
   }
 
-  #cut(whom: (speaker: Speaker) => boolean, why: string): void {
-    for (const all of this.#speakers.values()) for (const each of all) if (whom(each)) this.#end(each, why);
-  }
-
-  #end(speaker: Speaker, why: string): void {
-    this.#tally.cut++;
-    speaker.cut(why);
+  #cut(speakers: Iterable<Speaker>, why: string): void {
+    for (const each of speakers) {
+      this.#tally.cut++;
+      this.end(each, why);
+    }
   }
 }

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Frame, readFrame, writeFrame } from './frame.ts';
+import { type Frame, nextFrameAt, readFrame, writeFrame } from './frame.ts';
 
 /** Where a record lies. */
 export interface Place {
@@ -95,6 +95,8 @@ export class DiskLog {
   /** Bytes of a record that the last daemon had not finished, or of what cannot be read. */
   tornBytes = 0;
   tornRecords = 0;
+  /** Places in the middle where the disk gave something else back. */
+  spoiltRecords = 0;
   /** Segments that were forgotten before their time, for lack of room. */
   forgottenEarly = 0;
 
@@ -171,7 +173,14 @@ export class DiskLog {
     let at = 0;
     for (;;) {
       const frame = readFrame(bytes, at);
-      if (frame === undefined) break;
+      if (frame === undefined) {
+        // Whole ones behind it: it is not the end that is torn, but this one that the disk has spoilt.
+        const next = nextFrameAt(bytes, at);
+        if (next === undefined) break;
+        this.spoiltRecords++;
+        at = next;
+        continue;
+      }
       this.#options.onFound(frame, { segment: number, at, bytes: frame.bytes });
       at += frame.bytes;
     }

@@ -39,6 +39,19 @@ export function writeFrame(head: object, body: Uint8Array = Buffer.alloc(0)): Bu
   return frame;
 }
 
+/** How many frames in a row may be unsound and yet be passed over. */
+const MAX_UNSOUND = 1000;
+
+/** Where the next sound frame begins behind an unsound one whose length is what it was; undefined when there is none. */
+export function nextFrameAt(file: Buffer, from: number): number | undefined {
+  let at = from;
+  for (let i = 0; i < MAX_UNSOUND && file.length - at >= PREFIX; i++) {
+    at += CONTENT_AT + file.readUInt32BE(at);
+    if (readFrame(file, at) !== undefined) return at;
+  }
+  return undefined;
+}
+
 /** The frame that begins there; undefined when there is no whole and sound one. */
 export function readFrame(file: Buffer, at = 0): Frame | undefined {
   if (file.length - at < PREFIX) return undefined;

@@ -47,6 +47,8 @@ const record = z.discriminatedUnion('kind', [
   responseRecord,
   /** The final byte of a request is about to go to the auxiliary server. */
   z.object({ kind: z.literal('intent'), ...dialogueKey }),
+  /** It came to nothing. */
+  z.object({ kind: z.literal('void'), ...dialogueKey }),
   z.object({ kind: z.literal('attempt'), transaction: z.string(), attempt: z.int() }),
   z.object({ kind: z.literal('epoch'), backend: z.string(), epoch: z.int() }),
 ]);
@@ -63,6 +65,9 @@ export interface OutcomesOptions extends Omit<DiskLogOptions, 'onFound' | 'onFor
   onClaim(record: ClaimRecord): void;
 }
 
+/** Older ones are forgotten: nobody asks any more. */
+const MAX_DOUBTS = 100_000;
+
 const nameOf = ({ service, transaction, step }: DialogueKey): string => `${service} ${transaction} ${step}`;
 
 export class Outcomes {
@@ -71,7 +76,7 @@ export class Outcomes {
   readonly #places = new Map<string, Place[]>();
   /** Names by segment, to forget them with it. */
   readonly #segments = new Map<number, string[]>();
-  /** Intents of the last daemon without an outcome. */
+  /** Intents without an outcome. */
   readonly #doubts = new Set<string>();
 
   private constructor(tally: AuxiliaryTally) {
@@ -107,16 +112,33 @@ export class Outcomes {
   async keep(outcome: MailRecord | ResponseRecord, durable: boolean, body?: Uint8Array): Promise<void> {
     const place = await this.#log.append(outcome, durable, body);
     this.#index(nameOf(outcome), place);
+    this.#doubts.delete(nameOf(outcome));
   }
 
   /**
    * A request's end is about to go out. Resolves when we, but not the host, may die and still know of it.
+   * @returns undoes it, once it is certain that the server has done nothing
    * @throws LogWriteError: then it must not go out
    */
-  async intend(key: DialogueKey): Promise<void> {
-    const { service, transaction, step } = key;
-    if (this.#doubts.delete(nameOf(key))) this.#tally.inDoubtRepeated++;
-    await this.#log.append({ kind: 'intent', service, transaction, step }, false);
+  async intend({ service, transaction, step }: DialogueKey): Promise<() => void> {
+    const key = { service, transaction, step };
+    const wasDoubtful = this.isDoubtful(key);
+    if (wasDoubtful) this.#tally.inDoubtRepeated++;
+    await this.#log.append({ kind: 'intent', ...key }, false);
+    this.#doubts.add(nameOf(key));
+    const [oldest] = this.#doubts;
+    if (this.#doubts.size > MAX_DOUBTS && oldest !== undefined) this.#doubts.delete(oldest);
+    return () => {
+      if (wasDoubtful) return;
+      this.#doubts.delete(nameOf(key));
+      // If it is lost, a daemon after us has a doubt too many.
+      this.#log.append({ kind: 'void', ...key }, false).catch(() => {});
+    };
+  }
+
+  /** The server may have done what was asked, and we do not know: nothing must be said that means that it has not. */
+  isDoubtful(key: DialogueKey): boolean {
+    return this.#doubts.has(nameOf(key));
   }
 
   /** A claim that must be known after a restart, too. @throws LogWriteError */
@@ -167,10 +189,8 @@ export class Outcomes {
     }
     const name = nameOf(data);
     if (data.kind === 'intent') this.#doubts.add(name);
-    else {
-      this.#doubts.delete(name);
-      this.#index(name, place);
-    }
+    else this.#doubts.delete(name);
+    if (data.kind === 'mail' || data.kind === 'response') this.#index(name, place);
   }
 
   #index(name: string, place: Place): void {

@@ -109,6 +109,19 @@ suite('the log', () => {
     }
   });
 
+  test('a record in the middle that the disk has spoilt is skipped, and counted', async () => {
+    const { log } = await opened();
+    for (let n = 1; n <= 3; n++) await log.append({ n }, true);
+    await log.close();
+    const path = join(directory, files()[0]!);
+    const whole = readFileSync(path);
+    whole[whole.indexOf('{"n":2}') + 5] = 0x39;
+    writeFileSync(path, whole);
+    const again = await opened();
+    assert.deepEqual([again.found, again.log.spoiltRecords], [[{ n: 1 }, { n: 3 }], 1]);
+    await again.log.close();
+  });
+
   test('rubbish at its end is cut off', async () => {
     const { log } = await opened();
     await log.append({ n: 1 }, true);

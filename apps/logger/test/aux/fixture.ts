@@ -5,7 +5,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
-  fstatSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -145,12 +144,16 @@ export class LoggerProcess {
       .join('');
   }
 
-  /** As a disk does that has forgotten. */
-  spoilLog(): void {
+  /** Changes a byte of each record that holds this, as a failing disk may. */
+  spoilLog(text: string): void {
     const directory = join(this.directory, 'log');
     for (const name of readdirSync(directory)) {
-      const file = openSync(join(directory, name), 'r+');
-      writeSync(file, Buffer.alloc(fstatSync(file).size), 0, fstatSync(file).size, 0);
+      const path = join(directory, name);
+      const content = readFileSync(path, 'latin1');
+      const file = openSync(path, 'r+');
+      for (let at = content.indexOf(text); at >= 0; at = content.indexOf(text, at + 1)) {
+        writeSync(file, '?', at);
+      }
       closeSync(file);
     }
   }
@@ -166,6 +169,7 @@ export class Way {
   readonly #server: Server;
   readonly #pairs = new Set<[Socket, Socket]>();
   #isHeld = false;
+  #port = 0;
   /** Connections so far. */
   connections = 0;
   /** All that went to the server, a character for each byte. */
@@ -200,6 +204,17 @@ export class Way {
   /** Breaks all connections off. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+  }
+
+  /** Nobody gets through. */
+  async away(): Promise<void> {
+    this.#port = this.port;
+    await this.close();
+  }
+
+  async back(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   async close(): Promise<void> {

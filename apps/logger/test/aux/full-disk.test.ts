@@ -62,7 +62,7 @@ async function relay(protocol: ServiceConfig['protocol'], upstream: number) {
     upstream: { host: '127.0.0.1', port: upstream },
   };
   const { limits } = auxiliaryConfig.pick({ limits: true }).parse({});
-  const claims = new Claims(tally, () => {});
+  const claims = new Claims(tally, () => {}, silentLog());
   const options = { service, claims, outcomes, limits, tally, log: silentLog() };
   const fail = (error: Error) => void errors.push(error);
   const made =

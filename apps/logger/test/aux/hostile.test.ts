@@ -115,10 +115,10 @@ suite('the auxiliary logger', () => {
   });
 
   test('silence is cut off', async () => {
-    assert.match(await talk('EHLO x\r\n'), /421 4\.3\.2 you said nothing for too long/);
+    assert.match(await talk('EHLO x\r\n'), /421 4\.4\.2 You said nothing for too long/);
     assert.match(
       await talk(`EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<${BEN}>\r\nDATA\r\nSubject: slow\r\n`),
-      /354 [\s\S]*421 4\.3\.2 you said nothing for too long/,
+      /354 [\s\S]*421 4\.4\.2 You said nothing for too long/,
     );
   });
 

@@ -109,7 +109,7 @@ suite('an HTTP service', () => {
     await logger.kill();
     await logger.start();
     assert.equal(await fetch({ transaction: 'b', backend: 'backend-2', attempt: 1 }), first);
-    assert.match(await fetch({ transaction: 'b' }), /^HTTP\/1\.1 421 /);
+    assert.equal(await fetch({ transaction: 'b' }), '');
     assert.equal(asked.length, count + 1);
     assert.notEqual(bodyOf(await fetch({ transaction: 'b', step: 1, attempt: 1 })), bodyOf(first));
   });

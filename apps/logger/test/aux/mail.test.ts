@@ -164,7 +164,7 @@ suite('delivered exactly once', () => {
       // Coming again does not help it either.
       const again = await Talker.dial(logger.port, { transaction: id });
       await again.over();
-      assert.match(again.heard, /^421 4\.3\.2 another back end goes on/);
+      assert.equal(again.heard, '');
       assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
     });
 
@@ -469,13 +469,13 @@ suite('answered from the record', () => {
     // What was taken over before the restart is still known after it.
     const old = await Talker.dial(logger.port, { transaction: id, backend: 'backend-1', attempt: 1 });
     await old.over();
-    assert.match(old.heard, /^421/);
+    assert.equal(old.heard, '');
   });
 
   test('a record that cannot be read is none: sent again, delivered once', async () => {
     const id = 'unreadable';
     await send({ transaction: id });
-    logger.spoilLog();
+    logger.spoilLog(`"transaction":"${id}"`);
     assert.match((await send({ transaction: id, backend: 'backend-2', attempt: 1 })).response, /^250/);
     assert.equal(await logger.count('unreadable'), 1);
     assert.deepEqual([await delivered(id), received(id)], [{ [BEN]: 1, [CHLOE]: 1 }, 2]);
@@ -513,6 +513,31 @@ suite('answered from the record', () => {
     assert.deepEqual([await delivered('own'), received('own')], [{ [BEN]: 1, [CHLOE]: 1 }, 1]);
   });
 
+  test('while a message may have been accepted unknown to us, nobody is told that it was not', async () => {
+    const id = 'silence';
+    const talker = await predecessor(
+      id,
+      steps.findIndex(([name]) => name === 'the content sent'),
+    );
+    way.hold();
+    talker.say('.\r\n');
+    await until('it to be delivered', async () => (await delivered(id))[BEN] === 1);
+    await logger.kill();
+    way.release();
+    await way.away();
+    await logger.start();
+    const early = await Talker.dial(logger.port, { transaction: id, backend: 'backend-2', attempt: 1 });
+    await early.over();
+    assert.equal(early.heard, '');
+    // Another transaction may know.
+    const other = await Talker.dial(logger.port, { transaction: 'silence-not', backend: 'backend-2' });
+    await other.over();
+    assert.match(other.heard, /^421 4\.4\.1 /);
+    await way.back();
+    assert.match((await send({ transaction: id, backend: 'backend-2', attempt: 1 })).response, /^250/);
+    assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+  });
+
   test('another step and another transaction are other messages', async () => {
     await send({ transaction: 'steps', step: 0 });
     const from = way.sent.length;
@@ -537,10 +562,10 @@ suite('who may speak', () => {
     const next = await Talker.dial(logger.port, { transaction: 'epoch-b', epoch: 1001 });
     await next.hear(220);
     await old.over();
-    assert.match(old.heard, /^421 4\.3\.2 your back end has started anew/);
+    assert.equal(old.heard, '');
     const again = await Talker.dial(logger.port, { transaction: 'epoch-a', epoch: 1000 });
     await again.over();
-    assert.match(again.heard, /^421/);
+    assert.equal(again.heard, '');
     next.socket.destroy();
   });
 
@@ -549,7 +574,7 @@ suite('who may speak', () => {
     await first.hear(220);
     const second = await Talker.dial(logger.port, { transaction: 'same', backend: 'backend-2' });
     await second.over();
-    assert.match(second.heard, /^421 4\.3\.2 another back end makes this attempt/);
+    assert.equal(second.heard, '');
     first.socket.destroy();
   });
 

@@ -63,11 +63,7 @@ export class HttpRelay implements AuxiliaryRelay {
     const { claims } = this.#options;
     const { socket } = arrival;
     const speaker = { ...arrival, cut: () => void socket.destroy() };
-    const objection = claims.admit(speaker);
-    if (objection !== undefined) {
-      socket.end(`HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-      return;
-    }
+    if (!claims.admit(speaker)) return;
     socket.once('close', () => claims.leave(speaker));
     this.#arrivals.set(socket, speaker);
     this.#server.emit('connection', socket);
@@ -88,7 +84,7 @@ export class HttpRelay implements AuxiliaryRelay {
     // Half a request is nobody's: whoever began it is gone, or has come back.
     if (pending !== undefined && pending.question === undefined) {
       pending.exchange.abort('its back end is gone');
-      pending.speaker.cut('you have connected again since');
+      pending.speaker.cut();
       this.#pending.delete(name);
       pending = undefined;
     }
@@ -102,14 +98,14 @@ export class HttpRelay implements AuxiliaryRelay {
       log.warn({ ...key, method: question.method, path: question.path }, 'another request than on record');
       return refuse(response, 409, 'This is not what was asked in this step of the transaction before.');
     }
-    if (claims.objection(speaker) !== undefined) return void request.socket.destroy();
+    if (!claims.isAllowed(speaker)) return;
     if (known !== undefined) {
       tally.replayed++;
       const { status, reason, headers } = known.head;
       return this.#give(response, question.method, { status, reason, headers, body: known.body });
     }
     tally.resumed++;
-    await this.#await(pending!, response, question.method);
+    await this.#await(key, pending!, response, question.method);
   }
 
   /** Asks the server, as the request comes in. */
@@ -133,16 +129,17 @@ export class HttpRelay implements AuxiliaryRelay {
     });
     const pending: Pending = { exchange, speaker, question: undefined, answer: exchange.answer };
     this.#pending.set(name, pending);
-    const isRecordable = SAFE.has(method) || (await this.#intend(key));
-    if (!isRecordable) {
+    const undo = SAFE.has(method) ? () => {} : await this.#intend(key);
+    if (undo === undefined) {
       exchange.abort('what it would answer could not be recorded');
       this.#pending.delete(name);
-      return refuse(response, 503, 'The answer could not be recorded: nothing was asked.');
+      return this.#refuse(key, response, 503, 'The answer could not be recorded: nothing was asked.');
     }
     const question = await this.#read(request, part => exchange.write(part));
     if (question === undefined) {
       tally.contentsAborted++;
       exchange.abort('its back end broke off');
+      undo();
       if (this.#pending.get(name) === pending) this.#pending.delete(name);
       return;
     }
@@ -151,21 +148,28 @@ export class HttpRelay implements AuxiliaryRelay {
     const done = (): void => {
       if (this.#pending.get(name) === pending) this.#pending.delete(name);
     };
-    pending.answer.then(answer => {
-      if (isAnswer(answer)) done();
-      else answer.rest.once('close', done);
-    }, done);
-    await this.#await(pending, response, method);
+    pending.answer.then(
+      answer => {
+        if (isAnswer(answer)) done();
+        else answer.rest.once('close', done);
+      },
+      error => {
+        if (error instanceof NoAnswerError && !error.mayHaveRun) undo();
+        done();
+      },
+    );
+    await this.#await(key, pending, response, method);
   }
 
-  /** False: the log cannot be written. */
-  async #intend(key: DialogueKey): Promise<boolean> {
-    try {
-      await this.#options.outcomes.intend(key);
-      return true;
-    } catch {
-      return false;
-    }
+  /** How to undo it; undefined: the log cannot be written. */
+  async #intend(key: DialogueKey): Promise<(() => void) | undefined> {
+    return await this.#options.outcomes.intend(key).catch(() => undefined);
+  }
+
+  /** No answer at all is the only true one where it may have had its effect, now or before. */
+  #refuse(key: DialogueKey, response: ServerResponse, status: number, why: string): void {
+    if (this.#options.outcomes.isDoubtful(key)) response.destroy();
+    else refuse(response, status, why);
   }
 
   /** @throws LogWriteError, NoAnswerError */
@@ -181,17 +185,19 @@ export class HttpRelay implements AuxiliaryRelay {
     return answer;
   }
 
-  async #await({ answer, exchange }: Pending, response: ServerResponse, method: string): Promise<void> {
+  async #await(
+    key: DialogueKey,
+    { answer, exchange }: Pending,
+    response: ServerResponse,
+    method: string,
+  ): Promise<void> {
     try {
       const given = await answer;
       if (isAnswer(given)) return this.#give(response, method, given);
       this.#stream(response, given, exchange);
     } catch (error) {
-      const mayHaveRun = !(error instanceof NoAnswerError) || error.mayHaveRun;
       if (!(error instanceof NoAnswerError)) this.#options.tally.unrecorded++;
-      // No answer at all is the only true one where it may have had its effect.
-      if (mayHaveRun && !SAFE.has(method)) response.destroy();
-      else refuse(response, 502, (error as Error).message);
+      this.#refuse(key, response, 502, (error as Error).message);
     }
   }
 

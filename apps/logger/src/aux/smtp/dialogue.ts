@@ -94,6 +94,12 @@ export class Dialogue {
     return begun.length > 0 ? begun.some(mail => !mail.isRecorded) : this.#greeting !== undefined;
   }
 
+  /** The server may have accepted a message without our knowing it. */
+  get isInDoubt(): boolean {
+    const { outcomes, key } = this.#options;
+    return outcomes.isDoubtful(key);
+  }
+
   mail(index: number): Mail {
     this.#mails[index] ??= new Mail();
     return this.#mails[index];
@@ -208,14 +214,16 @@ export class Dialogue {
       const { outcomes, key } = this.#options;
       const mail = this.mail(index);
       this.#isInContent = false;
+      let undo: () => void;
       try {
-        await outcomes.intend(key);
+        undo = await outcomes.intend(key);
       } catch (error) {
         upstream.abort('what it would answer could not be recorded');
         throw error;
       }
       const answer = await upstream.command('.');
       if (!isSettled(answer)) {
+        undo();
         this.#mails[index] = new Mail();
         return answer;
       }

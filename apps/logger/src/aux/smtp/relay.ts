@@ -39,15 +39,15 @@ export class SmtpRelay implements AuxiliaryRelay {
   async #serve(arrival: Arrival): Promise<void> {
     const { claims, limits, tally } = this.#options;
     const session = new Session(arrival, limits, tally);
-    const objection = claims.admit(session);
-    if (objection !== undefined) return session.cut(objection);
+    if (!claims.admit(session)) return;
     const name = `${arrival.transaction} ${arrival.caller.step}`;
     const seat = this.#seat(name, arrival);
     const rival = seat.sessions.find(each => each.backend !== session.backend);
     try {
       if (rival !== undefined && rival.caller.attempt === session.caller.attempt) {
         tally.refusedAttempts++;
-        return session.cut('another back end makes this attempt');
+        claims.end(session, 'another back end makes this attempt');
+        return;
       }
       await this.#speak(name, seat, session);
     } finally {
@@ -58,7 +58,7 @@ export class SmtpRelay implements AuxiliaryRelay {
   async #speak(name: string, seat: Seat, session: Session): Promise<void> {
     clearTimeout(seat.timer);
     // Whoever comes last stays: a back end that connects again has given its earlier connection up.
-    for (const earlier of seat.sessions) earlier.cut('you have connected again since');
+    for (const earlier of seat.sessions) earlier.cut();
     seat.sessions.push(session);
     const before = seat.over;
     const mine = (async () => {

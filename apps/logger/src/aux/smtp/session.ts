@@ -15,7 +15,8 @@ import { type Upstream, UpstreamLostError } from './upstream.ts';
 /** For a last word to somebody who does not listen, ms. */
 const CUT_MS = 1000;
 
-const MISMATCH = reply(451, '4.3.0 This is not what was begun in this transaction: nothing was sent');
+const IDLE = reply(421, '4.4.2 You said nothing for too long');
+const MISMATCH = reply(451, '4.3.0 This is not what was begun in this transaction');
 const ORDER = reply(503, '5.5.1 Not in this order');
 /** A message of which we could not say later whether it was accepted is not begun. */
 const NO_RECORD = reply(451, '4.3.1 The answer could not be recorded: nothing was sent');
@@ -56,16 +57,20 @@ export class Session implements Speaker, Voice {
     this.#gone.promise.catch(() => {});
     socket.once('close', () => this.#gone.reject(new EndedError()));
     socket.setTimeout(limits.idleMs, () => {
-      if (this.#isListening) this.cut('you said nothing for too long');
+      if (this.#isListening) this.#end(IDLE.text);
     });
   }
 
+  cut(): void {
+    this.#end('');
+  }
+
   /** Ends it; whoever waits in it hears of that at once. */
-  cut(why: string): void {
+  #end(words: string): void {
     const { socket } = this.#arrival;
-    this.#gone.reject(new EndedError(why));
+    this.#gone.reject(new EndedError());
     if (socket.destroyed) return;
-    socket.end(`421 4.3.2 ${why}\r\n`, 'latin1', () => socket.destroy());
+    socket.end(words, 'latin1', () => socket.destroy());
     // One that is frozen may take nothing any more.
     const timer = setTimeout(() => socket.destroy(), CUT_MS);
     socket.once('close', () => clearTimeout(timer));
@@ -227,8 +232,11 @@ export class Session implements Speaker, Voice {
     }
   }
 
-  async #send({ text }: Reply): Promise<void> {
+  /** @throws EndedError when nothing may be said */
+  async #send({ code, text }: Reply): Promise<void> {
     const { socket } = this.#arrival;
+    // "Not now" would mean that the message is not delivered. It may be.
+    if (code >= 400 && code < 500 && this.#dialogue.isInDoubt) throw new EndedError();
     if (socket.write(text, 'latin1')) return;
     const drained = Promise.withResolvers<void>();
     socket.once('drain', drained.resolve);
