@@ -7,6 +7,8 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 
 const DEADLINE_MS = 1000;
+/** An agent that did not answer in time is not asked for so long. */
+const REST_MS = 2000;
 /** Longest line of the agent's, characters. */
 const MAX_LINE = 4096;
 
@@ -26,16 +28,15 @@ export interface Identity {
   readonly since: bigint;
 }
 
-interface Question {
-  readonly text: string;
-  readonly settle: (line: string | undefined) => void;
-}
+type Settle = (line: string | undefined) => void;
 
 /** Asks the agent; one JSON line for each question, answered in order. */
 export class AgentClient {
   readonly #port: number;
   #socket: Socket | undefined;
-  #asked: Question[] = [];
+  #asked: Settle[] = [];
+  /** After a silence nobody is asked, so that not every request waits for it, `performance.now()`. */
+  #silentUntil = 0;
 
   constructor(port: number) {
     this.#port = port;
@@ -43,6 +44,7 @@ export class AgentClient {
 
   /** Undefined: the agent does not know such a connection, or is away. Never throws. */
   async ask(client: string, clientPort: number, port: number): Promise<Identity | undefined> {
+    if (performance.now() < this.#silentUntil) return undefined;
     const line = await this.#exchange(JSON.stringify({ client, clientPort, port }));
     if (line === undefined) return undefined;
     let value: unknown;
@@ -66,19 +68,21 @@ export class AgentClient {
     this.#socket ??= this.#open();
     const socket = this.#socket;
     // An agent that is silent is as good as none; later answers would be taken for others'.
-    const timer = setTimeout(() => socket.destroy(), DEADLINE_MS);
-    const settle = (line: string | undefined): void => {
+    const timer = setTimeout(() => {
+      this.#silentUntil = performance.now() + REST_MS;
+      socket.destroy();
+    }, DEADLINE_MS);
+    this.#asked.push(line => {
       clearTimeout(timer);
       resolve(line);
-    };
-    this.#asked.push({ text, settle });
+    });
     socket.write(`${text}\n`);
     return promise;
   }
 
   #open(): Socket {
     const socket = createConnection({ host: '127.0.0.1', port: this.#port, noDelay: true });
-    const asked: Question[] = [];
+    const asked: Settle[] = [];
     this.#asked = asked;
     let text = '';
     socket.setEncoding('utf8');
@@ -86,14 +90,14 @@ export class AgentClient {
       text += more;
       const lines = text.split('\n');
       text = lines.pop()!;
-      for (const line of lines) asked.shift()?.settle(line);
+      for (const line of lines) asked.shift()?.(line);
       if (text.length > MAX_LINE) socket.destroy();
     });
     socket.on('error', () => socket.destroy());
     socket.on('end', () => socket.destroy());
     socket.on('close', () => {
       if (this.#socket === socket) this.#socket = undefined;
-      for (const { settle } of asked.splice(0)) settle(undefined);
+      for (const settle of asked.splice(0)) settle(undefined);
     });
     return socket;
   }

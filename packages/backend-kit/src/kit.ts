@@ -18,18 +18,11 @@ import type { KitConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { type Collected, HeldResponse, writeWhole } from './held-response.ts';
 import { AgentClient, Arrivals } from './identity.ts';
-import { Journal } from './journal.ts';
-import { type Found, Peers } from './peers.ts';
+import type { Found } from './peers.ts';
+import { type KitLog, Records } from './records.ts';
 import { SessionStore, type SessionStoreOptions } from './session-store.ts';
-import { Sessions } from './sessions.ts';
 import type { Treated } from './tags.ts';
 import { KnownTransaction, OwnTransaction, type Transaction } from './transaction.ts';
-
-/** What the kit says; Fastify's logger will do. */
-export interface KitLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 /** Longest response that is kept whole, bytes. A longer one leaves without a record, and is counted. */
 export const MAX_RESPONSE = 32 * 1024 * 1024;
@@ -49,11 +42,9 @@ interface Running {
 export class Kit {
   readonly config: KitConfig;
   readonly counters = new Counters();
-  readonly sessions = new Sessions();
   readonly arrivals: Arrivals;
   readonly #agent: AgentClient;
-  readonly #journal: Journal;
-  readonly #peers: Peers;
+  readonly #records: Records;
   readonly #server: ChannelServer;
   readonly #current = new AsyncLocalStorage<KnownTransaction>();
   readonly #running = new Map<string, Running>();
@@ -61,22 +52,19 @@ export class Kit {
   readonly epoch = Math.floor(Date.now() / 1000);
   #log: KitLog | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #isDegraded = false;
-  #isTending = false;
   #isReady = false;
 
   /** Joins its peers at once; answers them from `start` on. */
   constructor(config: KitConfig) {
     this.config = config;
-    const { self, kitKey, listen, members, loggers, agentPort } = config;
+    const { kitKey, listen, members, loggers, agentPort } = config;
     this.#agent = new AgentClient(agentPort);
     this.arrivals = new Arrivals(this.#agent);
-    this.#journal = new Journal(self, this.counters);
-    this.#peers = new Peers({
+    this.#records = new Records({
       config,
-      session: id => this.sessions.get(id),
-      onChange: (name, isUp) => this.#peerChanged(name, isUp),
-      onPart: (changes, found) => this.#learn(changes, found),
+      counters: this.counters,
+      log: () => this.#log,
+      isRunning: transaction => this.#running.has(transaction),
     });
     this.#server = new ChannelServer({
       kitKey,
@@ -96,17 +84,18 @@ export class Kit {
   async start(log: KitLog): Promise<void> {
     this.#log = log;
     await this.#server.listen();
-    await this.#peers.settled();
+    await this.#records.peers.settled();
     this.#isReady = true;
-    this.#timer = setInterval(() => this.#sweep(), TEND_MS);
+    this.#timer = setInterval(() => this.#records.sweep(), TEND_MS);
     this.#timer.unref();
-    log.info({ peers: this.#peers.status, sessions: this.sessions.counts }, 'kit: ready');
+    const { peers, sessions } = this.#records;
+    log.info({ peers: peers.status, sessions: sessions.counts }, 'kit: ready');
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#agent.close();
-    this.#peers.close();
+    this.#records.peers.close();
     await this.#server.close().catch(() => {});
   }
 
@@ -115,13 +104,13 @@ export class Kit {
     return new SessionStore(
       {
         self,
-        sessions: this.sessions,
+        sessions: this.#records.sessions,
         counters: this.counters,
         current: () => {
           const transaction = this.#current.getStore();
           return transaction !== undefined && !transaction.sealed ? transaction : undefined;
         },
-        tell: changes => this.#tell(changes),
+        tell: changes => this.#records.tell(changes),
       },
       options,
     );
@@ -161,7 +150,11 @@ export class Kit {
     if (number >= LAST_NUMBER) reply.raw.shouldKeepAlive = false;
     const named = { kitKey, id, connection, number };
     if (treated.journal === 'none') {
-      return new KnownTransaction({ ...named, attempt: this.#journal.attemptOf(id), isJournalled: false });
+      return new KnownTransaction({
+        ...named,
+        attempt: this.#records.journal.attemptOf(id),
+        isJournalled: false,
+      });
     }
     for (let other = this.#running.get(id); other !== undefined; other = this.#running.get(id)) {
       // A back end that was suspected in error gets its connection back, and runs the transaction still.
@@ -169,14 +162,15 @@ export class Kit {
       await other.over;
     }
     const { promise, resolve: done } = Promise.withResolvers<void>();
-    const attempt = this.#journal.attemptOf(id);
+    const attempt = this.#records.journal.attemptOf(id);
     const running = { over: promise, attempt };
     this.#running.set(id, running);
     const settle = (): void => {
       this.#running.delete(id);
       done();
     };
-    const found = this.#journal.get(id) ?? (moved ? await this.#search(id, attempt) : undefined);
+    const found =
+      this.#records.journal.get(id) ?? (moved ? await this.#records.search(id, attempt) : undefined);
     if (found?.record.response !== undefined) {
       reply.hijack();
       await this.#replay(reply, found, attempt).finally(settle);
@@ -217,7 +211,7 @@ export class Kit {
         { transaction: id },
         `kit: a response of more than ${MAX_RESPONSE} bytes leaves without a record`,
       );
-      await this.#tell(sessions);
+      await this.#records.tell(sessions);
       return true;
     }
     const record: JournalRecord = {
@@ -230,42 +224,7 @@ export class Kit {
       ...(strategy === 'response' ? { response } : { state: { now: now.getTime(), keepAlive, inputs } }),
       sessions,
     };
-    return await this.#keep(record, strategy === 'response' ? body : Buffer.alloc(0));
-  }
-
-  /** Keeps a record here and at the alternate. False: a later attempt is known elsewhere, which counts alone. */
-  async #keep(mine: JournalRecord, body: Buffer): Promise<boolean> {
-    if (!this.#journal.put(mine, body)) return this.#superseded(mine);
-    const shipped = await this.#peers.ship(mine, body);
-    if (shipped === 'refused') return this.#superseded(mine);
-    const kept = this.#journal.get(mine.transaction);
-    if (shipped === 'none') this.#noteDegraded();
-    else {
-      this.counters.journalled++;
-      if (kept !== undefined) kept.where = shipped.where;
-    }
-    for (const change of mine.sessions) this.sessions.apply(change);
-    if (mine.sessions.length > 0) {
-      this.counters.sessionChanges += mine.sessions.length;
-      await this.#peers.tell(mine.sessions, shipped === 'none' ? undefined : shipped.where);
-    }
-    return true;
-  }
-
-  #superseded({ transaction }: JournalRecord): boolean {
-    this.counters.superseded++;
-    this.#log?.warn(
-      { transaction },
-      'kit: the transaction was taken over by another back end: no answer from here',
-    );
-    return false;
-  }
-
-  #noteDegraded(): void {
-    this.counters.degraded++;
-    if (this.#isDegraded) return;
-    this.#isDegraded = true;
-    this.#log?.warn({}, 'kit: no other back end is up: answers leave without a record of them');
+    return await this.#records.keep(record, strategy === 'response' ? body : Buffer.alloc(0));
   }
 
   async #replay({ raw }: FastifyReply, { record, body }: Found, attempt: number): Promise<void> {
@@ -275,53 +234,29 @@ export class Kit {
     // The logger says which attempt this is. If it could not, it is the one after the record's.
     const next = attempt > 0 || isOwn ? Math.max(attempt, record.attempt) : record.attempt + 1;
     const taken = { ...record, attempt: next, origin: this.config.self };
-    if (await this.#keep(taken, body)) writeWhole(raw, taken.response!, body);
+    if (await this.#records.keep(taken, body)) writeWhole(raw, taken.response!, body);
     else raw.destroy();
-  }
-
-  /** A record that another kit may have: views of who is whose alternate need not agree. */
-  async #search(transaction: string, attempt: number): Promise<Found | undefined> {
-    this.counters.lookups++;
-    const found = await this.#peers.lookup(transaction, attempt);
-    if (found !== undefined) this.#learn(found.record.sessions, undefined);
-    return found;
-  }
-
-  async #tell(changes: readonly SessionChange[]): Promise<void> {
-    for (const change of changes) this.sessions.apply(change);
-    if (changes.length === 0) return;
-    this.counters.sessionChanges += changes.length;
-    await this.#peers.tell(changes);
-  }
-
-  #learn(changes: readonly SessionChange[], found: Found | undefined): void {
-    for (const change of changes) this.sessions.apply(change);
-    if (found !== undefined && this.#journal.get(found.record.transaction) === undefined) {
-      this.#journal.put(found.record, found.body);
-    }
   }
 
   #answer(asked: Request, body: Buffer): Promise<Reply> | Reply | undefined | AsyncIterable<Reply> {
     switch (asked.type) {
       case 'journal': {
         const { record } = asked;
-        if (this.#isOurs(record) || !this.#journal.put(record, body)) return { type: 'refused' };
-        this.counters.kept++;
-        for (const change of record.sessions) this.sessions.apply(change);
+        if (this.#isOurs(record) || !this.#records.take(record, body)) return { type: 'refused' };
         return { type: 'stored' };
       }
       case 'sessions':
-        for (const change of asked.changes) this.sessions.apply(change);
+        this.#records.hear(asked.changes);
         return { type: 'stored' };
       case 'lookup': {
-        this.#journal.noteAttempt(asked.transaction, asked.attempt);
-        const kept = this.#journal.get(asked.transaction);
+        this.#records.journal.noteAttempt(asked.transaction, asked.attempt);
+        const kept = this.#records.journal.get(asked.transaction);
         return kept === undefined
           ? { type: 'none' }
           : { type: 'found', record: kept.record, body: kept.body };
       }
       case 'commit':
-        this.#journal.commit(asked.transactions);
+        this.#records.journal.commit(asked.transactions);
         return undefined;
       case 'recover':
         return this.#recover(asked);
@@ -336,25 +271,27 @@ export class Kit {
   #isOurs({ transaction, attempt }: JournalRecord): boolean {
     const running = this.#running.get(transaction);
     if (running !== undefined) return running.attempt >= attempt;
-    const kept = this.#journal.get(transaction);
-    return kept !== undefined && this.#journal.isOwn(kept) && kept.record.attempt >= attempt;
+    const kept = this.#records.journal.get(transaction);
+    return kept !== undefined && this.#records.journal.isOwn(kept) && kept.record.attempt >= attempt;
   }
 
   async #recover(asked: Request & { type: 'recover' }): Promise<RecoverAnswer> {
     const { transaction, attempt, connection } = asked;
     this.counters.recovers++;
-    this.#journal.noteAttempt(transaction, attempt);
+    // Fenced, and most likely dead: nobody shall wait for its answers.
+    this.#records.peers.doubt(asked.from);
+    this.#records.journal.noteAttempt(transaction, attempt);
     const running = this.#running.get(transaction);
     if (running !== undefined) running.attempt = Math.max(running.attempt, attempt);
-    let kept: Found | undefined = this.#journal.get(transaction);
+    let kept: Found | undefined = this.#records.journal.get(transaction);
     if (kept === undefined) {
-      kept = await this.#search(transaction, attempt);
+      kept = await this.#records.search(transaction, attempt);
       // At hand when the request comes; unless it was run here meanwhile.
-      if (kept !== undefined && this.#journal.get(transaction) === undefined) {
-        this.#journal.put({ ...kept.record, attempt }, kept.body);
+      if (kept !== undefined && this.#records.journal.get(transaction) === undefined) {
+        this.#records.journal.put({ ...kept.record, attempt }, kept.body);
       }
     }
-    const last = this.#journal.lastOf(connection);
+    const last = this.#records.journal.lastOf(connection);
     return {
       type: 'recovered',
       stored: kept?.record.strategy ?? 'none',
@@ -368,7 +305,7 @@ export class Kit {
   async *#everything(): AsyncGenerator<Reply> {
     const now = Date.now();
     let part: SessionChange[] = [];
-    for (const change of this.sessions.values()) {
+    for (const change of this.#records.sessions.values()) {
       if (change.until <= now) continue;
       part.push(change);
       if (part.length < PART) continue;
@@ -376,58 +313,22 @@ export class Kit {
       part = [];
     }
     if (part.length > 0) yield { type: 'part', sessions: part };
-    for (const { record, body } of [...this.#journal.values()])
+    for (const { record, body } of [...this.#records.journal.values()])
       yield { type: 'part', sessions: [], record, body };
     yield { type: 'synced' };
   }
 
-  #peerChanged(name: string, isUp: boolean): void {
-    this.#log?.info({ peer: name }, isUp ? 'kit: a peer is up' : 'kit: a peer has gone');
-    // What it had to keep is lost with it, for all we know.
-    if (!isUp) for (const kept of this.#journal.values()) if (kept.where === name) kept.where = undefined;
-    void this.#tend();
-  }
-
-  #sweep(): void {
-    this.#journal.sweep(performance.now());
-    this.sessions.sweep(Date.now());
-    void this.#tend();
-  }
-
-  /** Finds a new place for records whose keeper has gone, and tells peers what they have missed. */
-  async #tend(): Promise<void> {
-    if (this.#isTending) return;
-    this.#isTending = true;
-    try {
-      if (this.#peers.alternate() !== undefined) this.#isDegraded = false;
-      await this.#peers.catchUp();
-      for (const kept of [...this.#journal.values()]) {
-        // Others' records are theirs to place, while they can.
-        if (kept.where !== undefined || !(this.#journal.isOwn(kept) || !this.#peers.isUp(kept.record.origin)))
-          continue;
-        if (this.#running.has(kept.record.transaction)) continue;
-        if (this.#peers.alternate() === undefined) return;
-        const shipped = await this.#peers.ship(kept.record, kept.body);
-        if (shipped === 'none') return;
-        this.counters.reshipped++;
-        // Refused: a later attempt has its own record.
-        kept.where = shipped === 'refused' ? this.config.self : shipped.where;
-      }
-    } finally {
-      this.#isTending = false;
-    }
-  }
-
   /** What `./resplice status` shows. */
   get status() {
+    const { peers, journal, sessions, isDegraded } = this.#records;
     return {
       self: this.config.self,
       ready: this.#isReady,
-      alternate: this.#peers.alternate() ?? null,
-      degraded: this.#isDegraded,
-      peers: this.#peers.status,
-      journals: this.#journal.sizes,
-      sessions: this.sessions.counts,
+      alternate: peers.alternate() ?? null,
+      degraded: isDegraded,
+      peers: peers.status,
+      journals: journal.sizes,
+      sessions: sessions.counts,
       running: this.#running.size,
       counters: { ...this.counters },
     };

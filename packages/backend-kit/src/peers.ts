@@ -88,6 +88,12 @@ export class Peers {
     return peer?.client.isUp === true && peer.client.heardMs > peer.doubtedAt;
   }
 
+  /** Somebody says that it has failed: not up until it is heard again. */
+  doubt(name: string): void {
+    const peer = this.#peers.get(name);
+    if (peer !== undefined) peer.doubtedAt = performance.now();
+  }
+
   get status(): { name: string; up: boolean }[] {
     return [...this.#peers.keys()].map(name => ({ name, up: this.isUp(name) }));
   }
@@ -162,12 +168,12 @@ export class Peers {
     asked: Parameters<ChannelClient['request']>[0],
     body: Buffer = Buffer.alloc(0),
   ): Promise<Answer | undefined> {
-    const peer = this.#peers.get(name)!;
+    const { client } = this.#peers.get(name)!;
     const deadlineMs = ANSWER_MS + body.length / SLOWEST;
     try {
-      return await peer.client.request(asked, { body, deadlineMs });
+      return await client.request(asked, { body, deadlineMs });
     } catch {
-      peer.doubtedAt = performance.now();
+      this.doubt(name);
       return undefined;
     }
   }

@@ -76,6 +76,15 @@ suite('a connection', () => {
     assert.equal(tier.kit(1).counters.unprotected, 2);
   });
 
+  test('is served all the same when the agent is silent, and only the first one waits for it', async () => {
+    tier.node(1).agent.isSilent = true;
+    const connection = tier.connection();
+    const client = await tier.client(1, connection);
+    for (let i = 0; i < 3; i++) assert.equal((await client.ask('POST', '/response/json')).status, 200);
+    assert.equal(tier.node(1).agent.questions, 1);
+    assert.equal(tier.kit(1).counters.unprotected, 3);
+  });
+
   test('whose ports belong to another one by now is cut, before it is taken for that', async () => {
     const client = await tier.client(1);
     tier.node(1).agent.known.set(client.localPort, {

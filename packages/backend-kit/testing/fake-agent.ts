@@ -13,6 +13,8 @@ export interface FakeIdentity {
 export class FakeAgent {
   readonly known = new Map<number, FakeIdentity>();
   questions = 0;
+  /** Hears, and says nothing. */
+  isSilent = false;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -25,7 +27,10 @@ export class FakeAgent {
         text += more;
         const lines = text.split('\n');
         text = lines.pop()!;
-        for (const line of lines) socket.write(`${JSON.stringify(this.#answer(JSON.parse(line)))}\n`);
+        for (const line of lines) {
+          const answer = this.#answer(JSON.parse(line));
+          if (!this.isSilent) socket.write(`${JSON.stringify(answer)}\n`);
+        }
       });
     });
   }
