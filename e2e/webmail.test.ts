@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, suite } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { KitStatus } from '@resplice/engines';
 import { DEMO_PASSWORD } from '@resplice/mailstore';
 import type { Browser, Page } from 'playwright';
 import { launchChromium } from './fixtures/browser.ts';
@@ -63,6 +64,19 @@ suite('behind the tier', () => {
     assert.equal(found['db-1'], 'db: postgres');
     assert.equal(found['auxlogger-1'], 'auxlogger: auxlogger');
     for (const { name, state } of components) assert.equal(state, 'up', name);
+    const { webmail } = JSON.parse((await resplice(['status', '--json'])).stdout);
+    assert.deepEqual(
+      webmail.kits.map(({ backend, alternate, degraded }: KitStatus) => [backend, alternate, degraded]),
+      [
+        ['backend-1', 'backend-2', false],
+        ['backend-2', 'backend-1', false],
+      ],
+    );
+    assert.deepEqual(
+      webmail.auxiliaries[0].services.map(({ name }: { name: string }) => name),
+      ['smtp'],
+    );
+    assert.match((await resplice(['status'])).stdout, /^backend-1 +backend-2 +0\/0 +0 +0$/m);
     const { metrics } = await lab.component('db-1');
     assert.ok(metrics.sessions! >= 2, 'both back ends are connected');
   });
@@ -84,6 +98,10 @@ suite('behind the tier', () => {
     await ben.page.getByRole('link', { name: 'Through the tier' }).click();
     await ben.page.waitForURL('**/message/**');
     assert.match((await ben.page.textContent('#main'))!, /Not one dropped byte\./);
+    const { webmail } = JSON.parse((await resplice(['status', '--json'])).stdout);
+    for (const { backend, sessions } of webmail.kits as KitStatus[]) {
+      assert.equal(sessions.live, 2, `${backend} knows both sessions`);
+    }
     mkdirSync(shots, { recursive: true });
     await ben.page.screenshot({ path: `${shots}webmail.png` });
 

@@ -1,4 +1,4 @@
-import type { ComponentStatus, LabStatus, MemberStatus } from '@resplice/engines';
+import type { ComponentStatus, LabStatus, MemberStatus, WebmailStatus } from '@resplice/engines';
 
 function table(rows: readonly (readonly string[])[]): string[] {
   const columns = rows[0]?.length ?? 0;
@@ -67,6 +67,32 @@ export function siteTable({ listeners, pools }: LabStatus): string[] {
         backends.map(each => memberCell(each)).join(', '),
       ]),
     ]),
+  ];
+}
+
+/** What is kept for back ends that may die, for people. */
+export function webmailTable({ kits, auxiliaries }: WebmailStatus): string[] {
+  const services = auxiliaries.flatMap(({ component, services }) =>
+    services.map(({ name, connections, dialogues }) => [
+      component,
+      name,
+      String(connections),
+      String(dialogues),
+    ]),
+  );
+  return [
+    ...table([
+      ['KIT', 'ALTERNATE', 'JOURNALS OWN/HELD', 'SESSIONS', 'RUNNING'],
+      ...kits.map(({ backend, alternate, degraded, journals, sessions, running }) => [
+        backend,
+        degraded ? 'none: unprotected' : (alternate ?? '-'),
+        `${journals.own}/${journals.held}`,
+        String(sessions.live),
+        String(running),
+      ]),
+    ]),
+    '',
+    ...table([['AUXILIARY LOGGER', 'SERVICE', 'CONNECTIONS', 'DIALOGUES'], ...services]),
   ];
 }
 

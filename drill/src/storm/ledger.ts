@@ -51,7 +51,7 @@ export class Ledger {
 
   async #pending(): Promise<number> {
     const [row] = await this.#database.query<{ count: number }>(
-      `select count(*)::int as count from outgoing join messages on id = message_id where subject like $1`,
+      `select count(*)::int as count from outgoing o join messages m on m.id = o.message_id where m.subject like $1`,
       [`${this.#mark} %`],
     );
     return row!.count;

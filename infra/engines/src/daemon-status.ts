@@ -16,6 +16,8 @@ export interface DaemonStatus {
   readonly draining: readonly DrainStatus[];
   /** Links: what emulates them. */
   readonly emulator: string | undefined;
+  /** The auxiliary logger's. */
+  readonly services: readonly AuxiliaryService[];
   /** Agents: does the back end's application accept connections? */
   readonly accepting: boolean | undefined;
 }
@@ -53,6 +55,15 @@ export interface LoggedConnection {
 
 /** `passing`: a back end has it; `moving`: to another one; `resting`: idle, nobody has it; `unprotected`: lost with its back end. */
 export type ConnectionState = 'passing' | 'moving' | 'resting' | 'unprotected';
+
+export interface AuxiliaryService {
+  readonly name: string;
+  readonly protocol: string;
+  /** From back ends. */
+  readonly connections: number;
+  /** Spoken in now, or kept for a successor. */
+  readonly dialogues: number;
+}
 
 export interface DrainStatus {
   readonly backend: string;
@@ -99,6 +110,7 @@ export function readDaemonStatus(body: unknown): DaemonStatus {
     config: typeof config.sha256 === 'string' ? (status.config as ConfigStatus) : undefined,
     pools: list(status.pools),
     draining: list(status.draining),
+    services: list(status.services),
     emulator: typeof status.emulator === 'string' ? status.emulator : undefined,
     accepting: typeof accepting === 'boolean' ? accepting : undefined,
   };

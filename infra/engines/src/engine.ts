@@ -2,6 +2,7 @@ import type { Arm, ClientLink, SteeringMode } from '@resplice/topology';
 import type { BackendCommand, SiteFile } from './lab-state.ts';
 import type { LabStatus } from './lab-status.ts';
 import type { Trace } from './trace.ts';
+import type { WebmailStatus } from './webmail-status.ts';
 
 export interface UpOptions {
   readonly proxies: number;
@@ -137,6 +138,8 @@ export interface Engine {
   status(): Promise<LabStatus | 'starting' | undefined>;
   /** @throws LabError usage when the lab does not serve the webmail */
   database(): DatabaseAddress;
+  /** What is kept for the webmail's back ends; null: nobody serves it here, or without a kit. Asking takes a process for each. */
+  webmailStatus(): Promise<WebmailStatus | null>;
   /** Is there a lab, be it on its way? Cheap. */
   isThere(): boolean;
   /** The logs of a target, or of all; a file need not exist yet. */

@@ -10,3 +10,4 @@ export { labPlace, type Place, pinDirectoryOf, placeNamed, processFilesOf } from
 export { ownPrograms, type Programs } from './programs.ts';
 export type { ListenerStatus, MemberStatus, PoolView, SiteStatus } from './site-status.ts';
 export type { Trace, TraceStep } from './trace.ts';
+export type { AuxiliaryStatus, KitStatus, WebmailStatus } from './webmail-status.ts';

@@ -43,6 +43,7 @@ import { isAlive, processEntry } from './process-table.ts';
 import { ownPrograms, type Programs } from './programs.ts';
 import { hasRemains, sweep } from './sweep.ts';
 import type { Trace } from './trace.ts';
+import type { WebmailStatus } from './webmail-status.ts';
 
 export interface NetnsEngineOptions {
   readonly place?: Place;
@@ -344,6 +345,12 @@ export class NetnsEngine implements Engine {
       user: mailDatabase.role,
       database: mailDatabase.name,
     };
+  }
+
+  async webmailStatus(): Promise<WebmailStatus | null> {
+    const lab = requireLab(this.#place);
+    const { webmailStatusOf } = await import('./webmail-status.ts');
+    return webmailStatusOf(lab);
   }
 
   isThere(): boolean {

@@ -3,7 +3,7 @@ export { auxiliaryPorts, mailDatabase } from './auxiliary.ts';
 export * from './client-link.ts';
 export * from './daemon-config.ts';
 export * from './host.ts';
-export { kitConfig } from './kit-config.ts';
+export { kitConfig, observerName } from './kit-config.ts';
 export * from './network.ts';
 export { serverConfig } from './server-config.ts';
 export { plainSite } from './site.ts';

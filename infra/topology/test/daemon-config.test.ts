@@ -45,7 +45,7 @@ test("a back end's kit knows itself, the others, and what the listeners say", ()
       { name: 'backend-1', address: '10.64.0.11', port: 7002 },
       { name: 'backend-2', address: '10.64.0.12', port: 7002 },
     ],
-    loggers: ['logger-1'],
+    loggers: ['logger-1', 'status'],
     site: {
       listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
       timeoutClasses: {},

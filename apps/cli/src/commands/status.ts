@@ -2,7 +2,7 @@ import { NetnsEngine, requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
-import { connectionTable, labTable, siteTable } from '../lab-table.ts';
+import { connectionTable, labTable, siteTable, webmailTable } from '../lab-table.ts';
 import { printJson } from '../output.ts';
 
 export const command = defineCommand({
@@ -13,13 +13,20 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice status [--json]');
     requireRoot();
-    const status = await new NetnsEngine().status();
+    const engine = new NetnsEngine();
+    const status = await engine.status();
     const found = typeof status === 'object';
-    const shown = found ? status : { state: status ?? 'down' };
+    const webmail = found ? await engine.webmailStatus() : null;
+    const shown = found ? { ...status, webmail } : { state: status ?? 'down' };
     if (values.json) printJson(shown);
     else {
       const lines = found
-        ? [...labTable(status), '', ...siteTable(status), '', ...connectionTable(status)]
+        ? [
+            ...labTable(status),
+            ...['', ...siteTable(status)],
+            ...(webmail ? ['', ...webmailTable(webmail)] : []),
+            ...['', ...connectionTable(status)],
+          ]
         : [shown.state];
       process.stdout.write(`${lines.join('\n')}\n`);
     }
