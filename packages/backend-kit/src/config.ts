@@ -21,6 +21,8 @@ const schema = z
     keyFile: z.string().min(1),
     /** All back ends, in the configuration's order. */
     members: z.array(z.strictObject({ name, address, port })).min(1),
+    /** How long a peer's answer is waited for, milliseconds. */
+    answerMs: z.int().min(10).max(10_000).optional(),
     /** Names of those who may call beside the members. */
     loggers: z.array(name).default([]),
     /** The listeners that lead here, for a check of the routes' tags. */

@@ -33,7 +33,7 @@ interface Peer {
 }
 
 export interface PeersOptions {
-  readonly config: Pick<KitConfig, 'self' | 'members' | 'kitKey'>;
+  readonly config: Pick<KitConfig, 'self' | 'members' | 'kitKey' | 'answerMs'>;
   readonly session: (id: string) => SessionChange | undefined;
   /** A peer has come or gone. */
   readonly onChange: (name: string, isUp: boolean) => void;
@@ -169,7 +169,8 @@ export class Peers {
     body: Buffer = Buffer.alloc(0),
   ): Promise<Answer | undefined> {
     const { client } = this.#peers.get(name)!;
-    const deadlineMs = ANSWER_MS + body.length / SLOWEST;
+    const { answerMs = ANSWER_MS } = this.#options.config;
+    const deadlineMs = answerMs + body.length / SLOWEST;
     try {
       return await client.request(asked, { body, deadlineMs });
     } catch {

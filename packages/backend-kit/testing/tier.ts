@@ -102,6 +102,8 @@ export class Tier {
       self: name,
       listen: { address: this.addressOf(i), port: CHANNEL_PORT },
       agentPort: agent.port,
+      // Where a peer is silent on purpose, a second is short; where it is not, all of them are one busy process.
+      answerMs: 1000,
       members,
       loggers: ['logger-1'],
       site: this.#site,
