@@ -1,6 +1,6 @@
 // Who is at the other end of a socket: the agent knows the client's connection behind it.
 
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { type KitConnection, kitConnection } from '@resplice/kit-channel';
 import type { FastifyRequest } from 'fastify';
@@ -133,8 +133,7 @@ export class Arrivals {
     server.on('connection', socket => {
       this.#sockets.set(socket, { at: process.hrtime.bigint(), requests: 0 });
     });
-    // Before the application: it may answer in the same turn.
-    server.prependListener('request', (request, response) => {
+    const count = (request: IncomingMessage, response: ServerResponse): void => {
       const arrival = this.#sockets.get(request.socket);
       if (arrival === undefined) return;
       const index = arrival.requests++;
@@ -142,6 +141,13 @@ export class Arrivals {
       const { identity: known } = arrival;
       const start = known === undefined || known instanceof Promise ? 0 : known.start;
       if (start + index >= last) response.shouldKeepAlive = false;
+    };
+    // Before the application: it may answer in the same turn.
+    server.prependListener('request', count);
+    // What Node answers by itself, and goes on: the logger counts it, so it counts here.
+    server.on('checkExpectation', (request, response) => {
+      count(request, response);
+      response.writeHead(417).end();
     });
   }
 

@@ -20,9 +20,10 @@ suite('numbers', () => {
     const client = await tier.client(1, connection, { start: 40 });
     await client.ask('POST', '/response/json');
     await client.ask('GET', '/page');
-    await client.ask('GET', '/no such page'.replaceAll(' ', '-'));
+    assert.equal((await client.ask('GET', '/no-such-page')).status, 404);
+    assert.equal((await client.ask('POST', '/page', { Expect: 'wonders' })).status, 417);
     await client.ask('POST', '/response/json');
-    assert.deepEqual(ids(), [tier.id(connection, 40), tier.id(connection, 43)]);
+    assert.deepEqual(ids(), [tier.id(connection, 40), tier.id(connection, 44)]);
   });
 
   test('follow the order on the wire when requests are pipelined, and so do the answers', async () => {
@@ -47,6 +48,16 @@ suite('numbers', () => {
     const next = await tier.client(1, tier.connection(), { start: 60_000, moved: false });
     assert.deepEqual((await next.ask('POST', '/response/json')).all('connection'), ['close']);
     await next.closed();
+  });
+
+  test('count a request that waits to be told to go on as one', async () => {
+    const connection = tier.connection();
+    const client = await tier.client(1, connection);
+    client.send('POST', '/response/json', { Expect: '100-continue' }, 'a body');
+    assert.equal((await client.answer()).status, 100);
+    assert.equal((await client.answer()).status, 200);
+    await client.ask('POST', '/response/json');
+    assert.deepEqual(ids(), [tier.id(connection, 0), tier.id(connection, 1)]);
   });
 
   test('that nobody knows leave a request unprotected, under a name of its own', async () => {

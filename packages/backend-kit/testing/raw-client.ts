@@ -138,7 +138,7 @@ function lengthOf(
   if (end < 0) return undefined;
   const head = end + 4;
   const text = bytes.toString('latin1', 0, head);
-  if (method === 'HEAD' || / (204|304) /.test(text.slice(0, 14))) return { head, total: head };
+  if (method === 'HEAD' || / (1\d\d|204|304) /.test(text.slice(0, 14))) return { head, total: head };
   const length = /^content-length: (\d+)\r$/im.exec(text)?.[1];
   if (length !== undefined) {
     const total = head + Number(length);
