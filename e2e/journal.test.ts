@@ -3,18 +3,25 @@
  * connection that it has, and the effect happens once, whatever the moment (docs/FAULTS.md).
  */
 import assert from 'node:assert/strict';
-import { createCipheriv, createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { NetnsEngine } from '@resplice/engines';
 import type { Client, ClientConnection } from './fixtures/client.ts';
-import { output } from './fixtures/command.ts';
 import { assertDuring } from './fixtures/drill.ts';
-import type { Exchange } from './fixtures/exchange.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import {
+  askLogger,
+  assertOneRun,
+  connectionsShown,
+  counted,
+  effectsOf,
+  orderPath as pathOf,
+  shown,
+  stepsOf,
+} from './fixtures/orders.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const FAULTS = ['crash', 'cut', 'freeze'] as const;
@@ -24,7 +31,6 @@ const BYTES = 4_000_000;
 const PACE = 2e6;
 const UPLOAD_BYTES = 10_000_000;
 const UPLOAD_PACE = 10e6;
-const LOGGER = '/run/resplice/logger-1/logger.sock';
 
 const SITE = `
 listeners:
@@ -64,11 +70,7 @@ async function backendOf(connection: ClientConnection): Promise<string> {
   return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
 }
 
-/** Transactions whose effect has happened, by the token of their request. */
-function effects(token: string): string[] {
-  const names = readdirSync(directory).filter(name => /^[\w-]{24}$/.test(name));
-  return names.filter(name => readFileSync(join(directory, name), 'utf8') === token);
-}
+const effects = (token: string): string[] => effectsOf(directory, token);
 
 function logged(what: string): string[] {
   const lines = readFileSync(join(directory, 'log'), 'utf8').trim().split('\n');
@@ -76,36 +78,7 @@ function logged(what: string): string[] {
 }
 
 const orderPath = (token: string, more: Readonly<Record<string, number>> = {}): string =>
-  `/order?${new URLSearchParams({ token, ...Object.fromEntries(Object.entries(more).map(([k, v]) => [k, String(v)])) })}`;
-
-/** Fails unless the response is one run's, all of it. */
-function assertOneRun({ status, headers, sha256, received }: Exchange, bytes: number): void {
-  assert.deepEqual([status, received], [200, bytes]);
-  const seed = Buffer.from(headers['x-seed']!, 'hex');
-  const expected = createCipheriv('aes-128-ctr', seed, Buffer.alloc(16)).update(Buffer.alloc(bytes));
-  assert.equal(sha256, createHash('sha256').update(expected).digest('hex'));
-}
-
-async function asked(path: string): Promise<string> {
-  return output(['curl', '-sS', '--unix-socket', LOGGER, `http://admin${path}`]);
-}
-
-async function counted(event: string): Promise<number> {
-  const found = new RegExp(`events_total\\{[^}]*"${event}"[^}]*\\} (\\d+)`).exec(await asked('/metrics'));
-  return Number(found?.[1]);
-}
-
-type Shown = { client: string; transaction: string | null; transactionId: string | null };
-
-async function shown({ local }: Pick<ClientConnection, 'local'>): Promise<Shown | undefined> {
-  const { connections } = JSON.parse(await asked('/status')) as { connections: Shown[] };
-  return connections.find(each => each.client === local);
-}
-
-async function steps(local: string): Promise<string[]> {
-  const { steps } = JSON.parse(await asked(`/trace?client=${local}`)) as { steps: { what: string }[] };
-  return steps.map(({ what }) => what);
-}
+  pathOf('/order', token, more);
 
 interface Moment {
   readonly name: string;
@@ -133,7 +106,7 @@ const MOMENTS: readonly Moment[] = [
     ...{ name: 'before the effect', bytes: 1000, query: { before: WAIT_MS }, isStored: false },
     reached: (_, connection) =>
       waitFor('the request to wait', 5000, async () =>
-        (await shown(connection))?.transaction?.endsWith('waiting'),
+        (await shown(connection.local))?.transaction?.endsWith('waiting'),
       ),
   },
   {
@@ -188,7 +161,9 @@ for (const fault of FAULTS) {
       assert.notEqual(await backendOf(connection), backend);
       const [transaction] = effects(token);
       assert.ok(
-        (await steps(connection.local)).some(step => step.startsWith(`transaction ${transaction}: backend-`)),
+        (await stepsOf(connection.local)).some(step =>
+          step.startsWith(`transaction ${transaction}: backend-`),
+        ),
         'the dialogue is traced',
       );
       await connection.close();
@@ -211,9 +186,8 @@ labTest(
     await transfer.received(BYTES / 4);
     await engine.crash(backend);
     const second = await waitFor('the second one', 5000, async () => {
-      const { connections } = JSON.parse(await asked('/status'));
-      const found = connections.find((each: Shown) => each.client === connection.local);
-      return found.state === 'passing' && found.backend !== backend && found.backend;
+      const found = await shown(connection.local);
+      return found?.state === 'passing' && found.backend !== backend ? found.backend : undefined;
     });
     await transfer.received(BYTES / 2);
     await engine.crash(second);
@@ -242,9 +216,8 @@ labTest(
     );
     // Node dispatches all of them at once.
     await waitFor('the effects', 5000, () => tokens.every(token => effects(token).length === 1));
-    const { connections } = JSON.parse(await asked('/status'));
-    const { backend } = connections.find((each: Shown) => each.transaction === '1 GET waiting');
-    await engine.crash(backend);
+    const waiting = (await connectionsShown()).find(({ transaction }) => transaction === '1 GET waiting');
+    await engine.crash(waiting!.backend!);
     const responses = (await said).split(/(?=HTTP\/1\.1 \d{3} )/);
     assert.deepEqual(
       responses.map(each => each.slice(9, 12)),
@@ -284,12 +257,12 @@ labTest(
     await engine.restart('logger-1/logger');
     const transfer = post('restart 2', { before: WAIT_MS });
     await waitFor('the request to wait', 5000, async () =>
-      (await shown(connection))?.transaction?.endsWith('waiting'),
+      (await shown(connection.local))?.transaction?.endsWith('waiting'),
     );
     await waitFor('its kits to be reached', 5000, async () =>
-      Object.values(JSON.parse(await asked('/status')).kits).every(Boolean),
+      Object.values(JSON.parse(await askLogger('/status')).kits).every(Boolean),
     );
-    const { transactionId } = (await shown(connection))!;
+    const { transactionId } = (await shown(connection.local))!;
     await engine.crash(backend);
     assert.equal((await transfer.done).status, 200);
     assert.deepEqual(effects('restart 2'), [transactionId], 'the logger and both back ends know one name');
