@@ -1,0 +1,63 @@
+/** `./resplice drill storm`: letters through the webmail while back ends fail, and what scripts get to read of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StormResult } from '@resplice/drill';
+import { resplice } from './fixtures/lab.ts';
+import { assertNothingLeft } from './fixtures/remains.ts';
+
+const TIMEOUT = { timeout: 300_000 };
+const [PASS, FAIL, USAGE] = [0, 1, 64];
+
+async function storm(
+  ...argv: string[]
+): Promise<{ code: number | null; result: StormResult; stderr: string }> {
+  const { code, stdout, stderr } = await resplice(['drill', 'storm', '--json', ...argv], {
+    deadlineMs: 280_000,
+  });
+  assert.ok(stdout.startsWith('{'), stderr);
+  return { code, result: JSON.parse(stdout), stderr };
+}
+
+test(
+  'no letter is lost and none comes twice, every page comes, and nobody is logged out',
+  TIMEOUT,
+  async () => {
+    const { code, result, stderr } = await storm('--sends', '60', '--users', '6', '--seed', '7');
+    const { letters, faults, brokenSends, pages, sessions, pending } = result;
+    assert.ok(faults.length >= 2, 'the storm had faults');
+    assert.ok(faults.some(({ underWay }) => underWay > 0));
+    assert.deepEqual(
+      { brokenSends, broken: pages.broken, pending },
+      { brokenSends: [], broken: [], pending: 0 },
+    );
+    assert.deepEqual(letters, { begun: 60, confirmed: 60, lost: [], twice: [], unkept: [], unconfirmed: [] });
+    assert.deepEqual(sessions, { alive: 6, logOuts: 0 });
+    assert.deepEqual([code, result.verdict], [PASS, 'pass']);
+    assert.match(stderr, /drill storm: pass; 60 letters, 0 lost, 0 twice, 0 pages broken.*seed 7/);
+    assertNothingLeft();
+  },
+);
+
+test('HAProxy in the middle: what breaks is counted', TIMEOUT, async () => {
+  const { code, result } = await storm('--sends', '60', '--users', '6', '--seed', '7', '--arm', 'haproxy');
+  assert.equal(result.arm, 'haproxy');
+  assert.equal(result.letters.begun, result.letters.confirmed + result.brokenSends.length);
+  // Whether it breaks depends on where the faults fall: what it is judged to be follows from what was counted.
+  const { lost, twice, unkept } = result.letters;
+  const wrong = [lost, twice, unkept, result.brokenSends, result.pages.broken].some(each => each.length > 0);
+  assert.equal(result.verdict === 'fail', wrong || result.sessions.alive < 6 || result.sessions.logOuts > 0);
+  assert.equal(code, result.verdict === 'fail' ? FAIL : PASS);
+  assertNothingLeft();
+});
+
+test('options of the other drill, and people too few, are 64', async () => {
+  for (const argv of [
+    ['drill', 'storm', '--cells', '*'],
+    ['drill', 'storm', '--repeat', '2'],
+    ['drill', 'storm', '--users', '1'],
+    ['drill', 'matrix', '--sends', '5'],
+  ]) {
+    const { code, stdout } = await resplice(argv);
+    assert.deepEqual([code, stdout], [USAGE, ''], argv.join(' '));
+  }
+});
