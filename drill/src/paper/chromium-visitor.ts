@@ -1,6 +1,7 @@
 /** Chromium, driven as a person would: its own connections, cache and order. What goes over the wire is seen through CDP. */
 import { createHash } from 'node:crypto';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright';
+import { PAGE_TIME_HEADER } from './instrument.ts';
 import type { Request } from './run.ts';
 import { type Filling, type Progress, promisedDigest, Trouble, type Visitor } from './visitor.ts';
 
@@ -9,6 +10,8 @@ export interface ChromiumVisitorOptions {
   /** What its requests are known by: each step has a token of its own. */
   readonly token: string;
   readonly patienceMs: number;
+  /** What the server takes for each page, ms. */
+  readonly pageMs: number;
   readonly progress: (progress: Progress) => void;
 }
 
@@ -225,8 +228,11 @@ export class ChromiumVisitor implements Visitor {
   /** Until the page that comes is there with all that it asks for. @throws Trouble */
   async #load(navigate: () => Promise<unknown>): Promise<void> {
     this.#troubles = [];
-    await this.#page.setExtraHTTPHeaders({ 'x-request-token': this.#token() });
-    const { patienceMs } = this.#options;
+    const { patienceMs, pageMs } = this.#options;
+    await this.#page.setExtraHTTPHeaders({
+      'x-request-token': this.#token(),
+      ...(pageMs > 0 ? { [PAGE_TIME_HEADER]: pageMs.toFixed(1) } : {}),
+    });
     let timer: NodeJS.Timeout | undefined;
     const silence = new Promise<never>((_, reject) => {
       const restart = (): void => {

@@ -1,4 +1,5 @@
 export { describeCircumstances } from './circumstances.ts';
+export { makeRuns, type PaperWatcher } from './drill.ts';
 export { type Results, ResultsFolder, type Setting } from './folder.ts';
 export { pictureOf } from './picture.ts';
 export { full, type PaperOptions, planOf, quick } from './plan.ts';

@@ -12,6 +12,9 @@ export const OBJECT_PATH = '/assets/calibration';
  * of the answer, for added objects. There nobody on the way can hide a failure by asking somebody else instead.
  */
 export const TIME_HEADER = 'x-calibration-ms';
+/** The same for what is no file: a browser cannot say it of some requests only. */
+export const PAGE_TIME_HEADER = 'x-calibration-page-ms';
+const FILES = '/assets/';
 const TOKEN_HEADER = 'x-request-token';
 const EVENTS_PATH = '/events';
 /** Also tells which back end it is. */
@@ -111,7 +114,8 @@ export function instrument(server: Server): void {
       told.note({ step: 'begin', token });
       response.once('close', () => told.note({ step: 'finish', token }));
     }
-    const wanted = Number(textOf(request.headers[TIME_HEADER]) ?? 0);
+    const header = request.url?.startsWith(FILES) ? undefined : request.headers[PAGE_TIME_HEADER];
+    const wanted = Number(textOf(header ?? request.headers[TIME_HEADER]) ?? 0);
     if (!(wanted > 0)) {
       serve(request, response);
       return;

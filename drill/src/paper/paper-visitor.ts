@@ -22,6 +22,8 @@ export interface PaperVisitorOptions {
 
 /** Of the objects that are added, each tenth is one that the server has to work for. */
 const SLOW_EACH = 10;
+/** Each added object has two halves, even where a scale leaves less than the page's own objects have. */
+const LEAST_BYTES = 512;
 const MAX_REDIRECTS = 5;
 
 /** A multipart body, as a browser makes one of a form without files. */
@@ -244,7 +246,8 @@ export class PaperVisitor implements Visitor {
     // Shares of pages add up to the whole, whatever they are rounded to.
     const upTo = (number: number): number => Math.round((weight.objects * number) / page.of);
     const count = Math.max(0, upTo(page.number) - upTo(page.number - 1) - page.objects);
-    const bytes = Math.max(0, (weight.objects * weight.bytes) / page.of - page.bytes);
+    const lacking = (weight.objects * weight.bytes) / page.of - page.bytes;
+    const bytes = Math.max(count * LEAST_BYTES, lacking);
     const isSlow = (index: number): boolean => action === 'action1' && index % SLOW_EACH === 0;
     const slow = Array.from({ length: count }, (_, index) => index).filter(isSlow).length;
     for (let index = 0; index < count; index++) {

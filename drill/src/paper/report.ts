@@ -3,7 +3,7 @@
 import { bars, escaped, failoverCurve, waterfall } from './charts.ts';
 import type { Results } from './folder.ts';
 import { actions } from './reference.ts';
-import type { ClientKind, PaperRun } from './run.ts';
+import { architectures, type ClientKind, type PaperRun } from './run.ts';
 import { judge, overallOf, type SummaryCell, summarize } from './summary.ts';
 import { actionTitles, faultRows, noticedRows, scaleNote, tableRows, tableTitle } from './tables.ts';
 
@@ -93,25 +93,17 @@ function failovers(results: Results, client: ClientKind, architecture: PaperRun[
     });
 }
 
-/** Of each architecture one run with a crash, of the first cell that has both. */
+/** Of each architecture one run with a crash: of the sequential client's action 1, if there is one. */
 function examples({ runs }: Results): PaperRun[] {
-  const crashed = runs.filter(run => run.fault === 'backend-crash' && run.fired !== null);
-  const first = crashed.find(run =>
-    crashed.some(
-      other =>
-        other.architecture !== run.architecture &&
-        other.client === run.client &&
-        other.action === run.action &&
-        other.link === run.link,
-    ),
-  );
-  if (!first) return crashed.slice(0, 1);
+  const crashed = runs
+    .filter(run => run.fault === 'backend-crash' && run.fired !== null)
+    .sort((a, b) => b.client.localeCompare(a.client) || a.action.localeCompare(b.action));
+  const [first] = crashed;
+  if (!first) return [];
   const same = crashed.filter(
     run => run.client === first.client && run.action === first.action && run.link === first.link,
   );
-  return (['traditional', 'ours'] as const).flatMap(
-    architecture => same.find(run => run.architecture === architecture) ?? [],
-  );
+  return architectures.flatMap(architecture => same.find(run => run.architecture === architecture) ?? []);
 }
 
 function waterfalls(results: Results): string[] {

@@ -55,8 +55,6 @@ export interface Fired {
   readonly of: number;
   /** What the action was doing. */
   readonly step: string;
-  /** Whether the target had a request in its hands, or a connection between two. */
-  readonly met: 'request' | 'connection';
 }
 
 /** `complete`: the person got what was wanted. `failed`: not at all, or bytes were wrong. `inconclusive`: the fault missed. */

@@ -41,7 +41,6 @@ export function madeUpRun(key: RunKey, change: Partial<PaperRun> = {}): PaperRun
           completed: 10,
           of: REQUESTS,
           step: 'connect',
-          met: 'request',
         }
       : null,
     bytes: 957_614,

@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, suite, test } from 'node:test';
-import { instrument, objectAddress, objectAt, TIME_HEADER } from '../../src/paper/instrument.ts';
+import {
+  instrument,
+  objectAddress,
+  objectAt,
+  PAGE_TIME_HEADER,
+  TIME_HEADER,
+} from '../../src/paper/instrument.ts';
 import { Witness } from '../../src/witness.ts';
 
 suite('the instrument at a server', () => {
@@ -44,6 +50,16 @@ suite('the instrument at a server', () => {
     assert.equal(await answer.text(), 'own');
     const took = performance.now() - started;
     assert.ok(took >= 119 && took < 1000, String(took));
+  });
+
+  test('what a browser says of pages does not hold for files', async () => {
+    const took = async (path: string): Promise<number> => {
+      const started = performance.now();
+      await (await get(path, { [PAGE_TIME_HEADER]: '200' })).arrayBuffer();
+      return performance.now() - started;
+    };
+    const [page, file] = [await took('/login'), await took('/assets/style.css')];
+    assert.ok(page >= 199 && file < page, `${page} ${file}`);
   });
 
   test('an object that takes its time comes in two halves', async () => {

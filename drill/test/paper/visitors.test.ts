@@ -74,7 +74,7 @@ async function by(client: 'paper' | 'chromium', action: Action, manners = MANNER
   };
   const { subject } = part.letter;
   if (client === 'chromium') {
-    const visitor = await ChromiumVisitor.start(browser, common);
+    const visitor = await ChromiumVisitor.start(browser, { ...common, pageMs: 1 });
     const acted = await act(visitor, part);
     return { acted, progress, subject, fromCache: visitor.fromCache };
   }

@@ -11,9 +11,28 @@ import { withStopSignal } from '../stop-signal.ts';
 
 const codes = { pass: exitCode.pass, fail: exitCode.fail, inconclusive: exitCode.inconclusive } as const;
 
-/** What is a drill's own, by its name; the others are both drills'. */
-const own = { matrix: ['cells', 'backend-cmd', 'url-path', 'repeat'], storm: ['sends', 'users'] } as const;
-type Drill = keyof typeof own;
+const drills = ['matrix', 'storm', 'paper'] as const;
+type Drill = (typeof drills)[number];
+
+/** Options that do not belong to every drill, and whose they are. */
+const belongs: Readonly<Record<string, readonly Drill[]>> = {
+  cells: ['matrix'],
+  'backend-cmd': ['matrix'],
+  'url-path': ['matrix'],
+  repeat: ['matrix', 'paper'],
+  sends: ['storm'],
+  users: ['storm'],
+  arm: ['matrix', 'storm'],
+  link: ['matrix', 'storm'],
+  proxies: ['matrix', 'storm'],
+  backends: ['matrix', 'storm'],
+  client: ['paper'],
+  links: ['paper'],
+  full: ['paper'],
+  scale: ['paper'],
+  resume: ['paper'],
+  write: ['paper'],
+};
 
 /** Only what was asked for. */
 function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
@@ -22,8 +41,8 @@ function given<T>(text: string | undefined, parse: (text: string) => T): T | und
 
 export const command = defineCommand({
   name: 'drill',
-  synopsis: '[matrix|storm] [OPTIONS]',
-  summary: 'Make every fault at every moment, or many while letters are sent, and see which promise is kept.',
+  synopsis: '[matrix|storm|paper] [OPTIONS]',
+  summary: 'Make every fault at every moment, many while letters are sent, or those of the paper’s tables.',
   options: {
     cells: {
       type: 'string',
@@ -44,17 +63,42 @@ export const command = defineCommand({
       value: 'PATH',
       help: 'of matrix: what is fetched from a server of yours; else /',
     },
-    repeat: { type: 'string', value: 'N', help: 'of matrix: runs of each cell, else 1; medians are judged' },
+    repeat: {
+      type: 'string',
+      value: 'N',
+      help: 'of matrix, paper: runs of each cell, else 1; medians are judged',
+    },
     sends: { type: 'string', value: 'N', help: 'of storm: letters, else 500' },
     users: { type: 'string', value: 'N', help: 'of storm: people who send them, else 12' },
-    seed: { type: 'string', value: 'N', help: 'of which faults fall when; a random one otherwise' },
+    client: { type: 'string', value: 'CLIENT', help: 'of paper: paper, chromium, or both' },
+    links: {
+      type: 'string',
+      value: 'LINKS',
+      help: 'of paper: of lan, wan-mit, wan-sg, wan-in, several by comma',
+    },
+    full: { type: 'boolean', help: 'of paper: every cell of both tables, five times; hours' },
+    scale: {
+      type: 'string',
+      value: 'X',
+      help: 'of paper: share of the objects, up to 1; else 0.5, with --full 1',
+    },
+    resume: { type: 'string', value: 'DIR', help: 'of paper: go on with the results there' },
+    write: { type: 'boolean', help: 'of paper: render docs/RESULTS.md from this run' },
+    seed: {
+      type: 'string',
+      value: 'N',
+      help: 'of which faults fall when, and of orders; a random one otherwise',
+    },
     json: { type: 'boolean', help: 'one JSON object on standard output' },
   },
   async run({ values, positionals }) {
-    requirePositionals(positionals, 0, 1, './resplice drill [matrix|storm] [OPTIONS]');
-    const drill = oneOf('drill', positionals[0] ?? 'matrix', Object.keys(own) as Drill[]);
-    const foreign = own[drill === 'matrix' ? 'storm' : 'matrix'].find(each => values[each] !== undefined);
-    if (foreign !== undefined) throw new LabError('usage', `--${foreign} does not belong to drill ${drill}`);
+    requirePositionals(positionals, 0, 1, './resplice drill [matrix|storm|paper] [OPTIONS]');
+    const drill = oneOf('drill', positionals[0] ?? 'matrix', drills);
+    const foreign = Object.entries(values).find(
+      ([name, value]) => value !== undefined && belongs[name] && !belongs[name].includes(drill),
+    );
+    if (foreign) throw new LabError('usage', `--${foreign[0]} does not belong to drill ${drill}`);
+    if (drill === 'paper') return (await import('../paper-drill.ts')).paperDrill(values);
     const seed =
       given(values.seed, text => wholeNumber('--seed', text, 0, 2 ** 32 - 1)) ?? randomInt(2 ** 32);
     const lab = {
