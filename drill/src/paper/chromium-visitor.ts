@@ -49,6 +49,7 @@ export class ChromiumVisitor implements Visitor {
   readonly #options: ChromiumVisitorOptions;
   readonly #context: BrowserContext;
   readonly #page: Page;
+  readonly #session: CDPSession;
   readonly #open = new Map<string, Open>();
   readonly #requests: Request[] = [];
   /** Of the page that is being loaded. */
@@ -68,15 +69,21 @@ export class ChromiumVisitor implements Visitor {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB' });
     const page = await context.newPage();
     const session = await context.newCDPSession(page);
-    const visitor = new ChromiumVisitor(context, page, options);
-    visitor.#listen(session);
+    const visitor = new ChromiumVisitor(context, page, session, options);
+    visitor.#listen();
     await session.send('Network.enable');
     return visitor;
   }
 
-  private constructor(context: BrowserContext, page: Page, options: ChromiumVisitorOptions) {
+  private constructor(
+    context: BrowserContext,
+    page: Page,
+    session: CDPSession,
+    options: ChromiumVisitorOptions,
+  ) {
     this.#context = context;
     this.#page = page;
+    this.#session = session;
     this.#options = options;
   }
 
@@ -153,9 +160,9 @@ export class ChromiumVisitor implements Visitor {
     await this.#context.close();
   }
 
-  #listen(session: CDPSession): void {
+  #listen(): void {
     const on = <T>(name: string, listener: (event: T) => void): void => {
-      session.on(name as never, listener as never);
+      this.#session.on(name as never, listener as never);
     };
     on<WillBeSent>('Network.requestWillBeSent', event => this.#sent(event));
     on<Received>('Network.responseReceived', ({ requestId, response }) => {
@@ -260,6 +267,8 @@ export class ChromiumVisitor implements Visitor {
     try {
       await Promise.race([loaded, silence, failure]);
     } catch (error) {
+      // As the person's own reload does; Playwright would wait for the answer that does not come.
+      await this.#session.send('Page.stopLoading');
       if (error instanceof Trouble) throw error;
       throw new Trouble('error', this.#troubles[0] ?? (error as Error).message.split('\n')[0]!);
     } finally {
