@@ -1,6 +1,5 @@
 /** Every daemon is replaced by another version of itself, one after the other, while connections are in use (ARCHITECTURE §7). */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
 import type { ClientConnection } from './fixtures/client.ts';
@@ -9,8 +8,8 @@ import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { buildNextVersion, type NextVersion } from './fixtures/next-version.ts';
 import { postThrough } from './fixtures/post-crowd.ts';
+import { replaceDaemon } from './fixtures/replacement.ts';
 import { grown, lossesIn, type TcpCounters, tcpCounters } from './fixtures/tcp-counters.ts';
-import { waitFor } from './fixtures/wait.ts';
 
 const BYTES = 30_000_000;
 const PACE = 25e6;
@@ -37,36 +36,6 @@ after(async () => {
   next?.remove();
 });
 const theLab = (): Lab => lab;
-
-/** The tags of the programs that a daemon has attached so far, by its log. */
-function tags(target: string): string[] {
-  const log = readFileSync(`/run/resplice/${target}.log`, 'utf8');
-  return [...log.matchAll(/"tag":"([0-9a-f]{16})"/g)].map(([, tag]) => tag!);
-}
-
-/** Whether it is past saving: gone, or at least its first thread. */
-function isEnding(pid: number): boolean {
-  try {
-    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return true;
-  }
-}
-
-/** Asks the daemon to stop, and starts that version in its place; returns when all is healthy. */
-async function replace(target: string, engine: NetnsEngine): Promise<void> {
-  const [component, process_] = target.split('/') as [string, string];
-  const pid = (await lab.component(component)).processes[process_];
-  assert.ok(pid, `inconclusive: ${target} did not run`);
-  const before = tags(target);
-  process.kill(pid, 'SIGTERM');
-  await waitFor(`${target} to stop`, 5000, () => isEnding(pid));
-  await engine.heal(target);
-  const attached = tags(target).slice(before.length);
-  assert.ok(attached.length > 0, `inconclusive: ${target} attached nothing`);
-  const same = before.slice(-attached.length).filter(tag => attached.includes(tag));
-  assert.deepEqual(same, [], `inconclusive: ${target} runs the same programs as before`);
-}
 
 const nextVersion = (): NetnsEngine => new NetnsEngine({ programs: app => next.main(app) });
 const thisVersion = (): NetnsEngine => new NetnsEngine();
@@ -105,7 +74,7 @@ labTest('all daemons are replaced under downloads and uploads: no packet is lost
   const before = await counters();
   const replacing = (async () => {
     for (const target of DAEMONS) {
-      await replace(target, nextVersion());
+      await replaceDaemon(lab, target, nextVersion());
     }
   })();
   const [downloads, uploads] = await Promise.all([
@@ -148,7 +117,7 @@ labTest(
       async () => {
         let at = 0;
         for (const target of DAEMONS) {
-          await replace(target, thisVersion());
+          await replaceDaemon(lab, target, thisVersion());
           at ||= Date.now();
         }
         return at;

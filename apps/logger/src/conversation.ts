@@ -1,4 +1,4 @@
-import { UNKNOWN_START } from '@resplice/dataplane';
+import { after, UNKNOWN_START } from '@resplice/dataplane';
 import type { Treatment } from '@resplice/site-config';
 import type { Backend } from '@resplice/splice';
 import { ClientSpace, type Identity } from './client-space.ts';
@@ -221,11 +221,11 @@ export class Conversation extends ClientSpace implements RequestSink {
   /** @param isForwarded whether a back end gets them by itself */
   clientBytes(at: number, bytes: Uint8Array, start: number, end: number, isForwarded: boolean): void {
     this.#isForwarded = isForwarded;
-    const before = this.incoming.end;
     this.incoming.offer(at, bytes, start, end, this.#takeRequestBytes);
-    // A piece that filled a gap: the kernel half does not know that the log goes on behind it.
-    const hasFilled = (this.incoming.end > before && at < before) || this.incoming.end > at + (end - start);
-    if (hasFilled) this.tracks.setClientLogged(this.slot, this.clientSequence(this.incoming.end));
+    // A piece that filled a gap, or one behind what another build's programs have logged: the kernel half does not know that the log
+    // goes on behind it.
+    const logged = this.clientSequence(this.incoming.end);
+    if (after(logged, this.tracks.clientLogged(this.slot))) this.tracks.setClientLogged(this.slot, logged);
   }
 
   /** Whether what is being read has been forwarded already. */

@@ -18,6 +18,15 @@ import { Tracks } from './tracks.ts';
 
 export const OBJECT = fileURLToPath(new URL('../bpf/logger.bpf.o', import.meta.url));
 
+/** The table of connections, what leads to it, and what is told of it: other builds go on with them if they see them alike. */
+export const TABLE = {
+  maps: ['tracks', 'free_slots', 'flows', 'logger_config', 'events'],
+  types: [
+    ...['track', 'flow_key', 'flow', 'logger_config', 'log_event'],
+    ...['log_type', 'client_mode', 'server_mode', 'track_trait'],
+  ],
+};
+
 /** Between two looks into the ring, ms: a wake-up for each event would cost more than all the rest. */
 const LOOK_MS = 1;
 /** After so many looks at an empty ring the kernel half is asked to wake this one up. */
@@ -29,6 +38,12 @@ const EVENTS_A_TURN = 4096;
 
 /** @param event valid only during the call, like `bytes`, a view into the ring; `start` to `end` are the event's */
 export type EventSink = (event: LogEvent, bytes: Uint8Array, start: number, end: number) => void;
+
+/** What was told and nobody has read: a copy of the event, with its bytes. */
+export interface WaitingEvent {
+  event: LogEvent;
+  bytes: Uint8Array;
+}
 
 /** The front-end logger's kernel half: its table of connections, what leads to it, and the ring of what it tells. */
 export class Datapath {
@@ -46,6 +61,7 @@ export class Datapath {
   #timer: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
   #idleLooks = 0;
+  #inherited: readonly WaitingEvent[] = [];
   /** How late the newest event was looked at, ms: one's own delay must not look like a server's. */
   lagMs = 0;
 
@@ -131,15 +147,21 @@ export class Datapath {
     return used;
   }
 
-  /** Takes out of the ring what waits there, to look through it first: copies of the events, each with its bytes. */
-  takeWaiting(): { event: LogEvent; bytes: Uint8Array }[] {
-    const waiting: { event: LogEvent; bytes: Uint8Array }[] = [];
+  /** What another build's programs have told waits as well. */
+  inherit(waiting: readonly WaitingEvent[]): void {
+    this.#inherited = waiting;
+  }
+
+  /** Takes out of the ring what waits there, to look through it first; oldest first. */
+  takeWaiting(): WaitingEvent[] {
+    const waiting = [...this.#inherited];
+    this.#inherited = [];
     this.#ring.drain((view, offset) => {
       const event = logEvent.read(view, offset);
       const start = offset + logEvent.size;
       waiting.push({ event, bytes: this.#bytesOf(view).slice(start, start + event.captured) });
     });
-    return waiting;
+    return waiting.sort((a, b) => Number(a.event.timeNs - b.event.timeNs));
   }
 
   /** Begins to hand events to `sink`, those that wait already too. */

@@ -21,7 +21,7 @@ import { Authority } from './authority.ts';
 import { Commits } from './commits.ts';
 import type { LoggerConfig } from './config.ts';
 import { Conversations } from './conversations.ts';
-import { Datapath, OBJECT } from './datapath.ts';
+import { Datapath, OBJECT, TABLE } from './datapath.ts';
 import { Fences } from './fences.ts';
 import { Kits } from './kits.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
@@ -29,6 +29,7 @@ import { RequestStore } from './request-store.ts';
 import { Rules } from './rules.ts';
 import { SecondOpinion } from './second-opinion.ts';
 import { Speaker } from './speaker.ts';
+import { Succession } from './succession.ts';
 import { LoggerTally } from './tally.ts';
 import { Timeline } from './timeline.ts';
 import { Treatments } from './treatments.ts';
@@ -44,6 +45,7 @@ export function buildFront(config: LoggerConfig, deps: Deps): Promise<Daemon<Log
     towards: config.middle.device,
     layouts: { steering, steeringOffsets, nextHop, listenerKey, exitNames: loggerExitNames },
     state: ['fences'],
+    shared: TABLE,
     maxEntries: {
       tracks: config.maxConnections,
       free_slots: config.maxConnections,
@@ -133,12 +135,11 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     if (isProxy.has(name) && !live) conversations.proxyDied();
   });
   const arbiter = arbitrate();
+  const succession = succeed();
   // Before `logger_back`: where another build's stands at one side and this one's at the other, what passes there must not be
   // measured by what only the other one has seen.
   keepAttached(upkeep, middle.device, 'ingress', object.program('logger_middle'), log);
   keepAttached(upkeep, middle.device, 'egress', object.program('logger_out'), log);
-  conversations.start();
-
   metrics.events('events_total', 'What user space did, by kind.', tally);
   metrics.gauge('connections', 'Connections that are logged.', () => conversations.size);
   metrics.gauge('resting', 'Idle connections that no back end holds: their next request finds one.', () =>
@@ -156,6 +157,10 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   metrics.gauge('ring_bytes', 'Bytes of log that wait for user space.', () => datapath.pending);
   return {
     status: () => ({ ...arbiter.status(), ...conversations.status(), kits: kits.reached }),
+    attached() {
+      if (succession) datapath.inherit(succession.end());
+      conversations.start();
+    },
     pages: { '/trace': (query: URLSearchParams) => conversations.trace(query.get('client') ?? '') },
     reload(next: LoggerConfig) {
       // First: it may refuse.
@@ -179,6 +184,20 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
       await passwords.close();
     },
   };
+
+  /** Takes over what another build has followed, if that is laid out otherwise; else both have the same table. */
+  function succeed(): Succession | undefined {
+    const { former } = object;
+    if (former === undefined) return undefined;
+    const made = typeof former === 'string' ? undefined : new Succession(former, object);
+    if (!made?.fits) {
+      const why = typeof former === 'string' ? former : 'its table is larger than maxConnections';
+      log.warn({ why }, 'connections of the version before this one pass unprotected');
+      return undefined;
+    }
+    log.info({ connections: made.begin() }, 'went on with the table of another version');
+    return made;
+  }
 
   /** Answers the proxies' questions about each other. */
   function arbitrate() {

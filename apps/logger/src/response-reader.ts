@@ -1,3 +1,4 @@
+import { after } from '@resplice/dataplane';
 import type { ClientSpace } from './client-space.ts';
 import { ResponseFraming, type ResponseSink } from './http/response-framing.ts';
 import type { Tracks } from './tracks.ts';
@@ -59,6 +60,8 @@ export class ResponseReader {
     this.#framing.reset(end);
     this.#space.outgoing.jump(known);
     this.#skipUntil(end);
+    // Nothing of it may be left to come.
+    this.#passTo(known);
   }
 
   /** Bytes that have been forwarded. */
@@ -66,8 +69,9 @@ export class ResponseReader {
     this.catchUp();
     const { outgoing, slot } = this.#space;
     outgoing.offer(at, bytes, start, end, this.#take);
-    if (outgoing.end > at + (end - start))
-      this.#tracks.setServerLogged(slot, this.#space.serverSequence(outgoing.end));
+    // Likewise with gaps as in the client's stream.
+    const logged = this.#space.serverSequence(outgoing.end);
+    if (after(logged, this.#tracks.serverLogged(slot))) this.#tracks.setServerLogged(slot, logged);
   }
 
   /** Bytes that are given in the server's place: read like its own. */

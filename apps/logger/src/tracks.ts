@@ -55,6 +55,11 @@ export class Tracks {
     return Atomics.load(this.#words, slot * this.#stride + at.serverNext / 4) >>> 0;
   }
 
+  /** Behind the last server byte that is known here, or need not be. */
+  serverLogged(slot: number): number {
+    return this.#word(slot, at.serverLogged);
+  }
+
   serverSeen(slot: number): number {
     return this.#word(slot, at.serverSeen);
   }

@@ -4,6 +4,7 @@ export * from './datagrams.ts';
 export { ifindex, mtuOf, neighbours } from './device.ts';
 export { DataplaneError } from './errors.ts';
 export * from './flow.ts';
+export { FormerMaps, type Translation } from './former.ts';
 export * from './frame.ts';
 export * from './icmp.ts';
 export * from './identity.ts';

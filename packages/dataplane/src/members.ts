@@ -5,6 +5,7 @@ import { libbpf } from './libbpf.ts';
 /** Kinds of linux/btf.h that this reads. */
 const KIND_STRUCT = 4;
 const KIND_UNION = 5;
+const KIND_ENUM = 6;
 /** typedef, volatile, const, restrict: names for another type. */
 const NAMES: readonly number[] = [8, 9, 10, 11];
 
@@ -24,6 +25,33 @@ export interface Member {
  */
 export function membersOf(btf: bigint, id: number): Member[] {
   return [...walk(btf, id, '', 0)];
+}
+
+/** What programs must agree on that exchange such a thing. */
+export type TypeLayout =
+  | { kind: 'struct'; size: number; members: Member[] }
+  | { kind: 'enum'; values: [name: string, value: number][] };
+
+/**
+ * @param name of a struct or an enum in C
+ * @returns undefined if there is no such type
+ */
+export function layoutOfType(btf: bigint, name: string): TypeLayout | undefined {
+  const struct = libbpf().btf__find_by_name_kind(btf, name, KIND_STRUCT);
+  if (struct > 0) {
+    const size = Number(libbpf().btf__resolve_size(btf, struct));
+    return { kind: 'struct', size, members: membersOf(btf, struct) };
+  }
+  const id = libbpf().btf__find_by_name_kind(btf, name, KIND_ENUM);
+  if (id <= 0) return undefined;
+  const count = typeAt(btf, id, 12).getUint32(4, true) & 0xffff;
+  // struct btf_enum { name_off, val }
+  const view = typeAt(btf, id, 12 + count * 8);
+  const values = Array.from({ length: count }, (_, i): [string, number] => [
+    libbpf().btf__name_by_offset(btf, view.getUint32(12 + i * 8, true)),
+    view.getInt32(16 + i * 8, true),
+  ]);
+  return { kind: 'enum', values };
 }
 
 function* walk(btf: bigint, id: number, name: string, offset: number): Generator<Member> {

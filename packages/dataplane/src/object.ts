@@ -11,12 +11,15 @@ import {
   whyNotCarried,
 } from './carry-over.ts';
 import { DataplaneError, Errno } from './errors.ts';
+import { FormerMaps, openFormer } from './former.ts';
 import { objectInfo } from './kernel.ts';
 import { libbpf, withLog } from './libbpf.ts';
 import { close } from './libc.ts';
+import { layoutOfType, type TypeLayout } from './members.ts';
 import {
   buildOf,
   describeMap,
+  hashOf,
   openPinnedMap,
   pinOfBuild,
   preparePinDirectory,
@@ -59,6 +62,8 @@ export interface BpfObject {
    * object was loaded. Does nothing if the state was not another build's.
    */
   catchUp(): void;
+  /** Shared maps that a build with other layouts has left; a string: why nothing can be made of them. */
+  readonly former: FormerMaps | string | undefined;
   /** Closes all file descriptors. What is pinned or attached stays in the kernel. */
   close(): void;
 }
@@ -75,6 +80,12 @@ export interface LoadOptions {
    * another shape, their entries are carried over.
    */
   state?: readonly string[] | undefined;
+  /**
+   * Maps that builds have in common whose `types` are laid out alike, if they give them the same sizes: the programs of both work on
+   * them at the same time. Pinned under their names and a hash over that. What a build has left that lays them out otherwise is
+   * `former`'s.
+   */
+  shared?: SharedMaps | undefined;
   /** Sizes that replace those in the object file, by map name. */
   maxEntries?: Readonly<Record<string, number>> | undefined;
   /**
@@ -82,6 +93,13 @@ export interface LoadOptions {
    * by its C name and throws if there is none.
    */
   rodata?: ((view: DataView, offsetOf: (variable: string) => number) => void) | undefined;
+}
+
+/** Maps of one table: whoever understands one of them understands all. */
+export interface SharedMaps {
+  readonly maps: readonly string[];
+  /** C names, without `struct` or `enum`, of all that stands in these maps; what nobody names may change unnoticed. */
+  readonly types: readonly string[];
 }
 
 /**
@@ -98,22 +116,31 @@ export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
   const object = opened.result;
   if (object === null)
     throw new DataplaneError(`cannot read the BPF object ${path}`, Errno.EINVAL, opened.log);
-  const former: FormerState[] = [];
+  const { pinDirectory } = options;
+  let former: FormerState[] = [];
+  let left: FormerMaps | string | undefined;
   try {
-    configure(object, path, options, former);
+    configure(object, path, options);
+    const shared = options.shared && sharedOf(object, path, options.shared);
+    if (shared && pinDirectory !== undefined)
+      left = openFormer(pinDirectory, options.shared!.maps, shared.types, shared.mark);
+    former = reusePins(object, path, options, shared?.mark);
     const { result, log } = withLog(() => libbpf().bpf_object__load(object));
     if (result < 0) throw loadError(path, -result, log);
     const carried = former.map(state => takeOver(state));
-    if (options.pinDirectory !== undefined) {
-      pinPrograms(object, options.pinDirectory);
+    if (pinDirectory !== undefined) {
+      pinPrograms(object, pinDirectory);
+      const sharedMaps = options.shared?.maps ?? [];
       const others = [...each(object, libbpf().bpf_object__next_map)]
         .map(map => shortName(libbpf().bpf_map__name(map)))
-        .filter(name => !options.state?.includes(name));
-      removeOtherBuilds(options.pinDirectory, others, buildOf(path));
+        .filter(name => !options.state?.includes(name) && !sharedMaps.includes(name));
+      removeOtherBuilds(pinDirectory, others, buildOf(path));
+      if (shared) removeOtherBuilds(pinDirectory, sharedMaps, shared.mark);
     }
-    return describe(object, path, former, carried);
+    return describe(object, path, former, carried, left);
   } catch (error) {
     for (const { pinned } of former) close(pinned.fd);
+    if (left instanceof FormerMaps) left.close();
     libbpf().bpf_object__close(object);
     throw error;
   }
@@ -128,26 +155,65 @@ interface FormerState {
   readonly path: string;
 }
 
-function configure(object: bigint, path: string, options: LoadOptions, former: FormerState[]): void {
-  const sizes = new Map(Object.entries(options.maxEntries ?? {}));
-  const state = new Set(options.state);
+/** Gives maps their sizes and constants their values. */
+function configure(object: bigint, path: string, options: LoadOptions): void {
+  const maps = new Map<string, bigint>();
+  for (const map of each(object, libbpf().bpf_object__next_map))
+    maps.set(shortName(libbpf().bpf_map__name(map)), map);
+  const { state = [], shared, maxEntries = {} } = options;
+  const unknown = [...Object.keys(maxEntries), ...state, ...(shared?.maps ?? [])].find(
+    name => !maps.has(name),
+  );
+  if (unknown !== undefined) throw new Error(`${path} has no map ${unknown}`);
+  for (const [name, size] of Object.entries(maxEntries)) {
+    const result = libbpf().bpf_map__set_max_entries(maps.get(name)!, size);
+    if (result < 0) throw new DataplaneError(`cannot give map ${name} of ${path} ${size} entries`, -result);
+  }
+  const constants = maps.get('.rodata');
+  if (constants !== undefined && options.rodata) writeConstants(object, constants, options.rodata);
+}
+
+/** @returns state that is pinned in another shape */
+function reusePins(
+  object: bigint,
+  path: string,
+  { pinDirectory, state = [], shared }: LoadOptions,
+  mark: string | undefined,
+): FormerState[] {
+  const former: FormerState[] = [];
+  if (pinDirectory === undefined) return former;
   for (const map of each(object, libbpf().bpf_object__next_map)) {
     const name = shortName(libbpf().bpf_map__name(map));
-    const size = sizes.get(name);
-    sizes.delete(name);
-    if (size !== undefined) {
-      const result = libbpf().bpf_map__set_max_entries(map, size);
-      if (result < 0) throw new DataplaneError(`cannot give map ${name} of ${path} ${size} entries`, -result);
-    }
-    if (name === '.rodata' && options.rodata) writeConstants(object, map, options.rodata);
-    const isState = state.delete(name);
-    if (options.pinDirectory === undefined || name.startsWith('.')) continue;
-    const own = isState ? name : pinOfBuild(name, buildOf(path));
-    const found = reusePin(object, map, join(options.pinDirectory, own), isState);
+    if (name.startsWith('.')) continue;
+    const isState = state.includes(name);
+    const isShared = mark !== undefined && shared?.maps.includes(name);
+    const own = isState ? name : pinOfBuild(name, isShared ? mark : buildOf(path));
+    const found = reusePin(object, map, join(pinDirectory, own), isState);
     if (found) former.push(found);
   }
-  const [unknown] = [...sizes.keys(), ...state];
-  if (unknown !== undefined) throw new Error(`${path} has no map ${unknown}`);
+  return former;
+}
+
+interface Shared {
+  /** As they stand in the object, by name. */
+  readonly types: ReadonlyMap<string, TypeLayout>;
+  /** Names what programs must have in common to work on the same maps. */
+  readonly mark: string;
+}
+
+/** @throws Error if the object has no such type */
+function sharedOf(object: bigint, path: string, { maps, types }: SharedMaps): Shared {
+  const btf = libbpf().bpf_object__btf(object);
+  if (btf === null) throw new Error(`${path} has no types: compile it with -g`);
+  const sizes = [...each(object, libbpf().bpf_object__next_map)]
+    .map(map => sizesOf(map, shortName(libbpf().bpf_map__name(map))))
+    .filter(({ name }) => maps.includes(name));
+  const layouts = types.map((type): [string, TypeLayout] => {
+    const layout = layoutOfType(btf, type);
+    if (layout === undefined) throw new Error(`${path} has no type ${type}`);
+    return [type, layout];
+  });
+  return { types: new Map(layouts), mark: hashOf(JSON.stringify([sizes, layouts])) };
 }
 
 function writeConstants(object: bigint, map: bigint, write: NonNullable<LoadOptions['rodata']>): void {
@@ -224,6 +290,7 @@ function describe(
   path: string,
   former: readonly FormerState[],
   carried: readonly CarryOver[],
+  left: FormerMaps | string | undefined,
 ): BpfObject {
   const programs = new Map<string, BpfProgram>();
   for (const program of each(object, libbpf().bpf_object__next_program)) {
@@ -240,12 +307,14 @@ function describe(
   return {
     program: name => found(programs, name, `program`, path),
     map: name => found(maps, name, `map`, path),
+    former: left,
     catchUp() {
       for (const state of carried) state.copy();
     },
     close() {
       if (!open) return;
       for (const { pinned } of former) close(pinned.fd);
+      if (left instanceof FormerMaps) left.close();
       libbpf().bpf_object__close(object);
       open = false;
     },

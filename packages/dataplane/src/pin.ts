@@ -99,12 +99,23 @@ const BUILD_DIGITS = 8;
 
 /** Names one build of an object file: the same bytes, the same types and maps. */
 export function buildOf(objectPath: string): string {
-  return createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, BUILD_DIGITS);
+  return hashOf(readFileSync(objectPath));
 }
 
-/** How a map is pinned that only its own build understands: counters, configuration, rings. */
+/** As it stands behind a pin's name. */
+export function hashOf(what: string | Uint8Array): string {
+  return createHash('sha256').update(what).digest('hex').slice(0, BUILD_DIGITS);
+}
+
+/** How a map is pinned that only its own build understands (counters, configuration), or only builds with the same layouts. */
 export function pinOfBuild(map: string, build: string): string {
   return `${map}_${build}`;
+}
+
+/** What stands behind the names of a map's pins, among these. */
+export function pinsOf(names: readonly string[], map: string): string[] {
+  const pins = new RegExp(`^${map}_([0-9a-f]{${BUILD_DIGITS}})$`);
+  return names.flatMap(name => pins.exec(name)?.[1] ?? []);
 }
 
 /** Removes what other builds have pinned of these maps. Programs of theirs that are still attached hold them without pins. */

@@ -1,7 +1,7 @@
 // A daemon that steers packets to the live proxies: the balancer towards them, the logger back to the clients. One loads this
 // program at that device, the other another one; the rest is the same.
 
-import { type BpfObject, Counters, loadObject } from '@resplice/dataplane';
+import { type BpfObject, Counters, type LoadOptions, loadObject } from '@resplice/dataplane';
 import type { Pages } from './admin.ts';
 import { keepAttached } from './attachment.ts';
 import type { Daemon, Deps } from './daemon.ts';
@@ -36,6 +36,8 @@ export interface SteererParts<C extends SteererConfig = SteererConfig> {
   };
   /** Maps that outlive every build (see LoadOptions). */
   state?: readonly string[];
+  /** Maps that builds with the same layouts have in common (see LoadOptions). */
+  shared?: NonNullable<LoadOptions['shared']>;
   /** Sizes of maps that the configuration sets. */
   maxEntries?: Readonly<Record<string, number>>;
   /** Whom the daemon probes beside the proxies. */
@@ -50,6 +52,8 @@ export interface Extension<C = SteererConfig> {
   status(): object;
   /** Pages of the admin server. */
   pages?: Pages;
+  /** Called once, when `program` is attached too. */
+  attached?(): void;
   /** Takes a changed configuration over (see Daemon). */
   reload?(config: C): void;
   close(): void | Promise<void>;
@@ -66,13 +70,14 @@ export async function buildSteerer<C extends SteererConfig>(
     towards,
     layouts,
     state = [],
+    shared,
     maxEntries = {},
     others = [],
     extend,
   }: SteererParts<C>,
 ): Promise<Daemon<C>> {
   const { pinDirectory } = config;
-  const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state], maxEntries });
+  const object = loadObject(objectPath, { pinDirectory, state: ['listeners', ...state], shared, maxEntries });
   metrics.exits(
     'packets_total',
     `Packets by exit of ${program}.`,
@@ -109,6 +114,7 @@ export async function buildSteerer<C extends SteererConfig>(
   const extension = await extend?.({ object, liveness, upkeep });
   // Another build begins with an empty table: until it is filled, the former program steers by its own.
   keepAttached(upkeep, ingress, 'ingress', object.program(program), log);
+  extension?.attached?.();
   liveness.setReady(true);
 
   return {
