@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { encodeProxyHeader } from '@resplice/protocol';
 import type { Kit } from './kit.ts';
 import { KnownTransaction, type Transaction } from './transaction.ts';
@@ -17,9 +18,12 @@ export interface Target {
 }
 
 const DEADLINE_MS = 5000;
+/** While the back-end logger refuses, it is asked again after so many ms. */
+const AGAIN_MS = 50;
 
 /**
- * Without a kit it is a plain connection.
+ * Without a kit it is a plain connection. With one the back-end logger is asked again while it refuses: it is starting over, and
+ * nothing has been said yet.
  * @throws Error of the socket's; its `syscall` is `connect`
  */
 export async function connectFor(
@@ -27,18 +31,34 @@ export async function connectFor(
   transaction: Transaction,
   { host, port, step = 0, deadlineMs = DEADLINE_MS }: Target,
 ): Promise<Socket> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    try {
+      const socket = await connected(host, port, deadline);
+      if (kit !== undefined) socket.write(headerOf(kit, transaction, step));
+      return socket;
+    } catch (error) {
+      const isRestart = kit !== undefined && (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+      if (!isRestart || performance.now() + AGAIN_MS > deadline) throw error;
+      await pause(AGAIN_MS);
+    }
+  }
+}
+
+/** @param deadline of `performance.now()` */
+async function connected(host: string, port: number, deadline: number): Promise<Socket> {
   const socket = connect({ host, port, noDelay: true });
-  await once(socket, 'connect', { signal: AbortSignal.timeout(deadlineMs) }).catch(error => {
+  const leftMs = Math.max(1, Math.ceil(deadline - performance.now()));
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(leftMs) });
+    return socket;
+  } catch (error) {
     socket.destroy();
-    throw (error as Error).name === 'AbortError' || (error as Error).name === 'TimeoutError'
-      ? Object.assign(new Error(`no connection to ${host}:${port} within ${deadlineMs} ms`), {
-          code: 'ETIMEDOUT',
-          syscall: 'connect',
-        })
-      : error;
-  });
-  if (kit !== undefined) socket.write(headerOf(kit, transaction, step));
-  return socket;
+    const { name } = error as Error;
+    if (name !== 'AbortError' && name !== 'TimeoutError') throw error;
+    const late = new Error(`no connection to ${host}:${port} in time`);
+    throw Object.assign(late, { code: 'ETIMEDOUT', syscall: 'connect' });
+  }
 }
 
 function headerOf(kit: Kit, transaction: Transaction, step: number): Buffer {

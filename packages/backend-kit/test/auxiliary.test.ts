@@ -1,7 +1,7 @@
 /** Connections to auxiliary servers say in whose name they are (P8.3). */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { decodeProxyHeader, proxyHeaderLength } from '@resplice/protocol';
 import { type BackendKit, backendKit } from '../src/index.ts';
@@ -77,6 +77,32 @@ suite('behind the tier', () => {
     assert.deepEqual([route, transaction], [undefined, own.id]);
     assert.deepEqual([caller!.backend, caller!.attempt, caller!.step], [1, 0, 0]);
   });
+});
+
+test('while the back-end logger starts over it is asked again, until the deadline', async t => {
+  const tier = await Tier.start(2, () => {});
+  t.after(() => tier.close());
+  const { kit } = tier.node(1);
+  const own = kit.ownTransaction();
+  const restarting = createServer(socket => socket.end('220 back\r\n'));
+  restarting.listen(0, '127.0.0.1');
+  await once(restarting, 'listening');
+  const { port: itsPort } = restarting.address() as AddressInfo;
+  restarting.close();
+  await once(restarting, 'close');
+  await assert.rejects(kit.connect(own, { host: '127.0.0.1', port: itsPort, deadlineMs: 200 }), {
+    code: 'ECONNREFUSED',
+  });
+  const connecting = kit.connect(own, { host: '127.0.0.1', port: itsPort });
+  // Refused at least once by now.
+  await assert.rejects(once(connect({ host: '127.0.0.1', port: itsPort }), 'connect'), {
+    code: 'ECONNREFUSED',
+  });
+  restarting.listen(itsPort, '127.0.0.1');
+  t.after(() => restarting.close());
+  const socket = await connecting;
+  const [said] = await once(socket, 'data');
+  assert.equal(String(said), '220 back\r\n');
 });
 
 test('without the tier nothing comes before what is sent', async () => {
