@@ -4,7 +4,7 @@ import { Broken, composeFormOf } from '../src/storm/person.ts';
 import { lettersOf, type StormFacts, verdictOf } from '../src/storm/verdict.ts';
 import { drawsOf } from '../src/storm/weather.ts';
 
-const gust = { kind: 'crash', target: 'backend-1', at: 1, healthyAt: 2, underWay: 3 } as const;
+const gust = { kind: 'crash', target: 'backend-1', point: null, at: 1, healthyAt: 2, underWay: 3 } as const;
 const once = new Map([1, 2, 3].map(number => [number, 1] as const));
 const well: StormFacts = {
   sends: 3,

@@ -146,7 +146,7 @@ suite('the faults', () => {
     ['cut proxy-1 --from lb-1', /--from belongs to isolate/],
     ['heal --from lb-1', /--from belongs to isolate/],
     ['cut proxy-1 --at before-publish', /--at belongs to freeze/],
-    ['freeze --at before-publish', /freeze PROXY --at POINT/],
+    ['freeze --at before-publish', /freeze PROXY\|BACKEND --at POINT/],
     ['melt proxy-1', /"melt" does not exist yet; there is: crash, cut, freeze, restart, isolate, heal/],
   ] as const) {
     test(`"${line}" is refused in a sentence`, () =>

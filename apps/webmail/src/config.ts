@@ -22,5 +22,7 @@ export const webmailConfig = z.object({
   DELEGATION_KEY: secret,
   /** Signs session cookies. */
   SESSION_SECRET: secret,
+  /** Directory in which files stop this server at points of a letter's way (mail/breakpoints.ts). */
+  RESPLICE_BREAKPOINTS: z.string().optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),
 });

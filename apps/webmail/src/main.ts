@@ -4,6 +4,7 @@ import { Database, migrateWhenThere, readEnvironment } from '@resplice/mailstore
 import { pino } from 'pino';
 import { buildWebmail } from './app.ts';
 import { webmailConfig } from './config.ts';
+import { Breakpoints } from './mail/breakpoints.ts';
 import { SessionTable } from './web/session-table.ts';
 import { SESSION_MS } from './web/sessions.ts';
 
@@ -16,7 +17,12 @@ const kit = backendKit();
 const app = await buildWebmail({
   database,
   kit,
-  submission: { host, port: Number(port), delegationKey: config.DELEGATION_KEY },
+  submission: {
+    host,
+    port: Number(port),
+    delegationKey: config.DELEGATION_KEY,
+    breakpoints: new Breakpoints(config.RESPLICE_BREAKPOINTS),
+  },
   sessionSecret: config.SESSION_SECRET,
   // Without the kit, too, whoever is asked next knows who is logged in.
   ...(kit.kit === undefined ? { sessionStore: new SessionTable(database, SESSION_MS) } : {}),

@@ -25,7 +25,7 @@ export function stormTable({
   people,
   sendMs,
 }: StormResult): string[] {
-  const kinds = Map.groupBy(faults, ({ kind }) => kind);
+  const kinds = Map.groupBy(faults, ({ kind, point }) => (point === null ? kind : `${kind} ${point}`));
   const made = [...kinds].map(([kind, all]) => `${all.length} ${kind}`).join(', ') || 'none';
   return [
     `faults        ${made}; letters under way at each: ${faults.map(each => each.underWay).join(' ')}`,

@@ -1,4 +1,11 @@
-/** The faults of a storm: one back end after the other is struck while letters are under way, and healed. */
+/**
+ * The faults of a storm: one back end after the other is struck while letters are under way, and healed. Half of the crashes and
+ * freezes fall at a point of a letter's way that the webmail knows by name.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { labPlace, pointsOfLetters } from '@resplice/engines';
 import type { DrillLab } from '../lab.ts';
 import type { Crowd } from './crowd.ts';
 
@@ -8,6 +15,8 @@ export type StormFault = (typeof stormFaults)[number];
 export interface Gust {
   readonly kind: StormFault;
   readonly target: string;
+  /** Where a letter was then; null: anywhere. */
+  readonly point: string | null;
   /** Epoch milliseconds when it had taken effect. */
   readonly at: number;
   /** The same when all was well again. */
@@ -32,6 +41,30 @@ const calm = [2, 8] as const;
 const rage = [3, 12] as const;
 /** A fault that stops everything is undone after so long all the same, ms. */
 const PATIENCE_MS = 15_000;
+
+/** Between two looks whether a letter has got to a point, ms. */
+const LOOK_MS = 5;
+
+/** Has the back end stop itself when a letter gets there. @returns whether one did; otherwise none will any more */
+async function arrest({ engine }: DrillLab, target: string, point: string): Promise<boolean> {
+  await engine.freezeAt(target, point);
+  // The file that it looks for is gone as soon as it stops.
+  const file = join(labPlace.runDirectory, target, point);
+  for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await delay(LOOK_MS)) {
+    if (!existsSync(file)) return true;
+  }
+  return false;
+}
+
+/** Strikes, at that point of a letter's way if there is one. @returns epoch ms when it had taken effect; undefined: no letter got there */
+async function strike(
+  lab: DrillLab,
+  { kind, target, point }: Pick<Gust, 'kind' | 'target' | 'point'>,
+): Promise<number | undefined> {
+  if (point === null) return (await lab.engine[kind](target)).at;
+  if (!(await arrest(lab, target, point))) return undefined;
+  return kind === 'freeze' ? Date.now() : (await lab.engine[kind](target)).at;
+}
 
 async function atMost(ms: number, what: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -60,19 +93,24 @@ export async function rageOver(
   const gusts: Gust[] = [];
   for (;;) {
     // All that chance decides is drawn before anything happens: how fast the machine is changes nothing about it.
-    const [pause, span, kind, target] = [
+    const [pause, span, kind, target, named, where] = [
       between(calm),
       between(rage),
       pick(stormFaults),
       pick(lab.facts.backends),
+      draw() < 0.5,
+      pick(pointsOfLetters),
     ];
+    // Where a cut finds a process that stands still, it is as good as crashed.
+    const point = named && kind !== 'cut' ? where : null;
     await crowd.untilBegun(crowd.begun + pause);
     if (crowd.isDone || signal?.aborted) return gusts;
-    const { at } = await lab.engine[kind](target);
+    const at = await strike(lab, { kind, target, point });
     const underWay = crowd.begun - crowd.ended;
-    await atMost(PATIENCE_MS, crowd.untilEnded(crowd.ended + span));
+    if (at !== undefined) await atMost(PATIENCE_MS, crowd.untilEnded(crowd.ended + span));
     await lab.heal();
-    const gust = { kind, target, at, healthyAt: Date.now(), underWay };
+    if (at === undefined) continue;
+    const gust = { kind, target, point, at, healthyAt: Date.now(), underWay };
     gusts.push(gust);
     onGust(gust);
   }

@@ -34,7 +34,7 @@ export interface FaultReport {
   readonly target: string | null;
   /** Of `isolate`: the other one. */
   readonly from?: string;
-  /** Of `freeze`: the point at which the proxy will stop itself; `at` is when that was settled. */
+  /** Of `freeze`: the point at which the target will stop itself; `at` is when that was settled. */
   readonly point?: string;
   /** Epoch milliseconds when the fault had taken effect; of a restart its crash, of a heal the last thing undone. */
   readonly at: number;
@@ -107,8 +107,9 @@ export interface Engine {
   /** SIGSTOP; the kernel goes on. @throws LabError usage when nothing runs that could be stopped */
   freeze(target: string): Promise<FaultReport>;
   /**
-   * Has a proxy stop itself (SIGSTOP) when the next set-up reaches that point; returns at once.
-   * @throws LabError usage unless it is a proxy, and a point of its set-ups
+   * Has a proxy stop itself (SIGSTOP) when its next set-up reaches that point, or the webmail when its next letter does; returns
+   * at once.
+   * @throws LabError usage unless it is a proxy or a back end of the webmail's, and a point of its own
    */
   freezeAt(target: string, point: string): Promise<FaultReport>;
   /** The two components hear each other no more. @throws LabError usage unless they share a network */

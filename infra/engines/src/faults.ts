@@ -10,6 +10,7 @@ import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
 import { alreadyGone, inodesOf } from './namespaces.ts';
 import { componentDirectoryOf, netnsOf } from './place.ts';
+import { pointsOf } from './points.ts';
 import {
   isAlive,
   killFamily,
@@ -22,9 +23,6 @@ import {
   stopUntilStill,
   thaw,
 } from './process-table.ts';
-
-/** Of a proxy's set-ups (apps/proxy/src/breakpoints.ts). */
-const points: readonly string[] = ['before-publish', 'before-delivery'];
 
 /** A back end's crash leaves its kernel running; any other component goes as a whole machine (CLI.md). */
 function dropsAsMachine(host: Host): boolean {
@@ -107,12 +105,13 @@ export async function freeze(lab: Lab, target: Target): Promise<number> {
   return Date.now();
 }
 
-/** Stops itself there at its next set-up (SIGSTOP). The lab's lock must be held. */
+/** Stops itself there when it next gets there (SIGSTOP). The lab's lock must be held. */
 export function freezeAt(lab: Lab, { host, process }: Target, point: string): number {
-  if (host.role !== 'proxy' || process)
+  const points = process ? [] : pointsOf(host);
+  if (points.length === 0)
     throw new LabError(
       'usage',
-      `only a proxy as a whole has points to freeze at, not ${nameOf({ host, process })}`,
+      `only proxies and the webmail's back ends as a whole have points to freeze at, not ${nameOf({ host, process })}`,
     );
   if (!points.includes(point))
     throw new LabError('usage', `there is no point "${point}"; there is: ${points.join(', ')}`);
@@ -121,9 +120,10 @@ export function freezeAt(lab: Lab, { host, process }: Target, point: string): nu
   return Date.now();
 }
 
-/** Points that no set-up has reached stop nobody any more. */
+/** Points that nobody has reached stop nobody any more. */
 function disarm({ place }: Lab, host: Host): void {
-  for (const point of points) rmSync(join(componentDirectoryOf(place, host.name), point), { force: true });
+  for (const point of pointsOf(host))
+    rmSync(join(componentDirectoryOf(place, host.name), point), { force: true });
 }
 
 function requireNeighbours({ topology }: Lab, host: Host, from: Host): void {

@@ -7,6 +7,7 @@ export type { BackendCommand, Fault, SiteFile } from './lab-state.ts';
 export type { ComponentState, ComponentStatus, LabStatus } from './lab-status.ts';
 export { NetnsEngine, type NetnsEngineOptions } from './netns-engine.ts';
 export { labPlace, type Place, pinDirectoryOf, placeNamed, processFilesOf } from './place.ts';
+export { pointsOfLetters } from './points.ts';
 export { ownPrograms, type Programs } from './programs.ts';
 export type { ListenerStatus, MemberStatus, PoolView, SiteStatus } from './site-status.ts';
 export type { Trace, TraceStep } from './trace.ts';

@@ -75,6 +75,7 @@ function launchOf(context: LaunchContext, host: Host, what: HostProcess): Launch
     ...what.environment,
     ...secretsOf(place, what.secrets),
     ...(hasKit(topology, what) ? { RESPLICE_KIT: kitFilesOf(place, host.name).config } : {}),
+    ...(what.name === 'webmail' ? { RESPLICE_BREAKPOINTS: componentDirectoryOf(place, host.name) } : {}),
   };
   const kept = (...command: string[]) => ['sh', '-c', keeper, 'resplice-keeper', ...command];
   if (what.name !== 'app') {

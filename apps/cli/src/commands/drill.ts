@@ -170,8 +170,10 @@ async function storm(values: StormValues, lab: Lab, seed: number): Promise<numbe
       {
         signal,
         progress: showProgress,
-        onGust: ({ kind, target, underWay }, begun) =>
-          showProgress(`${begun}/${sends} ${kind} ${target}, ${underWay} letters were under way`),
+        onGust: ({ kind, target, point, underWay }, begun) =>
+          showProgress(
+            `${begun}/${sends} ${kind} ${target}${point === null ? '' : ` ${point}`}, ${underWay} letters were under way`,
+          ),
       },
     ),
   );

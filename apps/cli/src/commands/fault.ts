@@ -13,7 +13,7 @@ import { withStopSignal } from '../stop-signal.ts';
 
 const usage = './resplice fault crash|cut|freeze|restart TARGET, isolate A --from B, or heal [TARGET]';
 const isolateUsage = './resplice fault isolate A --from B';
-const freezeUsage = './resplice fault freeze PROXY --at POINT';
+const freezeUsage = './resplice fault freeze PROXY|BACKEND --at POINT';
 
 type Fault = (engine: Engine, target: string, watcher: Watcher) => Promise<FaultReport>;
 
@@ -52,7 +52,7 @@ export function faultFrom(
 
 export const command = defineCommand({
   name: 'fault',
-  synopsis: 'crash|cut|freeze|restart TARGET | isolate A --from B | freeze PROXY --at POINT | heal [TARGET]',
+  synopsis: 'crash|cut|freeze|restart TARGET | isolate A --from B | freeze X --at POINT | heal [TARGET]',
   summary: 'Break COMPONENT or COMPONENT/PROCESS, or undo it; prints when it had taken effect.',
   options: {
     from: {
@@ -63,7 +63,7 @@ export const command = defineCommand({
     at: {
       type: 'string',
       value: 'POINT',
-      help: 'of freeze: when a set-up next gets to before-publish or before-delivery',
+      help: 'of freeze: when it gets there; proxy: before-publish, before-delivery; webmail: before-mail, …',
     },
   },
   async run({ values, positionals }) {

@@ -154,6 +154,7 @@ export class Sending {
   async handOver(outgoing: Outgoing, transaction?: Transaction): Promise<void> {
     const answer = await this.#submission.submit(outgoing.envelope, outgoing.raw, transaction);
     const settled = await this.#database.repeat(client => this.#settle(client, outgoing, answer));
+    if (transaction !== undefined) this.#submission.breakpoints.pass('before-response');
     if (!settled) this.onWaiting();
   }
 

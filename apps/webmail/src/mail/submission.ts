@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { BackendKit, Transaction } from '@resplice/backend-kit';
 import { delegatedPassword } from '@resplice/mailstore';
 import { createTransport } from 'nodemailer';
+import { Breakpoints } from './breakpoints.ts';
 import type { Envelope } from './composition.ts';
 
 export interface SubmissionOptions {
@@ -14,6 +15,8 @@ export interface SubmissionOptions {
   readonly silenceMs?: number;
   /** A whole dialogue, milliseconds; the page waits for it. */
   readonly deadlineMs?: number;
+  /** Points at which a test stops this server. */
+  readonly breakpoints?: Breakpoints;
 }
 
 const SILENCE_MS = 8000;
@@ -64,10 +67,12 @@ export function judge(error: Failure): Answer {
 export class Submission {
   readonly #options: SubmissionOptions;
   readonly #kit: Pick<BackendKit, 'connect' | 'ownTransaction'>;
+  readonly breakpoints: Breakpoints;
 
   constructor(options: SubmissionOptions, kit: Pick<BackendKit, 'connect' | 'ownTransaction'>) {
     this.#options = options;
     this.#kit = kit;
+    this.breakpoints = options.breakpoints ?? new Breakpoints(undefined);
   }
 
   /**
@@ -82,7 +87,8 @@ export class Submission {
     const { host, port, delegationKey, silenceMs = SILENCE_MS, deadlineMs = DEADLINE_MS } = this.#options;
     let connection: Socket;
     try {
-      connection = await this.#kit.connect(transaction, { host, port, deadlineMs: silenceMs });
+      const dialled = await this.#kit.connect(transaction, { host, port, deadlineMs: silenceMs });
+      connection = this.breakpoints.watch(dialled);
     } catch (error) {
       return judge(error as Failure);
     }
