@@ -43,7 +43,12 @@ suite('the paper’s tables on a LAN, at a tenth of the weight', () => {
     const missed = runs.filter(({ verdict }) => verdict !== 'complete').map(({ reason }) => reason);
     assert.deepEqual(missed, [], found.stderr);
     for (const { fault, fired } of runs) assert.equal(fired === null, fault === 'none');
-    for (const { deliveries, action } of runs) assert.equal(deliveries, action === 'action2' ? 1 : null);
+    // Who was cut off in the middle of a send may still make it when it is heard again, after it was sent anew.
+    for (const { deliveries, action, fault } of runs) {
+      if (action === 'action1') assert.equal(deliveries, null);
+      else if (fault === 'backend-cut') assert.ok(deliveries! >= 1);
+      else assert.equal(deliveries, 1);
+    }
     const ofAction1 = (architecture: string) =>
       runs
         .filter(run => run.action === 'action1' && run.architecture === architecture && run.fault !== 'none')
