@@ -34,6 +34,8 @@ interface Place {
   isGuarded: boolean;
   judge: Judge;
   pools: ReadonlyMap<string, Pool>;
+  /** Of a listener all of whose requests go to one. */
+  only: Pool | undefined;
 }
 
 /** What rules are made from: the site's, as the daemon's configuration repeats them. */
@@ -69,10 +71,12 @@ export class Rules {
    */
   replace({ listeners, pools, headBytes }: RulesConfig): void {
     const made = new Map(Object.entries(pools).map(([name, pool]) => [name, this.#pool(pool)]));
-    const next = listeners.map((listener: Listener): [number, Place] => [
-      listener.port,
-      { isGuarded: !isUniform(listener), judge: compileJudge(listener, this.#compare), pools: made },
-    ]);
+    const next = listeners.map((listener: Listener): [number, Place] => {
+      const isGuarded = !isUniform(listener);
+      const only = made.get(listener.pool ?? listener.routes?.[0]?.pool ?? '');
+      const judge = compileJudge(listener, this.#compare);
+      return [listener.port, { isGuarded, judge, pools: made, only: isGuarded ? undefined : only }];
+    });
     for (const { name, pool, routes = [] } of listeners.filter(each => !isUniform(each))) {
       const missing = [pool, ...routes.map(route => route.pool)].find(each => each && !made.has(each));
       if (missing) throw new Error(`listener ${name}: there is no pool ${missing}`);
@@ -84,6 +88,11 @@ export class Rules {
   /** Whether a listener's requests are to be judged each. @param port of the VIP */
   guards(port: number): boolean {
     return this.#byPort.get(port)?.isGuarded ?? false;
+  }
+
+  /** Who may be given a connection to a port whose requests all go to one pool; undefined: each is judged. @param port of the VIP */
+  membersOf(port: number): ReadonlySet<Backend> | undefined {
+    return this.#byPort.get(port)?.only?.members;
   }
 
   /**

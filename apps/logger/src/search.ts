@@ -5,6 +5,7 @@ import type { Alternates } from './alternates.ts';
 import type { Conversation } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import { ask, type DialogueDeps, subjectsOf } from './dialogue.ts';
+import type { Allowed, Rules } from './rules.ts';
 import type { Transaction } from './transaction.ts';
 
 /**
@@ -18,6 +19,7 @@ export interface SearchDeps extends DialogueDeps {
   wire: Wire;
   dialer: Dialer;
   alternates: Alternates;
+  rules: Rules;
   recovery: Recovery;
 }
 
@@ -97,9 +99,7 @@ export class Search {
   next(heard: number): void {
     const conversation = this.#conversation;
     const { alternates, recovery } = this.#deps;
-    const verdict = conversation.transactions[0]?.verdict;
-    const allowed = typeof verdict === 'object' && verdict.kind === 'allowed' ? verdict : undefined;
-    const backend = alternates.choose(this.#former, this.#tried, allowed);
+    const backend = alternates.choose(this.#former, this.#tried, this.#allowed());
     if (!backend) {
       this.#tried.clear();
       const unfit = this.#unfit;
@@ -118,6 +118,15 @@ export class Search {
     this.#backend = backend;
     if (this.#predecessor && subjectsOf(conversation).length > 0) this.#ask(backend, heard);
     else this.#dial(backend);
+  }
+
+  /** Who may have the oldest request: those of its verdict's pool, or of the listener's only one. */
+  #allowed(): Pick<Allowed, 'members' | 'session'> | undefined {
+    const { transactions, id } = this.#conversation;
+    const verdict = transactions[0]?.verdict;
+    if (typeof verdict === 'object' && verdict.kind === 'allowed') return verdict;
+    const members = this.#deps.rules.membersOf(id.vipPort);
+    return members && { members, session: undefined };
   }
 
   /** Of transactions with a journal the kit is told first; it may not be able to go on with them. */

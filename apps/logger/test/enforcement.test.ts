@@ -401,6 +401,41 @@ suite('a back end that dies', () => {
   );
 });
 
+suite('a listener of one pool, which others do not share', () => {
+  const ONE_POOL: TierOptions = {
+    ...{ applications: [pagesOf('one'), pagesOf('two')], wait: 100 },
+    listener: { pool: 'first' },
+    pools,
+  };
+
+  tierTest(
+    'is not served by another pool’s back end when its own dies: 503, and it goes on',
+    ONE_POOL,
+    async tier => {
+      tier.send(get('/'));
+      await reads(tier, ONE);
+      tier.kill(0);
+      tier.send(get('/2'));
+      await tier.until('503', () => tier.read.endsWith('soon.\n'));
+      assert.match(tier.read, /HTTP\/1\.1 503 /);
+      assert.equal(tier.servers[1].received, '');
+      assert.equal(tier.isEnded, false);
+    },
+  );
+
+  tierTest(
+    'is when both are of its pool',
+    { ...ONE_POOL, listener: { routes: [{ match: {}, pool: 'all' }] } },
+    async tier => {
+      tier.send(get('/'));
+      await reads(tier, ONE);
+      tier.kill(0);
+      tier.send(get('/2'));
+      await reads(tier, ONE + TWO);
+    },
+  );
+});
+
 suite('content that is waited for', () => {
   tierTest(
     'Expect: 100-continue: the head is delivered before its content is there',
