@@ -148,13 +148,20 @@ function send(signal: NodeJS.Signals, pid: number): void {
 }
 
 /**
- * SIGKILL to everything that `list` names, again until it names nothing (a process may fork while we look).
+ * SIGKILL to everything that `list` names, again until it names nothing (a process may fork while we look), and until all that was
+ * killed is dead: one that is ending has left its namespaces a moment before.
  * @throws when something survives for 5 s, which only a process stuck in the kernel does
  */
 export async function killUntilGone(list: () => readonly number[]): Promise<void> {
   const deadline = Date.now() + signalDeadlineMs;
-  for (let left = list(); left.length > 0; left = list()) {
-    for (const pid of left) send('SIGKILL', pid);
+  const killed = new Map<number, ProcessIdentity>();
+  const living = () => [...killed.values()].filter(isAlive).map(({ pid }) => pid);
+  for (let left = list(); left.length > 0; left = [...list(), ...living()]) {
+    for (const pid of left) {
+      const entry = processEntry(pid);
+      if (entry) killed.set(pid, entry);
+      send('SIGKILL', pid);
+    }
     if (Date.now() > deadline) throw new Error(`processes survive SIGKILL: ${left.join(' ')}`);
     await delay(1);
   }
