@@ -1,5 +1,7 @@
 /** Bytes that wait for what is missing before them, at most; beyond, the sender has to send them again. */
 const MAX_WAITING = 1 << 20;
+/** In so many pieces at most: more than full segments need for that, and few enough to be looked through for each one. */
+const MAX_PIECES = 1024;
 
 /** @param at offset of the byte at `start` */
 export type InOrder = (bytes: Uint8Array, start: number, end: number, at: number) => void;
@@ -63,7 +65,11 @@ export class Assembly {
   }
 
   #wait(at: number, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#waitingBytes + end - start > MAX_WAITING) return;
+    if (this.#waitingBytes + end - start > MAX_WAITING || this.#waiting.length >= MAX_PIECES) return;
+    // The same again, and again: whoever waits for an acknowledgement says what he has said.
+    const holds = (piece: { at: number; bytes: Uint8Array }) =>
+      piece.at <= at && at + end - start <= piece.at + piece.bytes.length;
+    if (this.#waiting.some(holds)) return;
     this.#waiting.push({ at, bytes: bytes.slice(start, end) });
     this.#waitingBytes += end - start;
   }
