@@ -63,7 +63,7 @@ export class Peers {
               self,
               peer,
               onUp: () => this.#met(peer.name),
-              onDown: () => options.onChange(peer.name, false),
+              onDown: () => this.#parted(peer.name),
             }),
             doubtedAt: 0,
             missed: new Set(),
@@ -144,9 +144,11 @@ export class Peers {
     return await promise;
   }
 
-  /** Tells peers what they may have missed. */
+  /** Tells peers what they may have missed, and asks those for all that could not answer before. */
   async catchUp(): Promise<void> {
-    for (const [name, { missed }] of this.#peers) {
+    for (const [name, peer] of this.#peers) {
+      const { missed } = peer;
+      if (!peer.isSynced && this.isUp(name)) await this.#resync(peer);
       while (missed.size > 0 && this.isUp(name)) {
         const ids = [...missed].slice(0, BATCH);
         for (const id of ids) missed.delete(id);
@@ -187,7 +189,13 @@ export class Peers {
     this.#syncing.set(name, sync);
   }
 
-  /** All that a peer knows, once: we may have been away for long. */
+  /** What it hears from now on we may never hear from it: others may die who would have told us. */
+  #parted(name: string): void {
+    this.#peers.get(name)!.isSynced = false;
+    this.#options.onChange(name, false);
+  }
+
+  /** All that a peer knows: we may have been away for long. */
   async #resync(peer: Peer): Promise<void> {
     try {
       await peer.client.request(
@@ -203,7 +211,7 @@ export class Peers {
       );
       peer.isSynced = true;
     } catch {
-      // It went away, or is too busy: again when it is met the next time.
+      // It went away, or is too busy: again when it is met the next time, or when we next catch up.
     }
   }
 }

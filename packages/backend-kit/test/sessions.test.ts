@@ -123,6 +123,25 @@ suite('a back end that comes back', () => {
     assert.equal((await whoami(2, cookies[0]!)).user, null);
   });
 
+  test('knows what began and ended while it was cut off, though whoever would have told it is dead', async () => {
+    const before = await login(3, 'early');
+    tier.cut(1);
+    await until('the cut', () => tier.kit(1).status.peers.every(({ up }) => !up));
+    const connections = [tier.connection(), tier.connection()] as const;
+    const [first, second] = await Promise.all(connections.map(each => tier.client(2, each)));
+    const answer = await first!.ask('POST', '/login?user=late');
+    const cookie = { Cookie: answer.all('set-cookie')[0]!.split(';')[0]! };
+    await second!.ask('POST', '/logout', before);
+    // Their records are forgotten by then, so nobody passes on what was in them.
+    const transactions = connections.map(each => tier.id(each, 0));
+    for (const i of [2, 3]) assert.ok((await tier.logger(i)).tell({ type: 'commit', transactions }));
+    await until('the records to go', () => tier.kit(3).status.journals.held === 0);
+    await tier.crash(2);
+    tier.heal(1);
+    await until('the session', async () => (await whoami(1, cookie)).user === 'late');
+    assert.equal((await whoami(1, before)).user, null);
+  });
+
   test('gets the sessions back from those who had none but theirs', async () => {
     const cookie = await login(1);
     for (const i of [2, 3]) {

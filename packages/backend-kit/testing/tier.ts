@@ -13,6 +13,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { KitConfig } from '../src/config.ts';
 import { type BackendKit, backendKit } from '../src/plugin.ts';
 import { FakeAgent } from './fake-agent.ts';
+import { Line } from './line.ts';
 import { RawClient } from './raw-client.ts';
 
 /** Makes the application of a back end; does not listen. */
@@ -44,6 +45,8 @@ export class Tier {
   readonly #nodes = new Map<number, Node>();
   readonly #clients: RawClient[] = [];
   readonly #loggers = new Map<number, ChannelClient>();
+  /** From a back end to another, by their numbers. */
+  readonly #lines = new Map<string, Line>();
   // Below those that the system gives to others.
   #ports = 20_000;
 
@@ -93,11 +96,11 @@ export class Tier {
   async restart(i: number): Promise<void> {
     const name = `backend-${i}`;
     const agent = await FakeAgent.start();
-    const members = Array.from({ length: this.#count }, (_, at) => ({
-      name: `backend-${at + 1}`,
-      address: this.addressOf(at + 1),
-      port: CHANNEL_PORT,
-    }));
+    const members = [];
+    for (let to = 1; to <= this.#count; to++) {
+      const { port } = await this.#line(i, to);
+      members.push({ name: `backend-${to}`, address: this.addressOf(to), port });
+    }
     const kit = backendKit({
       self: name,
       listen: { address: this.addressOf(i), port: CHANNEL_PORT },
@@ -121,6 +124,28 @@ export class Tier {
       throw error;
     }
     this.#nodes.set(i, { name, address: this.addressOf(i), agent, kit, app, warnings });
+  }
+
+  /** No kit hears this one any more, nor this one any. */
+  cut(i: number): void {
+    for (const line of this.#linesOf(i)) line.cut();
+  }
+
+  heal(i: number): void {
+    for (const line of this.#linesOf(i)) line.heal();
+  }
+
+  #linesOf(i: number): Line[] {
+    return [...this.#lines].filter(([ends]) => ends.split('>').includes(String(i))).map(([, line]) => line);
+  }
+
+  async #line(from: number, to: number): Promise<Line> {
+    const ends = `${from}>${to}`;
+    const known = this.#lines.get(ends);
+    if (known) return known;
+    const line = await Line.to(this.addressOf(to), CHANNEL_PORT);
+    this.#lines.set(ends, line);
+    return line;
   }
 
   /** Ends a back end at once: its sockets, its kit. What its handlers have begun goes on, as in a machine that is cut off. */
@@ -200,6 +225,7 @@ export class Tier {
     for (const client of this.#clients) client.close();
     for (const logger of this.#loggers.values()) logger.close();
     for (const i of [...this.#nodes.keys()]) await this.crash(i);
+    for (const line of this.#lines.values()) line.close();
   }
 
   /** Of this process alone: tests run beside each other. */
