@@ -67,6 +67,21 @@ export async function claimDeliveries(
   return new Set(rows.map(({ recipient }) => recipient));
 }
 
+/**
+ * Of whom it is certain that a message in a folder of its author's was delivered to them, or queued for them: the SMTP server keeps its
+ * deliveries in this database.
+ *
+ * @param id of the author's copy
+ */
+export async function deliveredTo(client: Client, id: string): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ recipient: string }>(
+    `select d.recipient from messages m
+       join deliveries d on d.submitter = m.account_id and d.message_id = m.message_id where m.id = $1`,
+    [id],
+  );
+  return new Set(rows.map(({ recipient }) => recipient.toLowerCase()));
+}
+
 /** Deletes bytes that no mailbox and no queue holds any longer. */
 export async function dropContents(client: Client, ids: readonly string[]): Promise<void> {
   await client.query(

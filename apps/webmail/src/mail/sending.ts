@@ -7,6 +7,7 @@ import {
   type Account,
   type Client,
   type Database,
+  deliveredTo,
   digest,
   dropContents,
   place,
@@ -160,7 +161,7 @@ export class Sending {
 
   /** False: there is no certain answer yet. */
   async #settle(client: Client, outgoing: Outgoing, answer: Answer): Promise<boolean> {
-    const { messageId, draftId, attempts } = outgoing;
+    const { messageId, draftId, attempts, envelope } = outgoing;
     const { rows } = await client.query<{ inDoubt: boolean }>(
       'select in_doubt as "inDoubt" from outgoing where message_id = $1 for update',
       [messageId],
@@ -170,6 +171,14 @@ export class Sending {
     const { inDoubt } = rows[0];
     if (answer.kind === 'accepted') {
       await confirm(client, messageId, draftId, answer.rejected);
+      return true;
+    }
+    // It may have been accepted before, with an answer that nobody heard or lived to note.
+    const delivered = await deliveredTo(client, messageId);
+    if (delivered.size > 0) {
+      const rest = envelope.recipients.filter(each => !delivered.has(each.toLowerCase()));
+      const rejected = rest.map(address => ({ address, reason: 'The mail server did not take it.' }));
+      await confirm(client, messageId, draftId, rejected);
       return true;
     }
     // Once an answer was lost, only a certain one counts: "later" says nothing about the first attempt.
