@@ -14,6 +14,8 @@ export interface DatabaseOptions {
   readonly maxConnections?: number;
   /** How long the database may be away before a caller is told, milliseconds. */
   readonly patienceMs?: number;
+  /** After how long the database ends a transaction in which nothing is asked, milliseconds. */
+  readonly idleMs?: number;
 }
 
 /** The database cannot be reached. What was asked may be asked again: nothing is done twice. */
@@ -38,13 +40,15 @@ const PAUSE_MS = 50;
 const END_MS = 1000;
 /** A statement that takes longer is not answered by waiting, milliseconds. */
 const STATEMENT_MS = 30_000;
+/** Whoever stands still in the middle of a transaction for so long is frozen or cut off: its locks are needed, milliseconds. */
+const IDLE_MS = 5000;
 
 /** Errors of a connection, as against those of a statement. PostgreSQL's codes are five characters long. */
 function isAway(error: unknown): boolean {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (typeof code === 'string') {
-    // 57P01 shutdown, 57P02 crash, 57P03 starting up, 08… connection
-    if (/^(57P0[123]|08...)$/.test(code)) return true;
+    // 57P01 shutdown, 57P02 crash, 57P03 starting up, 25P03 stood still for too long, 08… connection
+    if (/^(57P0[123]|25P03|08...)$/.test(code)) return true;
     if (/^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/.test(code)) return true;
   }
   return (
@@ -68,6 +72,7 @@ export class Database {
     applicationName,
     maxConnections = 10,
     patienceMs = PATIENCE_MS,
+    idleMs = IDLE_MS,
   }: DatabaseOptions) {
     this.#patienceMs = patienceMs;
     this.#applicationName = applicationName;
@@ -77,6 +82,7 @@ export class Database {
       max: maxConnections,
       connectionTimeoutMillis: patienceMs,
       statement_timeout: STATEMENT_MS,
+      idle_in_transaction_session_timeout: idleMs,
     });
     // A pooled connection that breaks while nobody uses it is replaced; without a listener it would end the process.
     this.#pool.on('error', () => {});
@@ -100,10 +106,11 @@ export class Database {
 
   /**
    * Runs work that does no harm when it is done again: repeated also when it may have been committed.
+   * @param transaction whose work it is: whoever takes that over need not wait for us (`endPredecessor`)
    * @throws CommitInDoubtError, DatabaseAwayError after the patience, or what the work throws
    */
-  async repeat<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    return await this.#patiently(() => this.#attempt(work));
+  async repeat<T>(work: (client: Client) => Promise<T>, transaction?: string): Promise<T> {
+    return await this.#patiently(() => this.#attempt(work, transaction));
   }
 
   /**
@@ -117,9 +124,8 @@ export class Database {
   async once<T>(transaction: string, step: string, work: (client: Client) => Promise<T>): Promise<T> {
     return await this.repeat(async client => {
       const claimed = await client.query(
-        `with label as (select set_config('application_name', $3, true))
-         insert into effects (transaction_id, step) select $1, $2 from label on conflict do nothing`,
-        [transaction, step, `${transaction} ${this.#applicationName}`],
+        'insert into effects (transaction_id, step) values ($1, $2) on conflict do nothing',
+        [transaction, step],
       );
       if (claimed.rowCount === 0) {
         const { rows } = await client.query<{ outcome: T }>(
@@ -135,7 +141,7 @@ export class Database {
         JSON.stringify(outcome ?? null),
       ]);
       return outcome;
-    });
+    }, transaction);
   }
 
   /**
@@ -153,7 +159,7 @@ export class Database {
     return ended.length;
   }
 
-  async #attempt<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  async #attempt<T>(work: (client: Client) => Promise<T>, transaction?: string): Promise<T> {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
     const note = (error: Error): void => {
@@ -162,7 +168,12 @@ export class Database {
     client.on('error', note);
     let committing = false;
     try {
-      await client.query('begin');
+      const label = `${transaction} ${this.#applicationName}`;
+      await client.query(
+        transaction === undefined
+          ? 'begin'
+          : `begin; set local application_name = ${pg.escapeLiteral(label)}`,
+      );
       const result = await work(client);
       committing = true;
       await client.query('commit');

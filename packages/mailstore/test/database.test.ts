@@ -142,6 +142,46 @@ suite('a predecessor that is frozen', () => {
   });
 });
 
+suite('a transaction that stands still', () => {
+  test('is ended by whoever takes over, if it is named after what it is for', async () => {
+    const { promise: thawed, resolve: thaw } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    let runs = 0;
+    const first = db.database.repeat(async () => {
+      begin();
+      if (++runs === 1) await thawed;
+      return 'done';
+    }, 'b_transaction');
+    await begun;
+    assert.equal(await db.database.endPredecessor('b_transaction'), 1);
+    thaw();
+    assert.equal(await first, 'done');
+    assert.equal(runs, 2);
+  });
+
+  test('is ended by the database after a while, and repeated', async () => {
+    const hasty = new Database({ connection: db.cluster.address, applicationName: 'hasty', idleMs: 100 });
+    await db.database.query('create table door (opened int)');
+    await db.database.query('insert into door values (0)');
+    const { promise: thawed, resolve: thaw } = Promise.withResolvers<void>();
+    const { promise: locked, resolve: lock } = Promise.withResolvers<void>();
+    let runs = 0;
+    const first = hasty.repeat(async client => {
+      await client.query('update door set opened = opened + 1');
+      lock();
+      if (++runs === 1) await thawed;
+    });
+    await locked;
+    // Waits for the row, and has it when the other's transaction is over.
+    await db.database.query('update door set opened = opened + 10');
+    thaw();
+    await first;
+    assert.deepEqual(await db.database.query('select opened from door'), [{ opened: 11 }]);
+    assert.equal(runs, 2);
+    await hasty.close();
+  });
+});
+
 test('a commit whose answer is lost is said to be in doubt, and is no reason to repeat what does harm', async () => {
   const impatient = new Database({
     connection: db.cluster.address,

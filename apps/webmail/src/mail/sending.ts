@@ -154,7 +154,10 @@ export class Sending {
    */
   async handOver(outgoing: Outgoing, transaction?: Transaction): Promise<void> {
     const answer = await this.#submission.submit(outgoing.envelope, outgoing.raw, transaction);
-    const settled = await this.#database.repeat(client => this.#settle(client, outgoing, answer));
+    const settled = await this.#database.repeat(
+      client => this.#settle(client, outgoing, answer),
+      transaction?.id,
+    );
     if (transaction !== undefined) this.#submission.breakpoints.pass('before-response');
     if (!settled) this.onWaiting();
   }
