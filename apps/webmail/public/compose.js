@@ -15,6 +15,8 @@ const RETRY_MS = 4000;
 
 let timer;
 let saving;
+/** Files that are chosen and not known to be saved. */
+let pending = [];
 let unsaved = false;
 let leaving = false;
 
@@ -55,23 +57,35 @@ const failures = {
   closed: 'This message was sent or discarded in another window.',
 };
 
-/** One save at a time: the newest text goes last. */
-async function save(files = []) {
+/** One save at a time: the newest text goes last, and what could not be attached before goes with it. */
+async function save() {
   clearTimeout(timer);
   await saving;
   const data = wanted();
+  const files = pending;
   for (const file of files) data.append('file', file, file.name);
+  const settle = () => {
+    pending = pending.filter(file => !files.includes(file));
+  };
   unsaved = false;
   say(files.length > 0 ? 'Attaching…' : 'Saving…');
   saving = fetch(form.dataset.autosave, { method: 'POST', body: data })
     .then(async response => {
       const answer = await response.json();
       if (answer.kind === 'saved') {
+        settle();
         edition.value = String(answer.edition + 1);
         form.elements.namedItem('forwards')?.remove();
         attached.replaceChildren(...answer.files.map(fileItem));
         say('Saved');
         history.replaceState(null, '', form.getAttribute('action'));
+        return;
+      }
+      if (answer.kind === 'full') {
+        // The text is saved; these files never will be.
+        settle();
+        edition.value = String(answer.edition + 1);
+        say(answer.problem, true);
         return;
       }
       say(answer.problem ?? failures[answer.kind] ?? 'Not saved.', true);
@@ -107,7 +121,8 @@ picker.addEventListener('change', async () => {
     say(`That is more than ${Number(form.dataset.limit) / 1e6} MB.`, true);
     return;
   }
-  await save(files);
+  pending = [...pending, ...files];
+  await save();
 });
 
 // The button's own save comes after the one that is under way, and one press is enough.
@@ -119,7 +134,13 @@ form.addEventListener('submit', event => {
   clearTimeout(timer);
   leaving = true;
   if (event.submitter?.value === 'send') say('Sending…');
-  if (saving === undefined) return;
+  if (saving === undefined) {
+    // What could not be attached yet goes with the form itself.
+    const files = new DataTransfer();
+    for (const file of pending) files.items.add(file);
+    picker.files = files.files;
+    return;
+  }
   event.preventDefault();
   const submitter = event.submitter;
   saving.finally(() => {

@@ -126,6 +126,42 @@ suite('writing', () => {
   });
 });
 
+suite('a file that cannot be attached at once', () => {
+  const note = { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('abc') };
+
+  async function beginWithFile(subject: string): Promise<Page> {
+    const { page } = await openBrowser();
+    await logIn(page);
+    await page.click('.compose-button');
+    await page.fill('#recipients', 'ben@resplice.example');
+    await page.fill('#subject', subject);
+    await page.locator('#state', { hasText: /^Saved$/ }).waitFor();
+    await page.route('**/autosave', route => route.abort());
+    await page.setInputFiles('input[type="file"]', note);
+    await page.locator('#state.bad', { hasText: 'Trying again' }).waitFor();
+    return page;
+  }
+
+  test('is attached when the server answers again', async () => {
+    const page = await beginWithFile('Later');
+    await page.unroute('**/autosave');
+    await page.locator('#attached li', { hasText: 'note.txt' }).waitFor();
+    await page.locator('#state', { hasText: /^Saved$/ }).waitFor();
+    await page.reload();
+    assert.equal(await page.locator('#attached li').count(), 1);
+    await page.context().close();
+  });
+
+  test('goes with the letter when that is sent before', async () => {
+    const page = await beginWithFile('With the letter');
+    await page.click('button[value="send"]');
+    await page.waitForURL('**/mail/sent*');
+    const [letter] = await ben.list('inbox', '?q=letter');
+    assert.match((await ben.get(`/message/${letter}`)).text, /note\.txt/);
+    await page.context().close();
+  });
+});
+
 test('a list: keys, all at once, and word of new mail', async () => {
   for (const subject of ['first', 'second']) {
     await ben.send({ recipients: 'ada@resplice.example', subject, body: 'x' });

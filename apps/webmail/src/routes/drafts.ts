@@ -299,10 +299,12 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
     if (!isOwnForm(request, form.csrf)) return reply.code(403).send({ kind: 'staleForm' });
     const saved = await save(request, account, key, form);
     if (saved.kind !== 'saved') return reply.code(409).send(saved);
-    if (saved.full || form.dropped.length > 0)
-      return reply.code(413).send({ kind: 'full', problem: TOO_LARGE });
     const draft = await draftByKey(database, account.id, key);
-    return { kind: 'saved', edition: draft!.edition, files: draft!.files };
+    const { edition, files } = draft!;
+    // The text is saved all the same.
+    if (saved.full || form.dropped.length > 0)
+      return reply.code(413).send({ kind: 'full', problem: TOO_LARGE, edition });
+    return { kind: 'saved', edition, files };
   });
 }
 
