@@ -6,7 +6,8 @@ import { resplice } from './fixtures/lab.ts';
 import { assertNothingLeft } from './fixtures/remains.ts';
 
 const TIMEOUT = { timeout: 300_000 };
-const [PASS, FAIL, USAGE] = [0, 1, 64];
+const [PASS, USAGE] = [0, 64];
+const codes = { pass: PASS, fail: 1, inconclusive: 2 } as const;
 
 async function storm(
   ...argv: string[]
@@ -41,12 +42,17 @@ test(
 test('HAProxy in the middle: what breaks is counted', TIMEOUT, async () => {
   const { code, result } = await storm('--sends', '60', '--users', '6', '--seed', '7', '--arm', 'haproxy');
   assert.equal(result.arm, 'haproxy');
-  assert.equal(result.letters.begun, result.letters.confirmed + result.brokenSends.length);
+  // A letter whose form did not come was not begun.
+  const { begun, confirmed } = result.letters;
+  assert.equal(confirmed + result.brokenSends.length, 60);
+  assert.ok(begun >= confirmed && begun <= 60, `${begun}`);
   // Whether it breaks depends on where the faults fall: what it is judged to be follows from what was counted.
   const { lost, twice, unkept } = result.letters;
   const wrong = [lost, twice, unkept, result.brokenSends, result.pages.broken].some(each => each.length > 0);
-  assert.equal(result.verdict === 'fail', wrong || result.sessions.alive < 6 || result.sessions.logOuts > 0);
-  assert.equal(code, result.verdict === 'fail' ? FAIL : PASS);
+  const { sessions, pending } = result;
+  assert.equal(result.verdict === 'fail', wrong || sessions.alive < 6 || sessions.logOuts > 0 || pending > 0);
+  // Letters that get error pages at once may be over before a fault meets one.
+  assert.equal(code, codes[result.verdict]);
   assertNothingLeft();
 });
 
