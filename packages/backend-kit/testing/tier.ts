@@ -70,8 +70,13 @@ export class Tier {
   /** The same with applications that are made elsewhere. */
   static async of(count: number, build: Build, site?: KitConfig['site']): Promise<Tier> {
     const tier = new Tier(count, build, site);
-    for (let i = 1; i <= count; i++) await tier.restart(i);
-    await tier.joined();
+    try {
+      for (let i = 1; i <= count; i++) await tier.restart(i);
+      await tier.joined();
+    } catch (error) {
+      await tier.close();
+      throw error;
+    }
     return tier;
   }
 
