@@ -7,10 +7,11 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
+import { median } from '@resplice/figures';
 import type { Client, ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import type { Exchange } from './fixtures/exchange.ts';
-import { median, type Row, table } from './fixtures/figures.ts';
+import { type Row, table } from './fixtures/figures.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { firstMoments, HEAD_BY_NAGLE, type Moment, moments } from './fixtures/moments.ts';
 

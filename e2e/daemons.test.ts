@@ -6,8 +6,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { median } from '@resplice/figures';
 import { assertDuring } from './fixtures/drill.ts';
-import { median, type Row, table } from './fixtures/figures.ts';
+import { type Row, table } from './fixtures/figures.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { postThrough } from './fixtures/post-crowd.ts';
 import { grown, lossesIn, tcpCounters } from './fixtures/tcp-counters.ts';

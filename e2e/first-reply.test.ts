@@ -9,9 +9,9 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NetnsEngine } from '@resplice/engines';
+import { median } from '@resplice/figures';
 import { inNamespace, output } from './fixtures/command.ts';
 import { servingProxy } from './fixtures/drill.ts';
-import { median } from './fixtures/figures.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 
 const REPEAT = Number(process.env.REPEAT ?? 5);

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { ComponentStatus } from '@resplice/engines';
+import { median } from '@resplice/figures';
 import { breakProxy } from './fixtures/drill.ts';
 import type { Exchange, RequestOptions } from './fixtures/exchange.ts';
-import { median } from './fixtures/figures.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { forEachSteering, labTest } from './fixtures/lab.ts';
 import { waitFor } from './fixtures/wait.ts';

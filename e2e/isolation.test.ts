@@ -6,10 +6,11 @@
  */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import { median } from '@resplice/figures';
 import type { ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import type { Exchange } from './fixtures/exchange.ts';
-import { median, type Row, table } from './fixtures/figures.ts';
+import { type Row, table } from './fixtures/figures.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { forEachSteering, labTest } from './fixtures/lab.ts';
 import { postThrough } from './fixtures/post-crowd.ts';

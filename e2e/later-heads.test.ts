@@ -1,6 +1,6 @@
 /** Clients that never come to the end of a later head, on connections that were served before (ARCHITECTURE §2.5). */
 import assert from 'node:assert/strict';
-import { quantile } from './fixtures/figures.ts';
+import { quantile } from '@resplice/figures';
 import {
   ADA,
   authorized,

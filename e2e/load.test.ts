@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, type TestContext } from 'node:test';
 import { type Connection, NetnsEngine } from '@resplice/engines';
+import { quantile } from '@resplice/figures';
 import type { Client } from './fixtures/client.ts';
-import { quantile } from './fixtures/figures.ts';
 import { flood } from './fixtures/flood.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { inWords, requestFor } from './fixtures/probing.ts';

@@ -1,9 +1,9 @@
 /** A client uses one port again and again, at once, whoever closed first: each connection is a new one. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { median } from '@resplice/figures';
 import { inNamespace, output } from './fixtures/command.ts';
 import { curlDownload } from './fixtures/curl.ts';
-import { median } from './fixtures/figures.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { loseBetweenClientAndTier } from './fixtures/loss.ts';

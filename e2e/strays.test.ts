@@ -1,9 +1,9 @@
 /** Packets of connections that nobody knows: honest clients are told so at once, guessers get nothing and delay nobody. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { quantile } from '@resplice/figures';
 import type { ClientConnection } from './fixtures/client.ts';
 import type { ExchangeError } from './fixtures/exchange.ts';
-import { quantile } from './fixtures/figures.ts';
 import { flood } from './fixtures/flood.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { inWords, requestFor } from './fixtures/probing.ts';

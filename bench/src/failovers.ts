@@ -1,8 +1,8 @@
 import { cellsMatching, runMatrix } from '@resplice/drill';
-import { quantile } from '@resplice/e2e/fixtures/figures.ts';
 import { Lab } from '@resplice/e2e/fixtures/lab.ts';
 import { downloadThrough, RECOVERY_MS } from '@resplice/e2e/fixtures/thousand.ts';
 import { NetnsEngine, type Watcher } from '@resplice/engines';
+import { quantile } from '@resplice/figures';
 
 /** How long a client that is served by a back end that fails stands still. */
 export interface Failover {

@@ -1,15 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError, type Watcher } from '@resplice/engines';
+import { describeMachine, type Program, randomFrom } from '@resplice/figures';
 import { measureFailovers } from './failovers.ts';
 import { Field } from './field.ts';
-import { describeMachine } from './machine.ts';
 import { measurements } from './measurements.ts';
 import { measureMemory } from './memory.ts';
 import { markdownReport, resultIn } from './report.ts';
 import { type BenchResult, type Samples, withPartsOf } from './result.ts';
 import { runRounds } from './rounds.ts';
-import { randomFrom } from './shuffle.ts';
 import { writeSite } from './site.ts';
 
 export { textReport } from './report.ts';
@@ -33,6 +32,13 @@ export interface BenchOptions {
   readonly command: string;
 }
 
+const programs: readonly Program[] = [
+  ['HAProxy', 'haproxy', '-v'],
+  ['nginx', 'nginx', '-v'],
+  ['wrk', 'wrk', '-v'],
+  ['curl', 'curl', '--version'],
+];
+
 const PAGE = join(import.meta.dirname, '../../docs/BENCHMARKS.md');
 const NOTES = join(import.meta.dirname, '../notes.md');
 
@@ -42,7 +48,7 @@ const NOTES = join(import.meta.dirname, '../notes.md');
  */
 export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
   const { rounds, seconds, bulkBytes, seed, command, failovers, memory } = options;
-  const machine = describeMachine();
+  const machine = describeMachine(programs);
   const samples = await compareArms(options, watcher);
   const at = new Date().toISOString();
   return {

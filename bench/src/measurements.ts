@@ -1,8 +1,8 @@
+import { median, quantile } from '@resplice/figures';
 import type { Lab } from './field.ts';
 import { between } from './logger.ts';
 import { withProcessorTime } from './processor-time.ts';
 import { FLOWS, SMALL_BYTES } from './site.ts';
-import { median, quantile } from './statistics.ts';
 import { parseWrk } from './wrk.ts';
 
 export interface Conditions {

@@ -1,6 +1,6 @@
+import { columnWidths, compact, jsonIn, markdownTable, median, type Spread, spread } from '@resplice/figures';
 import { measurements } from './measurements.ts';
 import { type BenchResult, type Contestant, type Part, seriesOf } from './result.ts';
-import { median, type Spread, spread } from './statistics.ts';
 import {
   addedToForward,
   CONTROL,
@@ -98,12 +98,8 @@ function kernelLine({ kernelBytes, room }: NonNullable<BenchResult['memory']>): 
   return `The kernel keeps ${figure(kernelBytes / 1e6)} MB for the logger's maps from the beginning, which have room for ${figure(room)} connections: ${figure(kernelBytes / room)} bytes each.`;
 }
 
-function widthsOf(rows: readonly (readonly string[])[]): number[] {
-  return rows[0]!.map((_, column) => Math.max(3, ...rows.map(row => row[column]!.length)));
-}
-
 function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = widthsOf(rows);
+  const widths = columnWidths(rows);
   return rows.map(row =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))
@@ -135,14 +131,6 @@ export function textReport(result: BenchResult): string[] {
     `${result.rounds} rounds, seed ${result.seed}. Medians (lowest–highest) of ratios within a round; latency: what comes on top.`,
     outcomeLine(verdict),
   ];
-}
-
-function markdownTable(rows: readonly (readonly string[])[]): string[] {
-  const widths = widthsOf(rows);
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
-  const [heading, ...body] = rows;
-  return [line(heading!), line(widths.map(width => '-'.repeat(width))), ...body.map(line)];
 }
 
 const FAILOVER_NOTE = [
@@ -221,16 +209,9 @@ export function markdownReport(full: BenchResult, notes: string): string {
   ].join('\n')}\n`;
 }
 
-/** Four significant digits are more than the spread allows. */
-function compact(key: string, value: unknown): unknown {
-  return typeof value === 'number' && key !== 'seed' && !Number.isInteger(value)
-    ? Number(value.toPrecision(4))
-    : value;
-}
-
 /** The run that a page was rendered from. @throws Error when it holds none */
 export function resultIn(page: string): BenchResult {
-  const json = /```json\n(.*)\n```/.exec(page)?.[1];
-  if (json === undefined) throw new Error('the page holds no values');
-  return JSON.parse(json) as BenchResult;
+  const kept = jsonIn(page);
+  if (kept === undefined) throw new Error('the page holds no values');
+  return kept as BenchResult;
 }

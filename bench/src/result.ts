@@ -1,3 +1,4 @@
+import type { Machine } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
 import type { MemoryFigures } from './memory.ts';
 
@@ -9,16 +10,6 @@ export type Contestant = (typeof contestants)[number];
 export type Samples = Readonly<
   Record<string, Readonly<Record<Contestant, Readonly<Record<string, readonly number[]>>>>>
 >;
-
-export interface Machine {
-  readonly processor: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly kernel: string;
-  readonly system: string;
-  /** Program → version. */
-  readonly versions: Readonly<Record<string, string>>;
-}
 
 /** All that a run has found; everything that is said about it derives from this. */
 export interface BenchResult {

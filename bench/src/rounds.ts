@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { shuffled } from '@resplice/figures';
 import type { Arm } from '@resplice/topology';
 import type { Lab } from './field.ts';
 import type { Conditions, Measurement, Values } from './measurements.ts';
 import { busySeconds } from './processor-time.ts';
 import { type Contestant, contestants, type Samples } from './result.ts';
-import { shuffled } from './shuffle.ts';
 
 export interface RoundsOptions {
   readonly labs: Readonly<Record<Arm, Lab>>;

@@ -1,6 +1,7 @@
+import { median, type Spread, spread } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
 import { type BenchResult, type Contestant, seriesOf } from './result.ts';
-import { median, pairwise, type Spread, spread } from './statistics.ts';
+import { pairwise } from './statistics.ts';
 
 /** The control may differ from itself by this much, as a ratio of medians; else the machine was not quiet, and the run is void. */
 export const CONTROL = { low: 0.95, high: 1.05 } as const;

@@ -1,9 +1,9 @@
 /** The fault matrix as a program: each cell in a healthy lab, its promise, and whether it was kept. */
 import { randomUUID } from 'node:crypto';
 import { Client } from '@resplice/e2e/fixtures/client.ts';
-import { median, quantile } from '@resplice/e2e/fixtures/figures.ts';
 import { waitFor } from '@resplice/e2e/fixtures/wait.ts';
 import { LabError, labPlace, type Watcher } from '@resplice/engines';
+import { median, quantile } from '@resplice/figures';
 import { type Cell, nameOf } from './cell.ts';
 import { DrillLab, type LabWish } from './lab.ts';
 import { type Pace, paceOver } from './pace.ts';

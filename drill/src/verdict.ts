@@ -1,6 +1,6 @@
 /** From what was seen in a run to a verdict, and from runs to that of a cell. Pure. */
 import type { FailureKind } from '@resplice/e2e/fixtures/exchange.ts';
-import { median } from '@resplice/e2e/fixtures/figures.ts';
+import { median } from '@resplice/figures';
 import type { Workload } from './cell.ts';
 import type { Promised, PromiseKind } from './promise.ts';
 

@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCapture } from '../fixtures/capture.ts';
-import { median, table } from '../fixtures/figures.ts';
+import { table } from '../fixtures/figures.ts';
 import { StallClock } from '../fixtures/stall-clock.ts';
-
-test('the median is the middle, or between the two middle ones', () => {
-  assert.equal(median([9, 1, 5]), 5);
-  assert.equal(median([9, 1, 5, 7]), 6);
-  assert.throws(() => median([]), RangeError);
-});
 
 test('the table shows median and largest of each cell, and cells without a run', () => {
   const rows = [

@@ -1,20 +1,14 @@
 /** A folder of results: what was to be measured, on what, and each run as soon as it is over. An interrupted one goes on. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Machine } from '@resplice/figures';
 import type { PaperOptions } from './plan.ts';
 import { keyOf, type PaperRun, type RunKey } from './run.ts';
 
-export interface Circumstances {
+export interface Circumstances extends Machine {
   /** ISO 8601, of the first run. */
   readonly at: string;
   readonly command: string;
-  readonly processor: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly kernel: string;
-  readonly system: string;
-  /** Program → version. */
-  readonly versions: Readonly<Record<string, string>>;
 }
 
 export interface Setting {

@@ -1,4 +1,5 @@
 /** Which runs there are to be, in which order, and how long they will take. */
+import { randomFrom } from '@resplice/figures';
 import { type Action, actions, columns, printed } from './reference.ts';
 import {
   type Architecture,
@@ -9,7 +10,6 @@ import {
   type PaperRun,
   type RunKey,
 } from './run.ts';
-import { drawsFrom } from './statistics.ts';
 
 /** What a results folder holds runs of; resuming goes by what stands there. */
 export interface PaperOptions {
@@ -69,7 +69,7 @@ function shuffled<T>(items: readonly T[], draw: () => number): T[] {
  * another at once, so that what slows the machine for a while slows both.
  */
 export function planOf(options: PaperOptions): RunKey[] {
-  const draw = drawsFrom(options.seed);
+  const draw = randomFrom(options.seed);
   return options.links.flatMap(link => {
     const repeat = link === SLOWEST ? options.repeatOnSlowest : options.repeat;
     return Array.from({ length: repeat }, (_, index) => index + 1).flatMap(repetition => {

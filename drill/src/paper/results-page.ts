@@ -1,20 +1,14 @@
 /** docs/RESULTS.md: written from a run's results, which it carries, so that a test can render it anew. */
+import { compact, jsonIn, markdownTable } from '@resplice/figures';
 import type { Results } from './folder.ts';
 import { actions } from './reference.ts';
 import { methodLines } from './report.ts';
 import type { PaperRun } from './run.ts';
 import { judge, overallOf } from './summary.ts';
-import { faultRows, markdownTable, noticedRows, tableRows, tableTitle } from './tables.ts';
+import { faultRows, noticedRows, tableRows, tableTitle } from './tables.ts';
 
 /** What the page is rendered from: all of a run but its requests, one by one. */
 type KeptRun = Omit<PaperRun, 'requests'>;
-
-/** Four significant digits are more than the spread allows. */
-function compact(key: string, value: unknown): unknown {
-  return typeof value === 'number' && key !== 'seed' && !Number.isInteger(value)
-    ? Number(value.toPrecision(4))
-    : value;
-}
 
 function kept(results: Results): string {
   const runs: KeptRun[] = results.runs.map(({ requests: _, ...run }) => run);
@@ -23,9 +17,9 @@ function kept(results: Results): string {
 
 /** The results that a page was rendered from. @throws Error when it holds none */
 export function resultsIn(page: string): Results {
-  const json = /```json\n(.*)\n```/.exec(page)?.[1];
-  if (json === undefined) throw new Error('the page holds no results');
-  const { setting, runs } = JSON.parse(json) as { setting: Results['setting']; runs: KeptRun[] };
+  const values = jsonIn(page);
+  if (values === undefined) throw new Error('the page holds no results');
+  const { setting, runs } = values as { setting: Results['setting']; runs: KeptRun[] };
   return { setting, runs: runs.map(run => ({ ...run, requests: [] })) };
 }
 

@@ -1,4 +1,5 @@
 /** Tables 2 and 3 in the paper's layout: its figures, ours below them, and the difference; for a terminal and for a page. */
+import { columnWidths } from '@resplice/figures';
 import type { Results } from './folder.ts';
 import { type Action, actions, printed, scaled, weights } from './reference.ts';
 import {
@@ -143,28 +144,15 @@ export function noticedRows({ runs }: Results): string[][] {
   return [[...head, 'letters lost or twice', 'given up', 'inconclusive'], ...rows];
 }
 
-function widthsOf(rows: readonly (readonly string[])[]): number[] {
-  return rows[0]!.map((_, column) => Math.max(3, ...rows.map(row => row[column]!.length)));
-}
-
 export function textColumns(rows: readonly (readonly string[])[]): string[] {
   if (rows.length === 0) return [];
-  const widths = widthsOf(rows);
+  const widths = columnWidths(rows);
   return rows.map(row =>
     row
       .map((text, column) => (column < 2 ? text.padEnd(widths[column]!) : text.padStart(widths[column]!)))
       .join('  ')
       .trimEnd(),
   );
-}
-
-export function markdownTable(rows: readonly (readonly string[])[]): string[] {
-  if (rows.length === 0) return [];
-  const widths = widthsOf(rows);
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((text, column) => text.padEnd(widths[column]!)).join(' | ')} |`;
-  const [head, ...body] = rows;
-  return [line(head!), line(widths.map(width => '-'.repeat(width))), ...body.map(line)];
 }
 
 export function tableTitle(action: Action, client: ClientKind): string {

@@ -1,7 +1,7 @@
 /** Many people send numbered letters while the back ends that serve them fail; then the mailboxes are counted. */
 import { randomBytes } from 'node:crypto';
-import { quantile } from '@resplice/e2e/fixtures/figures.ts';
 import { LabError, type Watcher } from '@resplice/engines';
+import { quantile } from '@resplice/figures';
 import { DrillLab, type LabWish } from '../lab.ts';
 import { type BrokenSend, Crowd } from './crowd.ts';
 import { Ledger } from './ledger.ts';

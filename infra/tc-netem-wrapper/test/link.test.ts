@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { quantile } from '@resplice/figures';
 import { type BetweenDevices, type BetweenHosts, type Link, type OnPort, putLink } from '../src/index.ts';
 import { Namespace } from '../src/namespace.ts';
 import { delays, Station, until } from './fixtures/station.ts';
-import { quantile } from './fixtures/statistics.ts';
 
 const name = `tcnw${process.pid}`;
 const emulator = 'tap';
