@@ -63,7 +63,7 @@ suite('sanitised HTML', () => {
 
   test('is made in time of 20,000 nested elements and a megabyte of attributes', () => {
     const start = performance.now();
-    sanitized('<div>'.repeat(20_000) + 'x');
+    sanitized(`${'<div>'.repeat(20_000)}x`);
     sanitized(`<p ${'a="b" '.repeat(150_000)}>x</p>`);
     sanitized(`<p style="${'color:red;'.repeat(20_000)}">x</p>`);
     assert.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
