@@ -18,6 +18,8 @@ export class Counters {
   joined = 0;
   /** Runs whose answer did not leave, since a later attempt was known. */
   superseded = 0;
+  /** Runs that were over, with their connection, before their response was whole: nothing is left of them. */
+  abandoned = 0;
   /** Records shipped again when the alternate had gone. */
   reshipped = 0;
   /** Records that others gave us to keep. */

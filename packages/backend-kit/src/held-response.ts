@@ -1,16 +1,16 @@
 // A response that does not leave before it may (P9.2): what the application writes is collected, and goes out in a form that
 // depends on nothing but what was collected.
 
-import { type ClientRequest, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { JournalRecord } from '@resplice/kit-channel';
-
-export type WholeResponse = NonNullable<JournalRecord['response']>;
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { pairsOf, rawNames, type WholeResponse, writeHead, writeWhole } from './whole-response.ts';
 
 /** What was collected: all of it, or as much as was to be waited for. */
 export interface Collected {
   readonly whole: boolean;
   readonly response: WholeResponse;
   readonly body: Buffer;
+  /** No body goes with it, whatever its fields say. */
+  readonly isBodiless: boolean;
   /** Whether the connection goes on after it. */
   readonly keepAlive: boolean;
 }
@@ -24,12 +24,19 @@ export interface HeldResponseOptions {
   readonly keepAlive?: boolean | undefined;
   /** Called once. What was collected goes out when it is kept with true; with false the connection is cut. */
   readonly onCollected: (collected: Collected) => Promise<boolean>;
-  /** The connection ended while the application was still writing. */
+  /** The connection ended, or what the application said of itself was not true, before there was a whole response. Called once. */
   readonly onAbandoned: () => void;
 }
 
 /** Longer bodies without a length leave in chunks of this size, whatever pieces the application wrote. */
 const CHUNK_BYTES = 65_536;
+
+const held = new WeakMap<ServerResponse, HeldResponse>();
+
+/** The response's body comes from a source that tells it nothing of itself. */
+export function comesInPieces(response: ServerResponse): void {
+  held.get(response)?.comesInPieces();
+}
 
 type Chunk = string | Uint8Array;
 type Done = (error?: Error | null) => void;
@@ -37,10 +44,12 @@ type Done = (error?: Error | null) => void;
 export class HeldResponse {
   readonly #response: ServerResponse;
   readonly #options: HeldResponseOptions;
-  #phase: 'holding' | 'deciding' | 'open' = 'holding';
+  #phase: 'holding' | 'deciding' | 'open' | 'abandoned' = 'holding';
   #chunks: Buffer[] = [];
   #size = 0;
   #ended = false;
+  /** What is written comes from a stream, which ends with the connection. */
+  #isPiped = false;
   #trailers: string[] = [];
   readonly #done: Done[] = [];
 
@@ -48,12 +57,29 @@ export class HeldResponse {
     this.#response = response;
     this.#options = options;
     this.#hold();
-    response.once('close', () => {
-      if (this.#phase === 'holding' && this.#size > 0) {
-        this.#phase = 'deciding';
-        options.onAbandoned();
-      }
+    held.set(response, this);
+    response.on('pipe', () => this.comesInPieces());
+    response.on('unpipe', () => {
+      this.#isPiped = false;
     });
+    // An application that had its request and has said nothing yet may well finish: then there is a response, for a later run.
+    response.once('close', () => {
+      if (this.#size > 0 || this.#isPiped || !response.req.complete) this.#abandon();
+    });
+  }
+
+  /** What is written next ends with the connection, whole or not. */
+  comesInPieces(): void {
+    this.#isPiped = true;
+    if (this.#response.destroyed) this.#abandon();
+  }
+
+  #abandon(): void {
+    if (this.#phase !== 'holding') return;
+    this.#phase = 'abandoned';
+    this.#chunks = [];
+    for (const done of this.#done) done(new Error('the connection has ended'));
+    this.#options.onAbandoned();
   }
 
   #hold(): void {
@@ -103,6 +129,10 @@ export class HeldResponse {
     // Somebody has taken hold of the method before it was given back.
     if (this.#phase === 'open') return this.#response.write(chunk, encoding as BufferEncoding, callback);
     const done = typeof encoding === 'function' ? encoding : callback;
+    if (this.#phase === 'abandoned') {
+      if (done !== undefined) process.nextTick(done, new Error('the connection has ended'));
+      return true;
+    }
     if (done !== undefined) this.#done.push(done);
     this.#add(chunk, encoding);
     if (this.#phase === 'holding' && this.#size > this.#options.limit) this.#decide();
@@ -117,7 +147,7 @@ export class HeldResponse {
     if (this.#phase === 'open') {
       return this.#response.end(chunk as Chunk, encoding as BufferEncoding, callback as () => void);
     }
-    if (this.#ended) return this.#response;
+    if (this.#ended || this.#phase === 'abandoned') return this.#response;
     for (const done of [chunk, encoding, callback]) if (typeof done === 'function') this.#done.push(done);
     if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') this.#add(chunk, encoding);
     this.#ended = true;
@@ -141,9 +171,19 @@ export class HeldResponse {
   }
 
   #decide(): void {
-    this.#phase = 'deciding';
+    const { req } = this.#response;
     const whole = this.#ended;
     const collected = this.#collected(whole);
+    // What is said of half a request is not the answer to the request; what fails when nobody is there may have failed of
+    // that; and what is shorter than it says is no response.
+    const isAloneAndFails = req.socket.destroyed && this.#response.statusCode >= 500;
+    const isOfHalf = req.destroyed && !req.complete;
+    if (isOfHalf || isAloneAndFails || (whole && !isAsLongAsItSays(collected))) {
+      this.#abandon();
+      this.#response.destroy();
+      return;
+    }
+    this.#phase = 'deciding';
     void this.#options
       .onCollected(collected)
       .then(leaves => (leaves ? this.#open(collected) : this.#response.destroy()))
@@ -164,8 +204,8 @@ export class HeldResponse {
     response.setHeader('Connection', keepAlive ? 'keep-alive' : 'close');
     const status = response.statusCode;
     const measured = response.hasHeader('content-length') || response.hasHeader('transfer-encoding');
-    const bodiless = status < 200 || status === 204 || status === 304 || response.req.method === 'HEAD';
-    if (whole && !measured && !bodiless) response.setHeader('Content-Length', String(body.length));
+    const isBodiless = status < 200 || status === 204 || status === 304 || response.req.method === 'HEAD';
+    if (whole && !measured && !isBodiless) response.setHeader('Content-Length', String(body.length));
     const headers = rawNames(response).flatMap(name => {
       const value = response.getHeader(name)!;
       return Array.isArray(value) ? value.flatMap(each => [name, each]) : [name, String(value)];
@@ -174,7 +214,8 @@ export class HeldResponse {
     return {
       whole,
       response: { status, reason, headers, trailers: this.#trailers },
-      body: bodiless ? Buffer.alloc(0) : body,
+      body: isBodiless ? Buffer.alloc(0) : body,
+      isBodiless,
       keepAlive,
     };
   }
@@ -248,45 +289,13 @@ export class HeldResponse {
   }
 }
 
+/** Bodies that are not sent have the length that they would have. */
+function isAsLongAsItSays({ response: { headers }, body, isBodiless }: Collected): boolean {
+  const at = headers.findIndex((name, i) => i % 2 === 0 && /^content-length$/i.test(name));
+  return at < 0 || isBodiless || Number(headers[at + 1]) === body.length;
+}
+
 function bytesOf(chunk: Chunk, encoding: unknown): Buffer {
   if (typeof chunk !== 'string') return Buffer.from(chunk);
   return Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
-}
-
-/** Header fields in any of the forms that Node takes. */
-function pairsOf(fields: object | unknown[] | undefined): [string, string | string[]][] {
-  if (fields === undefined || fields === null) return [];
-  if (!Array.isArray(fields)) {
-    return Object.entries(fields).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, Array.isArray(value) ? value.map(String) : String(value)]],
-    );
-  }
-  if (Array.isArray(fields[0])) return fields as [string, string][];
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([String(fields[i]), String(fields[i + 1])]);
-  return pairs;
-}
-
-function writeHead(response: ServerResponse, { status, reason, headers }: WholeResponse): void {
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
-  response.sendDate = false;
-  // Node goes by this, not by the field, once a field of the name has been removed.
-  response.shouldKeepAlive = !headers.some(
-    (value, i) => i % 2 === 1 && value === 'close' && headers[i - 1] === 'Connection',
-  );
-  response.writeHead(status, reason, headers);
-}
-
-/** Writes a response as it was recorded: the same bytes wherever it is done. */
-export function writeWhole(response: ServerResponse, whole: WholeResponse, body: Buffer): void {
-  const { trailers } = whole;
-  writeHead(response, whole);
-  if (trailers.length > 0) response.addTrailers(pairsOf(trailers) as [string, string][]);
-  if (body.length > 0) response.end(body);
-  else response.end();
-}
-
-/** Names as the application wrote them. Documented for requests, but of both kinds of message. */
-function rawNames(response: ServerResponse): string[] {
-  return (response as unknown as Pick<ClientRequest, 'getRawHeaderNames'>).getRawHeaderNames();
 }

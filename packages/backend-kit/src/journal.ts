@@ -85,6 +85,11 @@ export class Journal {
     return this.#last.get(connectionName(connection)) ?? null;
   }
 
+  /** A record does not count after all. One that has taken its place stays. */
+  withdraw(record: JournalRecord): void {
+    if (this.#kept.get(record.transaction)?.record === record) this.#drop(record.transaction);
+  }
+
   /** The client has these responses. */
   commit(transactions: readonly string[]): void {
     for (const transaction of transactions) if (this.#drop(transaction)) this.#counters.committed++;

@@ -16,13 +16,14 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { KitConfig } from './config.ts';
 import { Counters } from './counters.ts';
-import { type Collected, HeldResponse, writeWhole } from './held-response.ts';
+import { type Collected, HeldResponse } from './held-response.ts';
 import { AgentClient, Arrivals } from './identity.ts';
 import type { Found } from './peers.ts';
 import { type KitLog, Records } from './records.ts';
 import { SessionStore, type SessionStoreOptions } from './session-store.ts';
 import type { Treated } from './tags.ts';
 import { KnownTransaction, OwnTransaction, type Transaction } from './transaction.ts';
+import { writeWhole } from './whole-response.ts';
 
 /** Longest response that is kept whole, bytes. A longer one leaves without a record, and is counted. */
 export const MAX_RESPONSE = 32 * 1024 * 1024;
@@ -190,7 +191,10 @@ export class Kit {
           treated.journal as 'response' | 'state',
           collected,
         ).finally(settle),
-      onAbandoned: settle,
+      onAbandoned: () => {
+        this.counters.abandoned++;
+        settle();
+      },
     });
     return transaction;
   }
@@ -211,6 +215,7 @@ export class Kit {
         { transaction: id },
         `kit: a response of more than ${MAX_RESPONSE} bytes leaves without a record`,
       );
+      if (this.#records.isOvertaken(id, attempt)) return false;
       await this.#records.tell(sessions);
       return true;
     }
@@ -283,12 +288,18 @@ export class Kit {
     this.#records.journal.noteAttempt(transaction, attempt);
     const running = this.#running.get(transaction);
     if (running !== undefined) running.attempt = Math.max(running.attempt, attempt);
-    let kept: Found | undefined = this.#records.journal.get(transaction);
-    if (kept === undefined) {
-      kept = await this.#records.search(transaction, attempt);
-      // At hand when the request comes; unless it was run here meanwhile.
-      if (kept !== undefined && this.#records.journal.get(transaction) === undefined) {
-        this.#records.journal.put({ ...kept.record, attempt }, kept.body);
+    const here = this.#records.journal.get(transaction);
+    let kept: Found | undefined = here;
+    // One that is older than the last run is not that run's: there may be another.
+    if (here === undefined || here.record.attempt + 1 < attempt) {
+      const found = await this.#records.search(transaction, attempt);
+      const isLater = found !== undefined && found.record.attempt > (here?.record.attempt ?? -1);
+      if (isLater) {
+        kept = found;
+        // At hand when the request comes; unless it was run here meanwhile.
+        if (this.#records.journal.get(transaction) === here) {
+          this.#records.journal.put({ ...found.record, attempt }, found.body);
+        }
       }
     }
     const last = this.#records.journal.lastOf(connection);

@@ -30,6 +30,10 @@ interface Peer {
   /** Sessions of which it may have missed a change. */
   readonly missed: Set<string>;
   isSynced: boolean;
+  /** It is telling us all that it knows. */
+  pull: Promise<void> | undefined;
+  /** We are telling it what it missed. */
+  isTold: boolean;
 }
 
 export interface PeersOptions {
@@ -45,7 +49,6 @@ export class Peers {
   readonly #options: PeersOptions;
   readonly #order: readonly string[];
   readonly #peers: ReadonlyMap<string, Peer>;
-  #syncing = new Map<string, Promise<void>>();
 
   /** Connects at once. */
   constructor(options: PeersOptions) {
@@ -68,6 +71,8 @@ export class Peers {
             doubtedAt: 0,
             missed: new Set(),
             isSynced: false,
+            pull: undefined,
+            isTold: false,
           },
         ]),
     );
@@ -76,9 +81,9 @@ export class Peers {
   /** Kept when every peer is either there, with all that it knew, or not there. */
   async settled(): Promise<void> {
     await Promise.all(
-      [...this.#peers].map(async ([name, { client }]) => {
-        await client.tried;
-        await this.#syncing.get(name);
+      [...this.#peers.values()].map(async peer => {
+        await peer.client.tried;
+        await peer.pull;
       }),
     );
   }
@@ -131,34 +136,48 @@ export class Peers {
     );
   }
 
-  /** Asks all peers for a record; they refuse earlier attempts from then on. */
+  /**
+   * Asks all peers for a record; they refuse earlier attempts from then on. The latest attempt's counts: one that was cut off
+   * may have an earlier one still.
+   */
   async lookup(transaction: string, attempt: number): Promise<Found | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Found | undefined>();
-    const all = [...this.#peers.keys()]
-      .filter(name => this.isUp(name))
-      .map(async name => {
-        const answer = await this.#ask(name, { type: 'lookup', transaction, attempt });
-        if (answer?.type === 'found') resolve({ record: answer.record, body: answer.body });
-      });
-    void Promise.all(all).then(() => resolve(undefined));
-    return await promise;
+    const up = [...this.#peers.keys()].filter(name => this.isUp(name));
+    const answers = await Promise.all(
+      up.map(name => this.#ask(name, { type: 'lookup', transaction, attempt })),
+    );
+    let latest: Found | undefined;
+    for (const answer of answers) {
+      if (answer?.type !== 'found') continue;
+      if (latest === undefined || answer.record.attempt > latest.record.attempt) latest = answer;
+    }
+    return latest;
   }
 
-  /** Tells peers what they may have missed, and asks those for all that could not answer before. */
+  /** Tells peers what they may have missed, and asks those for all that could not answer before; each at its own pace. */
   async catchUp(): Promise<void> {
-    for (const [name, peer] of this.#peers) {
-      const { missed } = peer;
-      if (!peer.isSynced && this.isUp(name)) await this.#resync(peer);
-      while (missed.size > 0 && this.isUp(name)) {
-        const ids = [...missed].slice(0, BATCH);
-        for (const id of ids) missed.delete(id);
-        const changes = ids.flatMap(id => this.#options.session(id) ?? []);
-        if (changes.length === 0) continue;
-        if ((await this.#ask(name, { type: 'sessions', changes })) !== undefined) continue;
-        for (const id of ids) missed.add(id);
-        break;
-      }
+    await Promise.all(
+      [...this.#peers].map(async ([name, peer]) => {
+        const pull = !peer.isSynced && this.isUp(name) ? this.#pull(peer) : undefined;
+        await this.#tellMissed(name, peer);
+        await pull;
+      }),
+    );
+  }
+
+  async #tellMissed(name: string, peer: Peer): Promise<void> {
+    if (peer.isTold) return;
+    peer.isTold = true;
+    const { missed } = peer;
+    while (missed.size > 0 && this.isUp(name)) {
+      const ids = [...missed].slice(0, BATCH);
+      for (const id of ids) missed.delete(id);
+      const changes = ids.flatMap(id => this.#options.session(id) ?? []);
+      if (changes.length === 0) continue;
+      if ((await this.#ask(name, { type: 'sessions', changes })) !== undefined) continue;
+      for (const id of ids) missed.add(id);
+      break;
     }
+    peer.isTold = false;
   }
 
   close(): void {
@@ -184,15 +203,21 @@ export class Peers {
   #met(name: string): void {
     this.#options.onChange(name, true);
     const peer = this.#peers.get(name)!;
-    if (peer.isSynced) return;
-    const sync = this.#resync(peer);
-    this.#syncing.set(name, sync);
+    if (!peer.isSynced) void this.#pull(peer);
   }
 
   /** What it hears from now on we may never hear from it: others may die who would have told us. */
   #parted(name: string): void {
     this.#peers.get(name)!.isSynced = false;
     this.#options.onChange(name, false);
+  }
+
+  /** One at a time: it is much. */
+  #pull(peer: Peer): Promise<void> {
+    peer.pull ??= this.#resync(peer).finally(() => {
+      peer.pull = undefined;
+    });
+    return peer.pull;
   }
 
   /** All that a peer knows: we may have been away for long. */

@@ -7,6 +7,7 @@ import plugin from 'fastify-plugin';
 import { connectFor, type Target } from './auxiliary.ts';
 import { type KitConfig, readKitConfig } from './config.ts';
 import { Counters } from './counters.ts';
+import { comesInPieces } from './held-response.ts';
 import { Kit } from './kit.ts';
 import { SessionStore, type SessionStoreOptions } from './session-store.ts';
 import { Sessions } from './sessions.ts';
@@ -110,6 +111,10 @@ function register(app: FastifyInstance, kit: Kit | undefined): void {
       request.txn = transaction;
       kit.within(transaction, done);
     }, done);
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (payload instanceof ReadableStream || payload instanceof Response) comesInPieces(reply.raw);
+    done();
   });
   // Reading a body ends what the first hook began.
   app.addHook('preValidation', (request, _reply, done) => kit.within(request.txn, done));

@@ -30,7 +30,7 @@ export class Records {
   readonly peers: Peers;
   readonly #options: RecordsOptions;
   isDegraded = false;
-  #isTending = false;
+  #isPlacing = false;
   /** Some record may have no keeper. */
   #isUnplaced = false;
   #sweptMs = performance.now();
@@ -53,12 +53,17 @@ export class Records {
     const { counters } = this.#options;
     if (!this.journal.put(record, body)) return this.#superseded(record);
     const shipped = await this.peers.ship(record, body);
-    if (shipped === 'refused') return this.#superseded(record);
+    if (shipped === 'refused') {
+      // Nor may it be answered from here, should the connection come back.
+      this.journal.withdraw(record);
+      return this.#superseded(record);
+    }
+    if (this.isOvertaken(record.transaction, record.attempt)) return this.#superseded(record);
     if (shipped === 'none') this.#noteDegraded();
     else {
       counters.journalled++;
       const kept = this.journal.get(record.transaction);
-      if (kept !== undefined) kept.where = shipped.where;
+      if (kept?.record === record) kept.where = shipped.where;
     }
     // Behind the record: whoever runs the request again must find the session as it was.
     this.#apply(record.sessions);
@@ -67,6 +72,11 @@ export class Records {
       await this.peers.tell(record.sessions, shipped === 'none' ? undefined : shipped.where);
     }
     return true;
+  }
+
+  /** Whether a later attempt is known here. */
+  isOvertaken(transaction: string, attempt: number): boolean {
+    return this.journal.attemptOf(transaction) > attempt;
   }
 
   /** Takes what another one gives us to keep. False: a later attempt is known. */
@@ -106,7 +116,7 @@ export class Records {
       this.#sweptMs = now;
       this.sessions.sweep(Date.now());
     }
-    void this.#tend();
+    this.#tend();
   }
 
   #apply(changes: readonly SessionChange[]): void {
@@ -115,9 +125,9 @@ export class Records {
 
   #learn(changes: readonly SessionChange[], found: Found | undefined): void {
     this.#apply(changes);
-    if (found !== undefined && this.journal.get(found.record.transaction) === undefined) {
-      this.journal.put(found.record, found.body);
-    }
+    if (found === undefined) return;
+    const known = this.journal.get(found.record.transaction)?.record.attempt ?? -1;
+    if (found.record.attempt > known) this.journal.put(found.record, found.body);
   }
 
   #superseded({ transaction }: JournalRecord): boolean {
@@ -140,22 +150,29 @@ export class Records {
     // What it had to keep is lost with it, for all we know.
     if (!isUp) for (const kept of this.journal.values()) if (kept.where === name) kept.where = undefined;
     this.#isUnplaced = true;
-    void this.#tend();
+    this.#tend();
   }
 
-  async #tend(): Promise<void> {
-    if (this.#isTending) return;
-    this.#isTending = true;
+  /** Beside each other: a record without a keeper does not wait until a peer that is slow has told all that it knows. */
+  #tend(): void {
+    void this.#placeAll();
+    void this.peers.catchUp();
+  }
+
+  async #placeAll(): Promise<void> {
+    if (this.#isPlacing || this.peers.alternate() === undefined) return;
+    this.isDegraded = false;
+    this.#isPlacing = true;
     try {
-      await this.peers.catchUp();
-      if (this.peers.alternate() === undefined) return;
-      this.isDegraded = false;
-      if (!this.#isUnplaced) return;
-      // What goes amiss from here on is for the next time.
-      this.#isUnplaced = false;
-      if (!(await this.#place())) this.#isUnplaced = true;
+      while (this.#isUnplaced) {
+        // Whoever goes meanwhile says so again.
+        this.#isUnplaced = false;
+        if (await this.#place()) continue;
+        this.#isUnplaced = true;
+        return;
+      }
     } finally {
-      this.#isTending = false;
+      this.#isPlacing = false;
     }
   }
 
@@ -168,9 +185,13 @@ export class Records {
       if (kept.where !== undefined || !isOurs || this.#options.isRunning(record.transaction)) continue;
       const shipped = await this.peers.ship(record, body);
       if (shipped === 'none') return false;
+      if (shipped === 'refused') {
+        // A later attempt has its own record.
+        this.journal.withdraw(record);
+        continue;
+      }
       this.#options.counters.reshipped++;
-      // Refused: a later attempt has its own record.
-      kept.where = shipped === 'refused' ? this.#options.config.self : shipped.where;
+      kept.where = shipped.where;
     }
     return true;
   }
