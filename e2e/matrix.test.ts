@@ -134,6 +134,8 @@ test('wrong usage is 64 and brings nothing up', async () => {
     ['drill', '--cells', 'proxy/melt'],
     ['drill', '--repeat', '0'],
     ['drill', '--arm', 'apache'],
+    ['drill', '--write', '--cells', 'proxy/crash'],
+    ['drill', '--write', '--link', 'lan'],
   ]) {
     const { code, stdout } = await resplice(argv);
     assert.deepEqual([code, stdout], [USAGE, ''], argv.join(' '));

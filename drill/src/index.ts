@@ -1,6 +1,7 @@
 export { type Cell, cellsMatching } from './cell.ts';
 export type { LabWish } from './lab.ts';
 export { type MatrixOptions, type MatrixWatcher, runMatrix } from './matrix.ts';
+export { keptMatrix, writeMatrix } from './page/files.ts';
 export type { CellResult, MatrixResult } from './result.ts';
 export { runStorm, type StormOptions, type StormResult, type StormWatcher } from './storm/storm.ts';
 export { stormSummary, stormTable } from './storm/table.ts';

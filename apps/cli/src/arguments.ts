@@ -37,3 +37,8 @@ export function clientLink(option: string, text: string): ClientLink {
     throw new LabError('usage', `${option}: ${(error as Error).message}`, { cause: error });
   }
 }
+
+/** Only what was asked for. */
+export function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : parse(text);
+}

@@ -1,11 +1,10 @@
 import { randomInt } from 'node:crypto';
-import type { LabWish } from '@resplice/drill';
 import { LabError, requireMachine } from '@resplice/engines';
 import { arms, most } from '@resplice/topology';
-import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
-import { callersCommand } from '../callers-command.ts';
+import { clientLink, given, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
+import { type DrillLab, matrixDrill } from '../matrix-drill.ts';
 import { printJson, say, showProgress } from '../output.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
@@ -31,13 +30,8 @@ const belongs: Readonly<Record<string, readonly Drill[]>> = {
   full: ['paper'],
   scale: ['paper'],
   resume: ['paper'],
-  write: ['paper'],
+  write: ['matrix', 'paper'],
 };
-
-/** Only what was asked for. */
-function given<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
-  return text === undefined ? undefined : parse(text);
-}
 
 export const command = defineCommand({
   name: 'drill',
@@ -83,7 +77,10 @@ export const command = defineCommand({
       help: 'of paper: share of the objects, up to 1; else 0.5, with --full 1',
     },
     resume: { type: 'string', value: 'DIR', help: 'of paper: go on with the results there' },
-    write: { type: 'boolean', help: 'of paper: render docs/RESULTS.md from this run' },
+    write: {
+      type: 'boolean',
+      help: 'render the page of this run: of matrix docs/MATRIX.md, of paper docs/RESULTS.md',
+    },
     seed: {
       type: 'string',
       value: 'N',
@@ -107,50 +104,9 @@ export const command = defineCommand({
       proxies: given(values.proxies, text => wholeNumber('--proxies', text, 1, most.proxies)),
       backends: given(values.backends, text => wholeNumber('--backends', text, 1, most.backends)),
     };
-    return drill === 'matrix' ? matrix(values, lab, seed) : storm(values, lab, seed);
+    return drill === 'matrix' ? matrixDrill(values, lab, seed) : storm(values, lab, seed);
   },
 });
-
-type Lab = Omit<LabWish, 'site' | 'backendCommand'>;
-
-interface MatrixValues {
-  readonly cells?: string | undefined;
-  readonly repeat?: string | undefined;
-  readonly 'url-path'?: string | undefined;
-  readonly 'backend-cmd'?: string | undefined;
-  readonly json?: boolean | undefined;
-}
-
-async function matrix(values: MatrixValues, lab: Lab, seed: number): Promise<number> {
-  const { cellLine, cellsMatching, runMatrix, summaryLine, textTable } = await import('@resplice/drill');
-  const options = {
-    cells: patterns(values.cells ?? '*', cellsMatching),
-    seed,
-    repeat: wholeNumber('--repeat', values.repeat ?? '1', 1, 1000),
-    urlPath: values['url-path'] ?? '/',
-    lab: { ...lab, backendCommand: given(values['backend-cmd'], callersCommand) },
-  };
-  requireMachine();
-  say(`${options.cells.length} cells, seed ${seed}`);
-  const result = await withStopSignal(signal =>
-    runMatrix(options, {
-      signal,
-      progress: showProgress,
-      // A terminal shows what goes on and keeps what went wrong; where lines stay, each result is one.
-      begun: (cell, number, of) => process.stderr.isTTY && showProgress(`${number}/${of} ${cell}`),
-      done(cell, number, of) {
-        const wrong = cell.verdict === 'fail' || cell.verdict === 'inconclusive';
-        if (!process.stderr.isTTY || wrong) say(`${number}/${of} ${cellLine(cell)}`);
-      },
-    }),
-  );
-  for (const line of textTable(result, { colour: process.stderr.hasColors?.() ?? false })) {
-    process.stderr.write(`${line}\n`);
-  }
-  if (values.json) printJson(result);
-  say(summaryLine(result));
-  return codes[result.verdict];
-}
 
 interface StormValues {
   readonly sends?: string | undefined;
@@ -158,7 +114,7 @@ interface StormValues {
   readonly json?: boolean | undefined;
 }
 
-async function storm(values: StormValues, lab: Lab, seed: number): Promise<number> {
+async function storm(values: StormValues, lab: DrillLab, seed: number): Promise<number> {
   const { runStorm, stormSummary, stormTable } = await import('@resplice/drill');
   const sends = wholeNumber('--sends', values.sends ?? '500', 1, 100_000);
   const people = wholeNumber('--users', values.users ?? '12', 2, 1000);
@@ -181,13 +137,4 @@ async function storm(values: StormValues, lab: Lab, seed: number): Promise<numbe
   if (values.json) printJson(result);
   say(stormSummary(result));
   return codes[result.verdict];
-}
-
-function patterns<T>(text: string, parse: (text: string) => T): T {
-  try {
-    return parse(text);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new LabError('usage', `--cells: ${error.message}`, { cause: error });
-  }
 }
