@@ -1,15 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import { BpfMap, Counters, loadObject, mapMemory, parseIp, RingBuffer, u32, u64 } from '@resplice/dataplane';
+import { BpfMap, Counters, loadObject, mapMemory, parseIp, RingBuffer, u32 } from '@resplice/dataplane';
 import { writeListeners } from '@resplice/service-kit';
 import type { ProxyConfig } from './config.ts';
 import { CookieClock } from './cookie-clock.ts';
 import type { ReplyEvent, SegmentEvent } from './layout.generated.ts';
 import * as layout from './layout.generated.ts';
+import { networkOrder, StrayAllowance } from './stray-allowance.ts';
 
 const OBJECT = fileURLToPath(new URL('../bpf/proxy.bpf.o', import.meta.url));
-
-/** What one stray takes: NS_PER_SECOND / STRAYS_PER_SECOND of strays.h. */
-const STRAY_INTERVAL_NS = 1_000_000n;
 
 export interface DatapathEvents {
   /** @param payload a view into the ring, valid only during the call */
@@ -31,8 +29,6 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
   const counters = new Counters(object.map('counters'), layout.proxyExitNames);
   const splices = new BpfMap(object.map('splices'), layout.connection, layout.splice);
   const backends = new BpfMap(object.map('backends'), u32, u32);
-  const strays = new BpfMap(object.map('stray_sources'), u32, u64);
-  const strayAllowance = new BigInt64Array(mapMemory(object.map('stray_allowance')), 0, 1);
   const ring = new RingBuffer(object.map('events'));
 
   const memory = new DataView(mapMemory(object.map('proxy_config')));
@@ -49,16 +45,12 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
   return {
     counters,
     splices,
+    strays: new StrayAllowance(object),
     front: object.program('proxy_front'),
     back: object.program('proxy_back'),
     /** Announces that largest segment (bytes) to clients from now on. */
     setSegmentSize(bytes: number): void {
       memory.setUint16(layout.proxyConfigOffsets.mss, bytes, true);
-    },
-    /** Gives back what a packet from that address (host order) took of the allowance for strays: it was none. */
-    vindicate(address: number): void {
-      strays.delete(networkOrder(address));
-      Atomics.sub(strayAllowance, 0, STRAY_INTERVAL_NS);
     },
     /** Opens these listeners, and lets the others close. */
     setListeners(listeners: ProxyConfig['listeners']): void {
@@ -92,11 +84,3 @@ export function openDatapath(config: ProxyConfig, key: Uint8Array, mss: number) 
 }
 
 export type Datapath = ReturnType<typeof openDatapath>;
-
-/** The backends map has a bare address as its key, which the kernel compares in network order. */
-export function networkOrder(address: number): number {
-  return (
-    (((address & 0xff) << 24) | ((address & 0xff00) << 8) | ((address >>> 8) & 0xff00) | (address >>> 24)) >>>
-    0
-  );
-}

@@ -39,6 +39,8 @@ function isRecent(entry: Entry): boolean {
 /** A mid-stream segment whose splice is being asked for, with those that followed it. */
 interface Pull {
   segments: ClientSegment[];
+  /** Those of them that the kernel half has counted as strays. */
+  counted: number;
 }
 
 /** The segments that the kernel half hands up: each finds its set-up, its splice, or the peer that has it. */
@@ -220,6 +222,7 @@ export class Intake {
     if (pull) {
       if (pull.segments.length >= MAX_PULLED_SEGMENTS) return;
       pull.segments.push(copy);
+      if (isLater) pull.counted++;
       this.#pulledBytes += bytes;
       return;
     }
@@ -227,14 +230,14 @@ export class Intake {
       tally.strays++;
       return;
     }
-    const begun: Pull = { segments: [copy] };
+    const begun: Pull = { segments: [copy], counted: isLater ? 1 : 0 };
     this.#pulls.set(key, begun);
     this.#pulledBytes += bytes;
     void this.#ask(key, tuple, begun, isLater);
   }
 
   async #ask(key: string, tuple: Omit<ConnectionId, 'isn'>, pull: Pull, isLater: boolean) {
-    const { missesPeer, replication, table, tally, vindicate } = this.#deps;
+    const { missesPeer, replication, strays, table, tally } = this.#deps;
     const { segments } = pull;
     const known = await replication.pull(tuple);
     for (const { payload } of segments) this.#pulledBytes -= payload.length;
@@ -252,7 +255,7 @@ export class Intake {
     if (entry) {
       if (entry === told) {
         table.adopt(entry);
-        vindicate(tuple.client);
+        strays.giveBack(tuple.client, pull.counted);
       }
       for (const held of segments) this.#relay(entry, held);
       return;

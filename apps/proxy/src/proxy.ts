@@ -167,7 +167,7 @@ export async function buildProxy(config: ProxyConfig, deps: Deps): Promise<Daemo
     replication,
     table,
     relay,
-    vindicate: datapath.vindicate,
+    strays: datapath.strays,
     missesPeer: () => membership.missesPeer(PEER_DOUBT_MS),
     breakpoints: new Breakpoints(config.breakpoints),
     heads,

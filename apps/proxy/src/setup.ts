@@ -15,6 +15,7 @@ import type { Replication } from './replication.ts';
 import type { Choice, Site } from './site.ts';
 import type { SpliceTable } from './splice-table.ts';
 import type { SetupStage, StoredHeads } from './stored-heads.ts';
+import type { StrayAllowance } from './stray-allowance.ts';
 import type { Tally } from './tally.ts';
 
 /** While another proxy holds the gate, ask again after so many ms. */
@@ -50,8 +51,7 @@ export interface SetupDeps {
   replayer: Replayer;
   /** Room for what all set-ups hold. */
   budget: Budget;
-  /** Says that a client's address (host order) does not send its strays for nothing. */
-  vindicate(client: number): void;
+  strays: Pick<StrayAllowance, 'giveBack'>;
   /** Whether a peer died so lately that it may be alive elsewhere. */
   missesPeer(): boolean;
   breakpoints: Breakpoints;

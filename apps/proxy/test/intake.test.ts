@@ -26,7 +26,8 @@ let relayed: number[];
 let adopted: number[];
 let handedOver: number[];
 let refused: number[];
-let vindicated: number[];
+/** Clients' addresses, and how many segments. */
+let givenBack: [number, number][];
 let missesPeer: boolean;
 let serves: boolean;
 let tally: Tally;
@@ -40,7 +41,7 @@ beforeEach(() => {
   adopted = [];
   handedOver = [];
   refused = [];
-  vindicated = [];
+  givenBack = [];
   missesPeer = false;
   serves = true;
   tally = new Tally();
@@ -58,7 +59,7 @@ beforeEach(() => {
       refuse: (_tuple: unknown, segment: { acknowledgement: number }) =>
         refused.push(segment.acknowledgement),
     },
-    vindicate: (client: number) => vindicated.push(client),
+    strays: { giveBack: (...given: [number, number]) => givenBack.push(given) },
     missesPeer: () => missesPeer,
     relay: { forward: (entry: Entry) => relayed.push(entry.isn) },
     replication: {
@@ -103,7 +104,13 @@ test("a port's former connection that this proxy still remembers does not get it
   peers = { kind: 'entry', entry: NEW };
   await arrive();
   assert.deepEqual([relayed, adopted], [[500], [500]]);
-  assert.deepEqual(vindicated, [TUPLE.client]);
+  assert.deepEqual(givenBack, [[TUPLE.client, 1]]);
+});
+
+test('what was not counted as a stray is not given back', async () => {
+  peers = { kind: 'entry', entry: NEW };
+  await arrive({ cookie: CookieKind.COOKIE_OTHER_ISN });
+  assert.deepEqual([relayed, givenBack], [[500], [[TUPLE.client, 0]]]);
 });
 
 test('when the peers know nothing newer, the entry at hand is right', async () => {
@@ -131,7 +138,7 @@ test('what nobody knows is a stray: its client is told once, and it is not asked
   await arrive();
   await arrive();
   assert.deepEqual([tally.strays, asked, refused, tally.strayResets], [2, 1, [888], 1]);
-  assert.deepEqual(vindicated, []);
+  assert.deepEqual(givenBack, []);
 });
 
 test('no reset while a peer may know the connection: silent, or dead for this proxy only', async () => {

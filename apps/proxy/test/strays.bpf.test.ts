@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { add, BpfMap, parseOptions, parsePacket, TcpFlags, u32, u64, Verdict } from '@resplice/dataplane';
+import { add, parseOptions, parsePacket, TcpFlags, Verdict } from '@resplice/dataplane';
 import { until } from '@resplice/service-kit/testing';
-import { networkOrder } from '../src/datapath.ts';
 import * as layout from '../src/layout.generated.ts';
+import { StrayAllowance } from '../src/stray-allowance.ts';
 import { CLIENT, KernelHalf, OFFER, segment } from './fixtures/kernel-half.ts';
 
 const { ACK, FIN, PSH, SYN } = TcpFlags;
@@ -58,12 +58,22 @@ test('many senders share one allowance', () => {
 });
 
 test('whose connection a peer knew is no guesser', () => {
+  const strays = new StrayAllowance(half.object);
   guess(2000);
-  const sources = new BpfMap(half.object.map('stray_sources'), u32, u64);
-  assert.equal(sources.delete(networkOrder(CLIENT)), true);
   const before = counted().asked;
+  strays.giveBack(CLIENT, SOURCE_BURST);
   guess(500);
   assert.equal(counted().asked, before + 500);
+});
+
+test('more than was taken is not given back: whoever comes next is asked for', () => {
+  const strays = new StrayAllowance(half.object);
+  strays.giveBack(CLIENT, 1);
+  guess(10);
+  assert.deepEqual(counted(), { asked: 10, limited: 0 });
+  strays.giveBack(CLIENT, 1_000_000);
+  guess(10, i => CLIENT + 1 + i);
+  assert.deepEqual(counted(), { asked: 20, limited: 0 });
 });
 
 test('guesses do not stand in the way of a first flight, neither its first segment nor the later ones', () => {
