@@ -9,10 +9,15 @@ export type Phase = (typeof phases)[number];
 /**
  * refuse: the answer is this code instead, and the server hears nothing. silence: no answer, and the server hears nothing.
  * cut: the connection ends before the server hears it. lose: the server hears it and answers, and the connection ends before the client
- * hears that.
+ * hears that. replace: the server hears it, and the client hears this code in the place of its answer.
  */
 export type Fault =
-  | { readonly phase: Phase; readonly kind: 'refuse'; readonly code: number; readonly times?: number }
+  | {
+      readonly phase: Phase;
+      readonly kind: 'refuse' | 'replace';
+      readonly code: number;
+      readonly times?: number;
+    }
   | { readonly phase: Phase; readonly kind: 'silence' | 'cut' | 'lose'; readonly times?: number };
 
 function phaseOf(line: string): Phase | undefined {
@@ -87,9 +92,10 @@ export class FaultyPath {
     const strike = (fault: Fault, bytes?: Buffer): void => {
       if (fault.kind === 'refuse') client.write(`${fault.code} refused on the way\r\n`);
       else if (fault.kind === 'cut') client.destroy();
-      else if (fault.kind === 'lose') {
+      else if (fault.kind === 'lose' || fault.kind === 'replace') {
+        const end = 'code' in fault ? `${fault.code} said on the way\r\n` : '';
         server.removeListener('data', pass);
-        server.once('data', () => client.destroy());
+        server.once('data', () => client.end(end, () => client.destroy()));
         if (bytes !== undefined) server.write(bytes);
       }
     };

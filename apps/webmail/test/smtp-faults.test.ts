@@ -95,6 +95,63 @@ suite('with an SMTP server that misbehaves', () => {
     assert.doesNotMatch((await ada.get('/mail/drafts')).text, new RegExp(wanted.subject));
   });
 
+  test('delivered, and the answer is that the server goes down: it is sent, not refused', async () => {
+    const wanted = letter();
+    path.set({ phase: 'dot', kind: 'replace', code: 421, times: 1 });
+    const { text } = await ada.send(wanted);
+    assert.equal(path.fired, 1, 'inconclusive: the fault did not fire');
+    assert.match(text, /has been sent/);
+    assert.deepEqual(await copies(wanted.subject), { inbox: 1, sent: 1 });
+    assert.doesNotMatch((await ada.get('/mail/drafts')).text, new RegExp(wanted.subject));
+  });
+
+  test('not delivered, and the answer is that the server goes down: it is sent later', async () => {
+    const wanted = letter();
+    path.set({ phase: 'dot', kind: 'refuse', code: 421, times: 1 });
+    const { text, url } = await ada.send(wanted);
+    assert.match(url, /notice=sending/, text);
+    await until('the outbox to have delivered it', async () => (await copies(wanted.subject)).inbox > 0);
+    assert.deepEqual(await copies(wanted.subject), { inbox: 1, sent: 1 });
+  });
+
+  test('being delivered while it is refused elsewhere: the one who takes back waits, and does not', async () => {
+    const wanted = letter();
+    const waiting = async (): Promise<number> => {
+      const rows = await stand.database.query<{ query: string }>(
+        `select query from pg_stat_activity where wait_event_type = 'Lock'`,
+      );
+      return rows.length;
+    };
+    await stand.database.transact(async client => {
+      // The delivery has begun, and cannot end while we hold its mailbox.
+      await client.query(`select from accounts where address = 'ben@resplice.example' for update`);
+      path.heal();
+      const sent = ada.send(wanted);
+      await until('the delivery', async () => (await waiting()) === 1);
+      path.set({ phase: 'MAIL', kind: 'refuse', code: 550 });
+      assert.match((await sent).url, /notice=sending/);
+      await until('the refusal', () => path.fired > 0);
+      await until('both', async () => (await waiting()) === 2);
+    });
+    await until('the mark to go', async () => !(await ada.get('/mail/sent')).text.includes('Sending…'));
+    assert.deepEqual(await copies(wanted.subject), { inbox: 1, sent: 1 });
+    assert.doesNotMatch((await ada.get('/mail/drafts')).text, new RegExp(wanted.subject));
+    path.heal();
+  });
+
+  test('refused, and taken by a server that was slow to hear of it: it is delivered to nobody', async () => {
+    const wanted = letter();
+    path.set({ phase: 'MAIL', kind: 'refuse', code: 550 });
+    assert.equal((await ada.send(wanted)).status, 502);
+    path.heal();
+    const [claimed] = await stand.database.query<{ n: number }>(
+      `select count(*)::int as n from deliveries d
+         where recipient = 'ben@resplice.example' and not exists (select from messages m where m.message_id = d.message_id)`,
+    );
+    assert.ok(claimed!.n >= 1);
+    assert.deepEqual(await copies(wanted.subject), { inbox: 0, sent: 0 });
+  });
+
   test('not taken yet when a server died that was heard by nobody, then refused: the draft is back', async () => {
     const wanted = letter();
     path.set({ phase: 'DATA', kind: 'cut', times: 1 });

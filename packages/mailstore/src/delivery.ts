@@ -82,6 +82,31 @@ export async function deliveredTo(client: Client, id: string): Promise<ReadonlyS
   return new Set(rows.map(({ recipient }) => recipient.toLowerCase()));
 }
 
+/**
+ * Claims a message's deliveries in the SMTP server's place, so that it makes none from now on. Waits for those that it is making.
+ *
+ * @param id of the author's copy
+ * @returns those of the recipients that it was delivered to, or queued for
+ */
+export async function withhold(
+  client: Client,
+  id: string,
+  recipients: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ accountId: string; address: string; messageId: string }>(
+    `select m.account_id as "accountId", a.address, m.message_id as "messageId"
+       from messages m join accounts a on a.id = m.account_id where m.id = $1`,
+    [id],
+  );
+  if (rows[0] === undefined) return new Set();
+  const { accountId, address, messageId } = rows[0];
+  const domain = address.slice(address.indexOf('@'));
+  // As the SMTP server writes them: our own addresses in lower case.
+  const written = (each: string): string => (each.toLowerCase().endsWith(domain) ? each.toLowerCase() : each);
+  const due = await claimDeliveries(client, accountId, messageId, recipients.map(written));
+  return new Set(recipients.filter(each => !due.has(written(each))));
+}
+
 /** Deletes bytes that no mailbox and no queue holds any longer. */
 export async function dropContents(client: Client, ids: readonly string[]): Promise<void> {
   await client.query(

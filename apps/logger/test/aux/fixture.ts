@@ -169,6 +169,7 @@ export class Way {
   readonly #server: Server;
   readonly #pairs = new Set<[Socket, Socket]>();
   #isHeld = false;
+  #instead: string | undefined;
   #port = 0;
   /** Connections so far. */
   connections = 0;
@@ -199,6 +200,11 @@ export class Way {
   release(): void {
     this.#isHeld = false;
     for (const [, server] of this.#pairs) server.resume();
+  }
+
+  /** Once, this is heard in the place of what the server says next. */
+  replaceNext(reply: string): void {
+    this.#instead = reply;
   }
 
   /** Breaks all connections off. */
@@ -232,7 +238,10 @@ export class Way {
       this.sent += bytes.toString('latin1');
       server.write(bytes);
     });
-    server.on('data', bytes => client.write(bytes));
+    server.on('data', bytes => {
+      client.write(this.#instead ?? bytes);
+      this.#instead = undefined;
+    });
     if (this.#isHeld) server.pause();
     for (const socket of pair) {
       socket.on('error', () => {});

@@ -266,6 +266,28 @@ suite('delivered exactly once', () => {
   });
 });
 
+test('a dot that is answered with 421 is in doubt: no answer is given, before and after a restart', async () => {
+  const id = 'farewell';
+  const talker = await predecessor(
+    id,
+    steps.findIndex(([name]) => name === 'the content sent'),
+  );
+  way.replaceNext('421 4.3.2 I am going down\r\n');
+  talker.say('.\r\n');
+  await talker.over();
+  assert.equal(talker.heard, '', 'a refusal would be told to the sender, and it is delivered');
+  assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+  await logger.kill();
+  await way.away();
+  await logger.start();
+  const early = await Talker.dial(logger.port, { transaction: id, backend: 'backend-2', attempt: 1 });
+  await early.over();
+  assert.equal(early.heard, '');
+  await way.back();
+  assert.match((await send({ transaction: id, backend: 'backend-2', attempt: 1 })).response, /^250/);
+  assert.deepEqual(await delivered(id), { [BEN]: 1, [CHLOE]: 1 });
+});
+
 suite('envelopes in one go', () => {
   const envelope = (to: readonly string[]): string =>
     `MAIL FROM:<${ADA}>\r\n${to.map(each => `RCPT TO:<${each}>\r\n`).join('')}DATA\r\n`;

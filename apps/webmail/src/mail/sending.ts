@@ -12,6 +12,7 @@ import {
   dropContents,
   place,
   storeContent,
+  withhold,
 } from '@resplice/mailstore';
 import {
   bury,
@@ -176,16 +177,21 @@ export class Sending {
       await confirm(client, messageId, draftId, answer.rejected);
       return true;
     }
-    // It may have been accepted before, with an answer that nobody heard or lived to note.
-    const delivered = await deliveredTo(client, messageId);
+    // Once an answer was lost, only a certain one counts: "later" says nothing about the first attempt.
+    const isRefused = answer.kind === 'refused' && (answer.permanent || !inDoubt);
+    // It may have been accepted before, with an answer that nobody heard or lived to note. One who looks and then acts can be
+    // overtaken by a delivery that is being made: first it is made sure that there will be none.
+    const delivered =
+      isRefused || (await deliveredTo(client, messageId)).size > 0
+        ? await withhold(client, messageId, envelope.recipients)
+        : new Set();
     if (delivered.size > 0) {
-      const rest = envelope.recipients.filter(each => !delivered.has(each.toLowerCase()));
+      const rest = envelope.recipients.filter(each => !delivered.has(each));
       const rejected = rest.map(address => ({ address, reason: 'The mail server did not take it.' }));
       await confirm(client, messageId, draftId, rejected);
       return true;
     }
-    // Once an answer was lost, only a certain one counts: "later" says nothing about the first attempt.
-    if (answer.kind === 'refused' && (answer.permanent || !inDoubt)) {
+    if (isRefused) {
       const doubt = inDoubt ? ' (An earlier attempt had no answer: it may have arrived all the same.)' : '';
       await takeBack(client, messageId, draftId, `${answer.reason}${doubt}`);
       return true;

@@ -53,7 +53,13 @@ function neverReached({ code = '', syscall = '' }: Failure): boolean {
   return /^(connect|getaddrinfo)$/.test(syscall) || /^(EDNS|ECONNREFUSED|EAUTH|ENOAUTH|ETLS)$/.test(code);
 }
 
+/** The server answers the message itself by saying that it ends: of the message that says nothing. */
+function isFarewell({ code, responseCode }: Failure): boolean {
+  return code === 'EMESSAGE' && responseCode === 421;
+}
+
 export function judge(error: Failure): Answer {
+  if (isFarewell(error)) return { kind: 'unknown', reason: error.response ?? error.message };
   if (error.responseCode !== undefined) {
     const reason = error.response ?? error.message;
     return { kind: 'refused', permanent: error.permanent === true, reason };

@@ -222,6 +222,8 @@ export class Dialogue {
         throw error;
       }
       const answer = await upstream.command('.');
+      // It ends: of the message that says as little as a connection that breaks.
+      if (answer.code === 421) throw new UpstreamLostError(answer.text.trimEnd());
       if (!isSettled(answer)) {
         undo();
         this.#mails[index] = new Mail();
