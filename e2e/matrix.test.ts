@@ -75,7 +75,7 @@ test('a lab that is up is used if it fits, and stays', TIMEOUT, async () => {
   });
   assert.equal(up, PASS, why);
   try {
-    const other = await resplice(['drill', '--arm', 'nginx']);
+    const other = await resplice(['drill', 'matrix', '--arm', 'nginx']);
     assert.deepEqual([other.code, other.stdout], [USAGE, '']);
     assert.match(other.stderr, /the lab that is up has --arm forward; first: .\/resplice down/);
     const { code, result, stderr } = await matrix(
@@ -131,11 +131,11 @@ test('what is wrong without a fault is not blamed on it: inconclusive', TIMEOUT,
 test('wrong usage is 64 and brings nothing up', async () => {
   for (const argv of [
     ['drill', 'hurricane'],
-    ['drill', '--cells', 'proxy/melt'],
-    ['drill', '--repeat', '0'],
-    ['drill', '--arm', 'apache'],
-    ['drill', '--write', '--cells', 'proxy/crash'],
-    ['drill', '--write', '--link', 'lan'],
+    ['drill', 'matrix', '--cells', 'proxy/melt'],
+    ['drill', 'matrix', '--repeat', '0'],
+    ['drill', 'matrix', '--arm', 'apache'],
+    ['drill', 'matrix', '--write', '--cells', 'proxy/crash'],
+    ['drill', 'matrix', '--write', '--link', 'lan'],
   ]) {
     const { code, stdout } = await resplice(argv);
     assert.deepEqual([code, stdout], [USAGE, ''], argv.join(' '));

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PaperOptions, PaperRun, ResultsFolder, RunKey } from '@resplice/drill/paper';
+import type { PaperOptions, PaperRun, Results, ResultsFolder, RunKey } from '@resplice/drill/paper';
 import { LabError, requireMachine } from '@resplice/engines';
 import { oneOf, wholeNumber } from './arguments.ts';
 import { exitCode } from './exit-code.ts';
@@ -35,36 +35,26 @@ function scaleFrom(text: string): number {
   return value;
 }
 
-function optionsFrom(flags: PaperFlags, { clientKinds, columns, full, quick }: Drill): PaperOptions {
-  const base = flags.full ? full : quick;
+function linksFrom(text: string, { columns }: Drill): string[] {
   const shorts = columns.map(({ short }) => short);
   const linkOf = (short: string): string =>
     columns.find(each => each.short === oneOf('--links', short.trim(), shorts))!.link;
+  return [...new Set(text.split(',').map(linkOf))];
+}
+
+function optionsFrom(flags: PaperFlags, drill: Drill): PaperOptions {
+  const base = flags.full ? drill.full : drill.quick;
   const repeat = flags.repeat === undefined ? undefined : wholeNumber('--repeat', flags.repeat, 1, 100);
   const scale = flags.scale === undefined ? undefined : scaleFrom(flags.scale);
-  const client = oneOf('--client', flags.client ?? 'both', [...clientKinds, 'both']);
+  const client = oneOf('--client', flags.client ?? 'both', [...drill.clientKinds, 'both']);
   return {
     ...base,
     clients: client === 'both' ? base.clients : [client],
-    links: flags.links === undefined ? base.links : [...new Set(flags.links.split(',').map(linkOf))],
+    links: flags.links === undefined ? base.links : linksFrom(flags.links, drill),
     ...(repeat === undefined ? {} : { repeat, repeatOnSlowest: repeat }),
     ...(scale === undefined ? {} : { scale, scaleOnSlowest: scale }),
     seed: flags.seed === undefined ? randomInt(2 ** 32) : wholeNumber('--seed', flags.seed, 0, 2 ** 32 - 1),
   };
-}
-
-/** As it can be given again, with everything that was left to chance or to defaults. */
-function commandOf(flags: PaperFlags, options: PaperOptions): string {
-  const { client, links, full, scale, repeat } = flags;
-  const given = [
-    full ? '--full' : undefined,
-    client && `--client ${client}`,
-    links && `--links ${links}`,
-    scale && `--scale ${scale}`,
-    repeat && `--repeat ${repeat}`,
-    `--seed ${options.seed}`,
-  ];
-  return `./resplice drill paper ${given.filter(each => each !== undefined).join(' ')}`;
 }
 
 /** `results/<date>`, or the first that is free behind it. */
@@ -77,20 +67,23 @@ function newFolder(at: Date): string {
 }
 
 function openFolder(flags: PaperFlags, drill: Drill): ResultsFolder {
+  const at = new Date();
   if (flags.resume === undefined) {
     const options = optionsFrom(flags, drill);
-    const at = new Date();
-    const circumstances = drill.describeCircumstances(commandOf(flags, options), at);
-    return drill.ResultsFolder.create(newFolder(at), { version: 1, options, circumstances });
+    const sessions = [drill.describeCircumstances(at)];
+    return drill.ResultsFolder.create(newFolder(at), { version: 2, options, sessions });
   }
-  const { resume: _, write, json, ...others } = flags;
+  const { resume: _, links, write, json, ...others } = flags;
   const extra = Object.entries(others).filter(([, value]) => value !== undefined);
   if (extra.length > 0) {
     const names = extra.map(([name]) => `--${name}`).join(', ');
     throw new LabError('usage', `${names}: what is resumed goes by its own options; leave it out`);
   }
+  const wanted = links === undefined ? [] : linksFrom(links, drill);
   try {
-    return drill.ResultsFolder.open(flags.resume);
+    const folder = drill.ResultsFolder.open(flags.resume);
+    folder.goOn(drill.describeCircumstances(at), wanted);
+    return folder;
   } catch (error) {
     throw new LabError('usage', `--resume: ${(error as Error).message}`, { cause: error });
   }
@@ -112,11 +105,19 @@ function runLine({ verdict, reason, seconds, noticed, reloads }: PaperRun): stri
 export async function paperDrill(flags: PaperFlags): Promise<number> {
   const drill = await import('@resplice/drill/paper');
   const folder = openFolder(flags, drill);
+  const { options } = folder.setting;
+  if (flags.write && options.faults.length < drill.full.faults.length) {
+    throw new LabError('usage', '--write: docs/RESULTS.md is written from a run with --full');
+  }
   requireMachine();
-  say(`results in ${folder.path}, seed ${folder.setting.options.seed}`);
+  const links = flags.links === undefined ? options.links : linksFrom(flags.links, drill);
+  say(`results in ${folder.path}, seed ${options.seed}`);
+  const lacking = missing(folder, drill);
+  const now = lacking.filter(({ link }) => links.includes(link));
+  say(`${now.length} runs, about ${duration(drill.secondsLeft(now, [], 0, options))}`);
   let turn: RunKey | undefined;
   await withStopSignal(signal =>
-    drill.makeRuns(folder, {
+    drill.makeRuns(folder, links, {
       signal,
       progress: showProgress,
       begun: (key, number, of, left) => {
@@ -128,12 +129,8 @@ export async function paperDrill(flags: PaperFlags): Promise<number> {
   );
   const { results } = folder;
   for (const line of drill.textReport(results)) process.stderr.write(`${line}\n`);
-  await writeReports(folder, drill);
-  if (flags.write) {
-    const page = join(repository, 'docs/RESULTS.md');
-    writeFileSync(page, drill.resultsPage(results));
-    say(`wrote ${page}`);
-  }
+  const picture = await writeReports(folder, drill);
+  if (flags.write) writeDocuments(results, picture, drill);
   const judged = drill.judge(results);
   const verdict = drill.overallOf(judged);
   if (flags.json) {
@@ -147,17 +144,41 @@ export async function paperDrill(flags: PaperFlags): Promise<number> {
     });
   }
   const kept = judged.filter(each => each.verdict === 'pass').length;
+  const left = missing(folder, drill).length;
+  if (left > 0) say(`${left} runs are still to be made: ./resplice drill paper --resume ${folder.path}`);
   say(
-    `drill paper: ${verdict}; ${kept} of ${judged.length} promises kept, ${results.runs.length} runs (seed ${results.setting.options.seed})`,
+    `drill paper: ${verdict}; ${kept} of ${judged.length} promises kept, ${results.runs.length} runs (seed ${options.seed})`,
   );
   return codes[verdict];
 }
 
-async function writeReports(folder: ResultsFolder, drill: Drill): Promise<void> {
+function missing(folder: ResultsFolder, drill: Drill): RunKey[] {
+  return drill.planOf(folder.setting.options).filter(key => folder.lacks(key));
+}
+
+/** @returns the light picture */
+async function writeReports(folder: ResultsFolder, drill: Drill): Promise<Buffer> {
   const html = drill.htmlReport(folder.results);
   say(`wrote ${folder.write('report.html', html)}`);
-  folder.write('tables.md', drill.resultsPage(folder.results));
-  for (const colourScheme of ['light', 'dark'] as const) {
-    folder.write(`figure-${colourScheme}.png`, await drill.pictureOf(html, { colourScheme }));
-  }
+  folder.write(
+    'tables.md',
+    drill.resultsPage(folder.results, { runs: 'runs.jsonl', picture: 'figure-light.png' }),
+  );
+  const [light, dark] = [
+    await drill.pictureOf(html, { colourScheme: 'light' }),
+    await drill.pictureOf(html, { colourScheme: 'dark' }),
+  ];
+  folder.write('figure-light.png', light);
+  folder.write('figure-dark.png', dark);
+  return light;
+}
+
+/** The page for readers, what it was made of, and its picture. */
+function writeDocuments(results: Results, picture: Buffer, drill: Drill): void {
+  const docs = join(repository, 'docs');
+  const kept = drill.ResultsFolder.replace(join(docs, drill.document.folder), drill.keptOf(results));
+  writeFileSync(join(docs, drill.document.picture), picture);
+  const page = join(docs, drill.document.page);
+  writeFileSync(page, drill.resultsPage(kept.results, drill.document));
+  say(`wrote ${page}`);
 }

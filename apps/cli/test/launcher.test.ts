@@ -199,7 +199,9 @@ suite('the launcher', () => {
     assert.deepEqual(installs('up', '--arm', 'haproxy'), ['haproxy']);
     assert.deepEqual(installs('up', '--arm=nginx', '--detach'), ['nginx']);
     assert.deepEqual(installs('drill', 'matrix', '--arm', 'nginx'), ['nginx']);
-    assert.deepEqual(installs('drill', 'paper'), ['haproxy']);
+    for (const paper of [['paper'], [], ['--json']]) {
+      assert.deepEqual(installs('drill', ...paper), ['haproxy']);
+    }
     assert.deepEqual(installs('bench'), ['haproxy nginx wrk']);
     assert.deepEqual(installs('test'), ['haproxy nginx wrk']);
   });

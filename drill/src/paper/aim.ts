@@ -56,18 +56,17 @@ export class Aim {
 
   async #make(progress: Progress): Promise<Struck> {
     const aimedAt = now();
-    const target = this.#fault.startsWith('proxy-')
-      ? await this.#proxy(progress)
-      : await this.#lab.witness.seen(progress.token, 'begin', REACHED_MS);
+    const isProxy = this.#fault.startsWith('proxy-');
+    // A client that cannot tell its connection has one for sure when somebody has the request.
+    const backend =
+      isProxy && progress.local !== null
+        ? undefined
+        : await this.#lab.witness.seen(progress.token, 'begin', REACHED_MS);
+    const target = isProxy ? await this.#lab.proxyOf(progress.local) : backend;
     if (target === undefined) throw new Error('nobody was seen to serve the request that was aimed at');
     const from = now();
     const at = await this.#lab.strike(this.#fault, target);
     return { target, aimedAt, from, at, progress };
-  }
-
-  async #proxy({ local }: Progress): Promise<string | undefined> {
-    const socket = local ?? (await this.#lab.busiestSocket());
-    return socket === undefined ? undefined : await this.#lab.proxyOf(socket);
   }
 
   /** What became of it, or in words why it missed. Before the lab is healed. */

@@ -1,6 +1,6 @@
 /** Pictures of results as SVG, without script. Colours are the page's, light or dark; each picture says in words what it shows. */
 import { printed } from './reference.ts';
-import type { PaperRun } from './run.ts';
+import type { PaperRun, Request } from './run.ts';
 import type { SummaryCell } from './summary.ts';
 import { figure } from './tables.ts';
 
@@ -119,32 +119,64 @@ export function ticks(most: number, about: number): number[] {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, index) => index * step);
 }
 
-/** Every request of a run, one a line, and the fault across them. */
+/** Room for a connection's number. */
+const NUMBERS = 34;
+/** Below it there is no room for one. */
+const LINE_WITH_NUMBER = 12;
+
+/** Whether the request was under way when the fault took effect. */
+function hasMetIt({ fired }: PaperRun, { start, end }: Request): boolean {
+  return fired !== null && start <= fired.at && end >= fired.at;
+}
+
+/** Connections in the order in which they were first used; of a client that has one for each request: none. */
+function connectionsOf(sorted: readonly Request[]): string[] {
+  const found = [...new Set(sorted.flatMap(({ connection }) => connection ?? []))];
+  return found.length < sorted.length / 2 ? found : [];
+}
+
+/** Every request of a run, one a line, with its connection where these are used again, and the fault across them. */
 export function waterfall(run: PaperRun, title: string, width = 560): string {
-  const { requests, fired } = run;
-  const line = Math.max(2, Math.min(9, 300 / Math.max(1, requests.length)));
+  const { fired } = run;
+  const requests = [...run.requests].sort((a, b) => a.start - b.start);
+  const connections = connectionsOf(requests);
+  const hit = requests.filter(each => hasMetIt(run, each));
+  const moved = new Set(hit.flatMap(({ connection }) => connection ?? []));
+  const isOnMoved = ({ connection }: Request): boolean =>
+    connections.length > 0 && connection !== null && moved.has(connection);
+  const later = requests.filter(each => isOnMoved(each) && fired !== null && each.start > fired.at).length;
+  const named = connections.flatMap((each, index) => (moved.has(each) ? `#${index + 1}` : []));
+  const left = connections.length > 0 ? NUMBERS : 8;
+  const line =
+    connections.length > 0
+      ? Math.max(LINE_WITH_NUMBER, Math.min(15, 300 / Math.max(1, requests.length)))
+      : Math.max(2, Math.min(9, 300 / Math.max(1, requests.length)));
   const top = 56;
   const height = top + requests.length * line + 26;
   const most = Math.max(...requests.map(({ end }) => end), 1);
-  const x = (ms: number): number => 8 + (ms / most) * (width - 16);
+  const x = (ms: number): number => left + (ms / most) * (width - left - 8);
   const axis = ticks(most / 1000, 6).map(second => {
     const at = x(second * 1000);
     return `<line x1="${at.toFixed(1)}" y1="${top - 4}" x2="${at.toFixed(1)}" y2="${height - 20}" class="grid"/>${text(at, height - 6, `${Number(second.toPrecision(3))} s`, 'small', 'middle')}`;
   });
-  const drawn = [...requests]
-    .sort((a, b) => a.start - b.start)
-    .map(({ start, end, status }, index) => {
-      const broken = status === null || status >= 400;
-      const met = fired !== null && start <= fired.at && end >= fired.at;
-      const kind = broken ? 'failover' : met ? 'met' : run.architecture;
-      return bar(
+  const drawn = requests.map((request, index) => {
+    const { start, end, status, connection } = request;
+    const broken = status === null || status >= 400;
+    const kind = broken ? 'failover' : hasMetIt(run, request) ? 'met' : run.architecture;
+    const y = top + index * line;
+    const number = connections.indexOf(connection ?? '') + 1;
+    const onMoved = isOnMoved(request);
+    return [
+      number > 0 ? text(left - 6, y + line - 3, `#${number}`, onMoved ? 'small moved' : 'small', 'end') : '',
+      bar(
         x(start),
-        top + index * line,
+        y,
         Math.max(1, x(end) - x(start)),
-        Math.max(1, line - 1),
-        `bar ${kind}`,
-      );
-    });
+        Math.max(1, line - (connections.length > 0 ? 3 : 1)),
+        `bar ${kind}${onMoved ? ' moved' : ''}`,
+      ),
+    ].join('');
+  });
   const mark =
     fired === null
       ? ''
@@ -153,12 +185,14 @@ export function waterfall(run: PaperRun, title: string, width = 560): string {
     ({ at }) =>
       `<line x1="${x(at).toFixed(1)}" y1="${top - 4}" x2="${x(at).toFixed(1)}" y2="${height - 20}" class="noticed"/>`,
   );
+  const movedWords =
+    named.length > 0 ? `connection ${named.join(', ')} met it and carries ${later} requests more; ` : '';
   return svg({
     width,
     height,
     title,
-    described: `${requests.length} requests over ${figure(most / 1000)} s${fired ? `; ${fired.target} fails at ${figure(fired.at / 1000)} s` : ''}; ${run.noticed.length} troubles noticed, ${run.reloads} reloads`,
-    body: `${text(0, 16, title, 'strong')}${axis.join('')}${drawn.join('')}${noticed.join('')}${mark}`,
+    described: `${requests.length} requests over ${figure(most / 1000)} s${fired ? `; ${fired.target} fails at ${figure(fired.at / 1000)} s` : ''}; ${movedWords}${run.noticed.length} troubles noticed, ${run.reloads} reloads`,
+    body: `${text(0, 16, title, 'strong')}${named.length > 0 ? text(0, 33, `Outlined: what came on ${named.join(', ')}, the connection that met the failure; ${later} more after it`, 'small') : ''}${axis.join('')}${drawn.join('')}${noticed.join('')}${mark}`,
   });
 }
 

@@ -21,6 +21,7 @@ interface Open {
   readonly isPage: boolean;
   status: number | null;
   bytes: number;
+  connection: string | null;
 }
 
 /** Events of Chrome's DevTools protocol, as far as they are used. */
@@ -30,11 +31,17 @@ interface WillBeSent {
   readonly timestamp: number;
   readonly wallTime: number;
   readonly type?: string;
-  readonly redirectResponse?: { readonly status: number };
+  readonly redirectResponse?: Response;
+}
+interface Response {
+  readonly status: number;
+  /** 0: none, it came out of a cache. */
+  readonly connectionId: number;
+  readonly fromDiskCache?: boolean;
 }
 interface Received {
   readonly requestId: string;
-  readonly response: { readonly status: number; readonly fromDiskCache?: boolean };
+  readonly response: Response;
 }
 interface Ended {
   readonly requestId: string;
@@ -43,6 +50,10 @@ interface Ended {
 interface Failed extends Ended {
   readonly errorText: string;
   readonly canceled?: boolean;
+}
+
+function connectionOf({ connectionId }: Response): string | null {
+  return connectionId > 0 ? String(connectionId) : null;
 }
 
 export class ChromiumVisitor implements Visitor {
@@ -169,6 +180,7 @@ export class ChromiumVisitor implements Visitor {
       const open = this.#open.get(requestId);
       if (!open) return;
       open.status = response.status;
+      open.connection = connectionOf(response);
       if (response.fromDiskCache && !this.#isOver) this.#fromCache++;
       if (response.status >= 400) this.#troubles.push(`${open.path}: ${response.status}`);
       this.#moved();
@@ -198,6 +210,7 @@ export class ChromiumVisitor implements Visitor {
     const before = this.#open.get(requestId);
     if (before && redirectResponse) {
       before.status = redirectResponse.status;
+      before.connection = connectionOf(redirectResponse);
       this.#end(requestId, timestamp);
     }
     const { pathname, search } = new URL(request.url);
@@ -207,6 +220,7 @@ export class ChromiumVisitor implements Visitor {
       isPage: type === 'Document',
       status: null,
       bytes: 0,
+      connection: null,
     });
     this.#moved();
     this.#options.progress({
@@ -226,8 +240,8 @@ export class ChromiumVisitor implements Visitor {
     const open = this.#open.get(requestId);
     if (!open) return;
     this.#open.delete(requestId);
-    const { path, start, bytes, status } = open;
-    this.#requests.push({ path, start, bytes, status, end: (timestamp + this.#offset) * 1000 });
+    const { path, start, bytes, status, connection } = open;
+    this.#requests.push({ path, start, bytes, status, connection, end: (timestamp + this.#offset) * 1000 });
     if (status !== null) this.#completed++;
     this.#moved();
   }

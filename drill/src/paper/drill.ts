@@ -10,7 +10,7 @@ import type { ResultsFolder } from './folder.ts';
 import { PaperLab } from './lab.ts';
 import { manners } from './person.ts';
 import { planOf, scaleOf, secondsLeft } from './plan.ts';
-import { type Action, scaled, weights } from './reference.ts';
+import { type Action, browserPageMs, scaled, weights } from './reference.ts';
 import { type Architecture, architectures, type Fired, keyOf, type PaperRun, type RunKey } from './run.ts';
 import { spreadOf } from './statistics.ts';
 import type { Progress } from './visitor.ts';
@@ -140,7 +140,7 @@ class Drill {
               origin,
               token,
               patienceMs: manners.patienceMs,
-              pageMs: weights.action2.serverMs,
+              pageMs: browserPageMs[key.action],
               progress,
             }),
             part,
@@ -155,7 +155,7 @@ class Drill {
     return {
       ...key,
       ...verdictOf(acted, fired, deliveries),
-      version: 1,
+      version: 2,
       seed: options.seed,
       scale: key.client === 'paper' ? scaleOf(options, key.link) : 1,
       at: new Date(acted.startedAt).toISOString(),
@@ -199,25 +199,32 @@ function interruption(signal: AbortSignal | undefined, path: string): Promise<ne
 /**
  * Makes the runs that the folder lacks, and leaves no lab behind.
  *
+ * @param links on these only; the others are left to another time
  * @throws LabError capability, unhealthy, interrupted; what was done by then is kept
  */
-export async function makeRuns(folder: ResultsFolder, watcher: PaperWatcher): Promise<void> {
+export async function makeRuns(
+  folder: ResultsFolder,
+  links: readonly string[],
+  watcher: PaperWatcher,
+): Promise<void> {
   const { options } = folder.setting;
-  const plan = planOf(options);
+  const plan = planOf(options).filter(({ link }) => links.includes(link));
+  // Settled beforehand: whose fault misses now is left to the next time.
+  const lacking = plan.filter(key => folder.lacks(key));
   const stopped = interruption(watcher.signal, folder.path);
   stopped.catch(() => {});
   const drill = new Drill(folder, watcher);
   const done: RunKey[] = [];
-  let number = plan.filter(key => folder.has(key)).length;
+  let number = plan.length - lacking.length;
   let spent = 0;
-  for (const link of options.links) {
-    const missing = plan.filter(key => key.link === link && !folder.has(key));
+  for (const link of links) {
+    const missing = lacking.filter(key => key.link === link);
     if (missing.length === 0) continue;
     const scene = await Promise.race([enter(link, watcher), stopped]);
     try {
       await Promise.race([drill.warmUp(scene), stopped]);
       for (const key of missing) {
-        const rest = plan.filter(each => !folder.has(each));
+        const rest = lacking.slice(done.length);
         watcher.begun?.(key, ++number, plan.length, secondsLeft(rest, done, spent, options));
         const started = performance.now();
         const run = await Promise.race([drill.run(scene, key), stopped]);

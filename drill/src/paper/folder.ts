@@ -1,20 +1,29 @@
 /** A folder of results: what was to be measured, on what, and each run as soon as it is over. An interrupted one goes on. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Machine } from '@resplice/figures';
-import type { PaperOptions } from './plan.ts';
+import { type PaperOptions, withLinks } from './plan.ts';
 import { keyOf, type PaperRun, type RunKey } from './run.ts';
 
 export interface Circumstances extends Machine {
-  /** ISO 8601, of the first run. */
+  /** ISO 8601, of the beginning. */
   readonly at: string;
-  readonly command: string;
 }
 
 export interface Setting {
-  readonly version: 1;
+  readonly version: 2;
   readonly options: PaperOptions;
-  readonly circumstances: Circumstances;
+  /** Of the first run, and whenever others were found when it went on. */
+  readonly sessions: readonly Circumstances[];
 }
 
 /** Everything that is said about a folder derives from this. */
@@ -28,12 +37,12 @@ const RUNS = 'runs.jsonl';
 
 export class ResultsFolder {
   readonly path: string;
-  readonly setting: Setting;
   readonly #runs: Map<string, PaperRun>;
+  #setting: Setting;
 
   private constructor(path: string, setting: Setting, runs: readonly PaperRun[]) {
     this.path = path;
-    this.setting = setting;
+    this.#setting = setting;
     this.#runs = new Map(runs.map(run => [keyOf(run), run]));
   }
 
@@ -42,8 +51,17 @@ export class ResultsFolder {
     if (existsSync(join(path, SETTING)))
       throw new Error(`${path} holds results already; to go on with them: --resume ${path}`);
     mkdirSync(path, { recursive: true });
-    writeFileSync(join(path, SETTING), `${JSON.stringify(setting, null, 2)}\n`);
-    return new ResultsFolder(path, setting, []);
+    const folder = new ResultsFolder(path, setting, []);
+    folder.#keep(setting);
+    return folder;
+  }
+
+  /** Those results and no others, whatever is there. */
+  static replace(path: string, { setting, runs }: Results): ResultsFolder {
+    rmSync(path, { recursive: true, force: true });
+    const folder = ResultsFolder.create(path, setting);
+    for (const run of runs) folder.add(run);
+    return folder;
   }
 
   /** @throws Error when there are none, or a line is not one that this version writes */
@@ -51,12 +69,30 @@ export class ResultsFolder {
     const file = join(path, SETTING);
     if (!existsSync(file)) throw new Error(`${path}: no results there (no ${SETTING})`);
     const setting = JSON.parse(readFileSync(file, 'utf8')) as Setting;
-    if (setting.version !== 1) throw new Error(`${file}: version ${setting.version}, this program knows 1`);
+    if (setting.version !== 2) throw new Error(`${file}: version ${setting.version}, this program knows 2`);
     return new ResultsFolder(path, setting, readRuns(join(path, RUNS)));
   }
 
-  has(key: RunKey): boolean {
-    return this.#runs.has(keyOf(key));
+  get setting(): Setting {
+    return this.#setting;
+  }
+
+  /** Another session goes on here. @param links that are to be there too */
+  goOn(circumstances: Circumstances, links: readonly string[] = []): void {
+    const { options, sessions } = this.#setting;
+    const { at: _, ...now } = circumstances;
+    const isKnown = sessions.some(({ at, ...then }) => isDeepStrictEqual(then, now));
+    this.#keep({
+      ...this.#setting,
+      options: withLinks(options, links),
+      sessions: isKnown ? sessions : [...sessions, circumstances],
+    });
+  }
+
+  /** Whether it is still to be made: a run whose fault missed is not one. */
+  lacks(key: RunKey): boolean {
+    const run = this.#runs.get(keyOf(key));
+    return run === undefined || run.verdict === 'inconclusive';
   }
 
   add(run: PaperRun): void {
@@ -65,7 +101,15 @@ export class ResultsFolder {
   }
 
   get results(): Results {
-    return { setting: this.setting, runs: [...this.#runs.values()] };
+    return { setting: this.#setting, runs: [...this.#runs.values()] };
+  }
+
+  /** Whoever is killed meanwhile leaves the old one. */
+  #keep(setting: Setting): void {
+    const path = join(this.path, SETTING);
+    writeFileSync(`${path}.new`, `${JSON.stringify(setting, null, 2)}\n`);
+    renameSync(`${path}.new`, path);
+    this.#setting = setting;
   }
 
   write(name: string, content: string | Uint8Array): string {
@@ -86,7 +130,7 @@ function readRuns(path: string): PaperRun[] {
     .filter(line => line !== '')
     .map((line, index) => {
       const run = JSON.parse(line) as PaperRun;
-      if (run.version !== 1) throw new Error(`${path}:${index + 1}: version ${run.version}, not 1`);
+      if (run.version !== 2) throw new Error(`${path}:${index + 1}: version ${run.version}, not 2`);
       return run;
     });
 }

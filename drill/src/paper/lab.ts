@@ -117,11 +117,23 @@ export class PaperLab {
     return await this.client.do('setUps', { host, port, times: SET_UPS });
   }
 
-  /** The proxy, or who stands in its place, that packets from this end of the client's meet. @param local `address:port` */
-  async proxyOf(local: string): Promise<string> {
+  /**
+   * The proxy, or who stands in its place, that packets from this end of the client's meet; undefined: there is no connection.
+   *
+   * @param local `address:port`; null: of the connection on which something was sent last
+   */
+  async proxyOf(local: string | null): Promise<string | undefined> {
+    const [table, socket] = await Promise.all([this.#table(), local ?? this.#lastToSend()]);
+    return socket === undefined ? undefined : this.#proxyIn(table, socket);
+  }
+
+  async #table(): Promise<Table> {
     const socket = `${this.#place.runDirectory}/lb-1/lb.sock`;
     const said = await output(['curl', '-sS', '--unix-socket', socket, 'http://admin/status']);
-    const { seed, slots, proxies } = (JSON.parse(said) as { table: Table }).table;
+    return (JSON.parse(said) as { table: Table }).table;
+  }
+
+  #proxyIn({ seed, slots, proxies }: Table, local: string): string {
     const [address = '', port = ''] = local.split(':');
     const hash = flowHash(parseIp(address), Number(port), parseIp(this.#vip.address), this.#vip.port, seed);
     const found = proxies[slots[hash % slots.length]!];
@@ -129,10 +141,10 @@ export class PaperLab {
     return found;
   }
 
-  /** The client's end of the connection that has carried most of those that are open; undefined: there is none. */
-  async busiestSocket(): Promise<string | undefined> {
+  /** A browser opens some that it does not use yet. */
+  async #lastToSend(): Promise<string | undefined> {
     const sockets = await socketsTo(this.clientNamespace, `${this.#vip.address}:${this.#vip.port}`);
-    return sockets.sort((a, b) => b.bytesReceived - a.bytesReceived)[0]?.local;
+    return sockets.filter(each => each.bytesSent > 0).sort((a, b) => a.sinceSentMs - b.sinceSentMs)[0]?.local;
   }
 
   /** @returns epoch ms when it had taken effect */

@@ -140,9 +140,10 @@ export class PaperVisitor implements Visitor {
     this.#sent++;
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const start = performance.timeOrigin + performance.now();
+    let connection: string | null = null;
     const note = (status: number | null, bytes: number): void => {
       const end = performance.timeOrigin + performance.now();
-      this.#requests.push({ path: url.pathname + url.search, start, end, bytes, status });
+      this.#requests.push({ path: url.pathname + url.search, start, end, bytes, status, connection });
     };
     try {
       const answer = await exchange(url, {
@@ -155,14 +156,16 @@ export class PaperVisitor implements Visitor {
         },
         ...(body ? { body } : {}),
         patienceMs: patienceMs + slowMs,
-        connected: local =>
+        connected: local => {
+          connection = local;
           progress({
             token,
             local,
             completed: this.#completed,
             step: this.#page?.step ?? '',
             slow: slowMs > 0,
-          }),
+          });
+        },
       });
       note(answer.status, answer.body.length);
       this.#completed++;

@@ -64,13 +64,45 @@ function shuffled<T>(items: readonly T[], draw: () => number): T[] {
   return all;
 }
 
+/** The same, on those links too; in the tables' order, whichever came first. */
+export function withLinks(options: PaperOptions, more: readonly string[]): PaperOptions {
+  const all = new Set([...options.links, ...more]);
+  const known: string[] = columns.map(({ link }) => link);
+  return {
+    ...options,
+    links: [...known.filter(link => all.has(link)), ...[...all].filter(link => !known.includes(link))],
+  };
+}
+
+/** As it can be given again, with everything that was left to chance. */
+export function commandOf(options: PaperOptions): string {
+  const { clients, links, repeat, scale, seed } = options;
+  const base = options.faults.length === faultNames.length ? full : quick;
+  const shorts = links.map(link => columns.find(each => each.link === link)?.short ?? link);
+  const given = [
+    base === full && '--full',
+    clients.length === 1 && `--client ${clients[0]}`,
+    shorts.length > 0 && links.join() !== base.links.join() && `--links ${shorts.join(',')}`,
+    scale !== base.scale && `--scale ${scale}`,
+    repeat !== base.repeat && `--repeat ${repeat}`,
+    `--seed ${seed}`,
+  ];
+  return `./resplice drill paper ${given.filter(each => each !== false).join(' ')}`;
+}
+
+/** Draws of a link's own, so that its order does not depend on which others are measured, and when. */
+function drawsFor(link: string, seed: number): () => number {
+  const known = columns.findIndex(each => each.link === link);
+  return randomFrom(seed + known + 1);
+}
+
 /**
  * All runs, link by link. Within a repetition the cells come in an order of the seed's, and of each cell the architectures follow one
  * another at once, so that what slows the machine for a while slows both.
  */
 export function planOf(options: PaperOptions): RunKey[] {
-  const draw = randomFrom(options.seed);
   return options.links.flatMap(link => {
+    const draw = drawsFor(link, options.seed);
     const repeat = link === SLOWEST ? options.repeatOnSlowest : options.repeat;
     return Array.from({ length: repeat }, (_, index) => index + 1).flatMap(repetition => {
       const cells = options.clients.flatMap(client =>
@@ -85,6 +117,8 @@ export function planOf(options: PaperOptions): RunKey[] {
 
 /** Between two runs, to heal and be sure that all is well, s: a guess that what was measured soon outweighs. */
 const BETWEEN_SECONDS = 4;
+/** Both labs up, settled and warm, and down again, s. */
+const LINK_SECONDS = 45;
 /** A browser has six connections, and asks for a page of its own weight. */
 const BROWSER_SHARE = 0.1;
 
@@ -108,7 +142,9 @@ export function secondsLeft(
 ): number {
   const sum = (keys: readonly RunKey[]): number => keys.reduce((all, key) => all + guess(key, options), 0);
   const guessed = sum(done);
-  return sum(rest) * (guessed > 0 && spent > 0 ? spent / guessed : 1);
+  const present = done.at(-1)?.link;
+  const comingLinks = new Set(rest.map(({ link }) => link).filter(link => link !== present));
+  return comingLinks.size * LINK_SECONDS + sum(rest) * (guessed > 0 && spent > 0 ? spent / guessed : 1);
 }
 
 /** Of one cell, those that count: seconds of the runs that were complete. */

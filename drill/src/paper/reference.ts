@@ -86,6 +86,15 @@ export const weights: Readonly<Record<Action, Weight>> = {
   action2: { objects: 27, bytes: 8760, serverMs: 136 },
 };
 
+/**
+ * What the server takes for each page that a browser asks for, ms. The whole of action 1 hangs on one request, and a fault must be
+ * able to meet it.
+ */
+export const browserPageMs: Readonly<Record<Action, number>> = {
+  action1: 500,
+  action2: weights.action2.serverMs,
+};
+
 /** @param scale 0…1: of the number of objects; each stays as it is */
 export function scaled(weight: Weight, scale: number): Weight {
   return { ...weight, objects: Math.max(1, Math.round(weight.objects * scale)) };

@@ -1,7 +1,9 @@
 /** The results as one HTML page that needs nothing else: pictures, tables, and how it was measured. */
 
+import { calibrationRows } from './calibration.ts';
 import { bars, escaped, failoverCurve, waterfall } from './charts.ts';
-import type { Results } from './folder.ts';
+import type { Circumstances, Results } from './folder.ts';
+import { commandOf, planOf } from './plan.ts';
 import { actions } from './reference.ts';
 import { architectures, type ClientKind, type PaperRun } from './run.ts';
 import { judge, overallOf, type SummaryCell, summarize } from './summary.ts';
@@ -29,6 +31,7 @@ svg text { fill: var(--ink); font: 13px Inter, system-ui, sans-serif; font-varia
 svg .strong { font-weight: 650; } svg .small { font-size: 11.5px; fill: var(--soft); } svg .alarm { fill: var(--alarm); }
 .bar.ours { fill: var(--ours); } .bar.traditional { fill: var(--traditional); } .bar.paper { fill: var(--paper); }
 .bar.failover { fill: var(--failover); } .bar.met { fill: var(--failover); }
+svg .bar.moved { stroke: var(--ink); stroke-width: 1.2; } svg .small.moved { fill: var(--ink); font-weight: 650; }
 svg .grid { stroke: var(--line); } svg .mark { stroke: var(--alarm); stroke-width: 1.5; stroke-dasharray: 4 3; }
 svg .noticed { stroke: var(--failover); stroke-width: 1; stroke-dasharray: 1 3; }
 svg .curve { fill: none; stroke-width: 2.5; } svg .curve.ours { stroke: var(--ours); }
@@ -93,26 +96,27 @@ function failovers(results: Results, client: ClientKind, architecture: PaperRun[
     });
 }
 
-/** Of each architecture one run with a crash: of the sequential client's action 1, if there is one. */
-function examples({ runs }: Results): PaperRun[] {
+/** Of each architecture one run of the client with a crash: of action 1, if there is one. */
+function examples({ runs }: Results, client: ClientKind): PaperRun[] {
   const crashed = runs
-    .filter(run => run.fault === 'backend-crash' && run.fired !== null)
-    .sort((a, b) => b.client.localeCompare(a.client) || a.action.localeCompare(b.action));
+    .filter(run => run.client === client && run.fault === 'backend-crash' && run.fired !== null)
+    .filter(({ requests }) => requests.length > 0)
+    .sort((a, b) => a.action.localeCompare(b.action));
   const [first] = crashed;
   if (!first) return [];
-  const same = crashed.filter(
-    run => run.client === first.client && run.action === first.action && run.link === first.link,
-  );
+  const same = crashed.filter(run => run.action === first.action && run.link === first.link);
   return architectures.flatMap(architecture => same.find(run => run.architecture === architecture) ?? []);
 }
 
+function waterfallTitle({ architecture, action, link, client }: PaperRun): string {
+  const who = client === 'paper' ? 'a client like the paper’s' : 'Chromium';
+  return `${architecture === 'ours' ? 'Resplice' : 'Traditional'}: ${actionTitles[action]}, ${link}, ${who}`;
+}
+
 function waterfalls(results: Results): string[] {
-  return examples(results).map(run =>
-    waterfall(
-      run,
-      `${run.architecture === 'ours' ? 'Resplice' : 'Traditional'}: ${actionTitles[run.action]}, ${run.link}, request by request`,
-    ),
-  );
+  return results.setting.options.clients
+    .flatMap(client => examples(results, client))
+    .map(run => waterfall(run, waterfallTitle(run)));
 }
 
 function curves(results: Results): string[] {
@@ -130,10 +134,20 @@ function curves(results: Results): string[] {
 const cards = (pictures: readonly string[]): string =>
   `<div class="grid-of">${pictures.map(each => `<div class="card">${each}</div>`).join('')}</div>`;
 
+function sessionLine(session: Circumstances): string {
+  const { at, processor, cores, memoryGiB, kernel, system, versions } = session;
+  const programs = Object.entries(versions).map(([program, version]) => `${program} ${version}`);
+  return `From ${at.slice(0, 10)}: ${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}, ${system}; ${programs.join(', ')}.`;
+}
+
+function madeLine({ setting, runs }: Results): string {
+  const planned = planOf(setting.options).length;
+  return runs.length < planned ? `${runs.length} of ${planned} runs so far.` : `${planned} runs.`;
+}
+
 /** What is said of how it was measured; also in docs/RESULTS.md. */
 export function methodLines({ setting, runs }: Results): string[] {
-  const { options, circumstances } = setting;
-  const { at, processor, cores, memoryGiB, kernel, system, versions } = circumstances;
+  const { options, sessions } = setting;
   const emulators = [...new Set(runs.map(({ emulator }) => emulator))].join(', ');
   const rtts = options.links.flatMap(link => {
     const found = runs.filter(run => run.link === link).map(({ measuredRttMs }) => measuredRttMs);
@@ -143,13 +157,10 @@ export function methodLines({ setting, runs }: Results): string[] {
   });
   const scales = [...new Set(runs.filter(run => run.client === 'paper').map(({ scale }) => scale))].sort();
   return [
-    `${at.slice(0, 10)}, ${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}, ${system}; ${Object.entries(
-      versions,
-    )
-      .map(([program, version]) => `${program} ${version}`)
-      .join(', ')}. Seed ${options.seed}.`,
+    ...sessions.map(sessionLine),
+    `Seed ${options.seed}. ${madeLine({ setting, runs })}`,
     `Links: emulated (${emulators}); measured, bare connection set-ups: ${rtts.join(', ')}.`,
-    'Calibrated: the links’ parameters and, for the client like the paper’s, number, size and server time of the objects. The paper gives neither; they are a fit of its columns without failure, not its test bed. For Chromium the pages are as they are, and the server takes 136 ms for each.',
+    'Calibrated: the links’ parameters and, for the client like the paper’s, number, size and server time of the objects. The paper gives neither; they are a fit of its columns without failure, not its test bed. For Chromium the pages are as they are, and the server takes 500 ms for the login screen and 136 ms for each page of action 2.',
     ...(scales.some(each => each !== 1)
       ? [
           `Scaled: ${scales.map(each => `${each}`).join(', ')} of the paper’s number of objects; such figures stand beside the paper’s, but are not compared with them.`,
@@ -181,18 +192,22 @@ export function htmlReport(results: Results): string {
 <body><main>
 <section id="${FIGURE_ID}">
 <h1>A server dies in the middle of a page</h1>
-<p class="soft">How long people wait for what they wanted. <code>${escaped(results.setting.circumstances.command)}</code></p>
+<p class="soft">How long people wait for what they wanted. <code>${escaped(commandOf(results.setting.options))}</code></p>
 <ul class="key">${key}</ul>
 ${cards(barsOf(main))}
 </section>
 ${others.length > 0 ? `<h2>The same with a browser of today</h2>${cards(barsOf(others))}` : ''}
-<h2>One run, request by request</h2>
-<p class="soft">Each line is a request. Orange: what met the failure. Dotted: where the person noticed something.</p>
+<h2>Runs, request by request</h2>
+<p class="soft">Each line is a request, and # its connection where these are used again. Orange: what met the failure. Dotted: where the person
+noticed something.</p>
 ${cards(waterfalls(results))}
 <h2>All failovers of back ends</h2>
 ${cards(curves(results))}
 <h2>Tables 2 and 3</h2>
 ${results.setting.options.clients.flatMap(client => actions.map(action => table(tableTitle(action, client), tableRows(results, action, client)))).join('\n<p></p>\n')}
+<h2>The calibration</h2>
+<p class="soft">The sequential client without a failure, traditional architecture: what the links and pages were fitted to.</p>
+${table('Seconds', calibrationRows(results))}
 <h2>Failover by fault</h2>
 <p class="soft">For a proxy’s failure the paper has no figures.</p>
 ${results.setting.options.clients.map(client => table(`Seconds, ${client}`, faultRows(results, client))).join('\n<p></p>\n')}

@@ -37,6 +37,8 @@ export interface Request {
   readonly bytes: number;
   /** Null: no complete answer. */
   readonly status: number | null;
+  /** What the client knows its TCP connection by; null: it had none, or nothing came on it. */
+  readonly connection: string | null;
 }
 
 /** What a person noticed, and when (ms since the run's start). */
@@ -61,7 +63,7 @@ export interface Fired {
 export type RunVerdict = 'complete' | 'failed' | 'inconclusive';
 
 export interface PaperRun extends RunKey {
-  readonly version: 1;
+  readonly version: 2;
   readonly seed: number;
   readonly scale: number;
   /** ISO 8601. */

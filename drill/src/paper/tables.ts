@@ -27,7 +27,7 @@ function signed(value: number): string {
   return text.startsWith('−') || Number(text) === 0 ? text : `+${text}`;
 }
 
-function withSpread(spread: Spread | null | undefined): string {
+export function withSpread(spread: Spread | null | undefined): string {
   if (!spread) return '–';
   const { n, median, low, high } = spread;
   return n === 1 ? figure(median) : `${figure(median)} (${figure(low)}…${figure(high)})`;

@@ -36,6 +36,7 @@ suite('whether it met', () => {
     end,
     bytes: 1,
     status,
+    connection: null,
   });
 
   test('a request under way when it had taken effect', () => {

@@ -1,5 +1,5 @@
 /** Results that nobody measured: for tests of what is made of results, and for nothing else. */
-import type { Results } from '../../src/paper/folder.ts';
+import type { Circumstances, Results } from '../../src/paper/folder.ts';
 import { type PaperOptions, planOf, quick } from '../../src/paper/plan.ts';
 import { columns, printed } from '../../src/paper/reference.ts';
 import type { PaperRun, RunKey } from '../../src/paper/run.ts';
@@ -27,7 +27,7 @@ export function madeUpRun(key: RunKey, change: Partial<PaperRun> = {}): PaperRun
   const each = (seconds * 1000) / REQUESTS;
   return {
     ...key,
-    version: 1,
+    version: 2,
     seed: OPTIONS.seed,
     scale: 1,
     at: '2001-02-03T04:05:06.000Z',
@@ -57,10 +57,22 @@ export function madeUpRun(key: RunKey, change: Partial<PaperRun> = {}): PaperRun
       end: (index + 1) * each - 1,
       bytes: 6559,
       status: disturbed && index === REQUESTS / 2 ? null : 200,
+      // A browser has six connections, and the same ones again and again.
+      connection: key.client === 'paper' ? `10.61.0.2:${40_000 + index}` : String(17 + (index % 6)),
     })),
     ...change,
   };
 }
+
+export const MACHINE: Circumstances = {
+  at: '2001-02-03T04:05:06.000Z',
+  processor: 'made up',
+  cores: 2,
+  memoryGiB: 8,
+  kernel: '0.0.0',
+  system: 'made up',
+  versions: { 'Node.js': '0.0.0' },
+};
 
 export function madeUpResults(
   options: PaperOptions = OPTIONS,
@@ -68,18 +80,9 @@ export function madeUpResults(
 ): Results {
   return {
     setting: {
-      version: 1,
+      version: 2,
       options,
-      circumstances: {
-        at: '2001-02-03T04:05:06.000Z',
-        command: './resplice drill paper --seed 7',
-        processor: 'made up',
-        cores: 2,
-        memoryGiB: 8,
-        kernel: '0.0.0',
-        system: 'made up',
-        versions: { 'Node.js': '0.0.0' },
-      },
+      sessions: [MACHINE],
     },
     runs: planOf(options).map(key => madeUpRun(key, change(key))),
   };

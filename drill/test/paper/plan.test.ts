@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { full, planOf, quick, scaleOf, secondsLeft } from '../../src/paper/plan.ts';
+import { commandOf, full, planOf, quick, scaleOf, secondsLeft, withLinks } from '../../src/paper/plan.ts';
 import { keyOf } from '../../src/paper/run.ts';
 
 suite('the plan of runs', () => {
@@ -32,14 +32,44 @@ suite('the plan of runs', () => {
     assert.notDeepEqual(planOf({ ...options, seed: 2 }), plan);
   });
 
+  test('the order on a link does not depend on which others there are', () => {
+    const alone = planOf({ ...options, links: ['wan-sg'] });
+    assert.deepEqual(
+      plan.filter(({ link }) => link === 'wan-sg'),
+      alone,
+    );
+    assert.deepEqual(withLinks({ ...options, links: ['wan-sg'] }, ['lan-paper', 'wan-sg']).links, [
+      'lan-paper',
+      'wan-sg',
+    ]);
+  });
+
+  test('the command makes the same plan again', () => {
+    assert.equal(commandOf(options), './resplice drill paper --full --seed 4000000001');
+    const some = {
+      ...quick,
+      clients: ['chromium'],
+      links: ['wan-mit', 'wan-in'],
+      repeat: 2,
+      scale: 0.1,
+      seed: 3,
+    } as const;
+    assert.equal(
+      commandOf(some),
+      './resplice drill paper --client chromium --links wan-mit,wan-in --scale 0.1 --repeat 2 --seed 3',
+    );
+  });
+
   test('time left: the paper’s own, and then as the runs so far kept to it', () => {
     const small = { ...quick, seed: 1 };
     const keys = planOf(small);
     const guessed = secondsLeft(keys, [], 0, small);
     assert.ok(guessed > 60 && guessed < 600, String(guessed));
-    const [done, rest] = [keys.slice(0, 12), keys.slice(12)];
-    const ofDone = secondsLeft(done, [], 0, small);
-    const ofRest = secondsLeft(rest, [], 0, small);
-    assert.ok(Math.abs(secondsLeft(rest, done, 2 * ofDone, small) - 2 * ofRest) < 1e-6);
+    const lan = keys.filter(({ link }) => link === 'lan-paper');
+    const [done, rest] = [lan.slice(0, 12), lan.slice(12)];
+    // Of a link that is there already: nothing for bringing it up.
+    const guess = (some: typeof keys): number => secondsLeft(some, [lan[0]!], 0, small);
+    assert.ok(Math.abs(secondsLeft(rest, done, 2 * guess(done), small) - 2 * guess(rest)) < 1e-6);
+    assert.ok(secondsLeft(keys.slice(12), done, 0, small) > guess(rest) + guess(keys.slice(24)) - 1e-6);
   });
 });

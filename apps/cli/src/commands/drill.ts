@@ -10,7 +10,7 @@ import { withStopSignal } from '../stop-signal.ts';
 
 const codes = { pass: exitCode.pass, fail: exitCode.fail, inconclusive: exitCode.inconclusive } as const;
 
-const drills = ['matrix', 'storm', 'paper'] as const;
+const drills = ['paper', 'matrix', 'storm'] as const;
 type Drill = (typeof drills)[number];
 
 /** Options that do not belong to every drill, and whose they are. */
@@ -35,8 +35,8 @@ const belongs: Readonly<Record<string, readonly Drill[]>> = {
 
 export const command = defineCommand({
   name: 'drill',
-  synopsis: '[matrix|storm|paper] [OPTIONS]',
-  summary: 'Make every fault at every moment, many while letters are sent, or those of the paper’s tables.',
+  synopsis: '[paper|matrix|storm] [OPTIONS]',
+  summary: 'The paper’s tables, measured; or every fault at every moment, or many while letters are sent.',
   options: {
     cells: {
       type: 'string',
@@ -68,18 +68,25 @@ export const command = defineCommand({
     links: {
       type: 'string',
       value: 'LINKS',
-      help: 'of paper: of lan, wan-mit, wan-sg, wan-in, several by comma',
+      help: 'of paper: of lan, wan-mit, wan-sg, wan-in, several by comma; with --resume only those now',
     },
-    full: { type: 'boolean', help: 'of paper: every cell of both tables, five times; hours' },
+    full: {
+      type: 'boolean',
+      help: 'of paper: every cell of both tables, five times: four hours, in parts by --links',
+    },
     scale: {
       type: 'string',
       value: 'X',
       help: 'of paper: share of the objects, up to 1; else 0.5, with --full 1',
     },
-    resume: { type: 'string', value: 'DIR', help: 'of paper: go on with the results there' },
+    resume: {
+      type: 'string',
+      value: 'DIR',
+      help: 'of paper: go on with the results there, on links of theirs or others',
+    },
     write: {
       type: 'boolean',
-      help: 'render the page of this run: of matrix docs/MATRIX.md, of paper docs/RESULTS.md',
+      help: 'render the page of this run: of matrix docs/MATRIX.md, of paper --full docs/RESULTS.md',
     },
     seed: {
       type: 'string',
@@ -89,8 +96,8 @@ export const command = defineCommand({
     json: { type: 'boolean', help: 'one JSON object on standard output' },
   },
   async run({ values, positionals }) {
-    requirePositionals(positionals, 0, 1, './resplice drill [matrix|storm|paper] [OPTIONS]');
-    const drill = oneOf('drill', positionals[0] ?? 'matrix', drills);
+    requirePositionals(positionals, 0, 1, './resplice drill [paper|matrix|storm] [OPTIONS]');
+    const drill = oneOf('drill', positionals[0] ?? 'paper', drills);
     const foreign = Object.entries(values).find(
       ([name, value]) => value !== undefined && belongs[name] && !belongs[name].includes(drill),
     );
