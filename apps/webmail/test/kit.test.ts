@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { type Answer, type RawClient, Tier } from '@resplice/backend-kit/testing';
 import { Database, DEMO_DOMAIN, DEMO_PASSWORD } from '@resplice/mailstore';
+import { until } from '@resplice/service-kit/testing';
 import { listenerSchema } from '@resplice/site-config';
 import { pino } from 'pino';
 import { buildWebmail } from '../src/app.ts';
@@ -121,6 +122,36 @@ suite('a session', () => {
       next: '',
     });
     assert.equal(again.bytes.toString(), first.bytes.toString());
+  });
+});
+
+suite('a new password', () => {
+  test('is set once, and its page and session are good when its first answer was lost', async () => {
+    const cookie = cookieOf(await login(1, 'chloe'));
+    const other = cookieOf(await login(2, 'chloe'));
+    const change = async (client: RawClient, current: string, wanted: string) => {
+      const csrf = await personAt(3, cookie).token();
+      return await post(client, '/settings/password', { csrf, current, wanted, again: wanted }, cookie);
+    };
+    tier.cut(1);
+    await until('the cut', () => tier.kit(1).status.alternate === null);
+    const connection = tier.connection();
+    const csrf = await personAt(3, cookie).token();
+    const fields = { csrf, current: DEMO_PASSWORD, wanted: 'a new password', again: 'a new password' };
+    const path = '/settings/password';
+    const lost = await post(await tier.client(1, connection), path, fields, cookie);
+    assert.match(lost.all('location')[0]!, /notice=password$/);
+    await tier.crash(1);
+    const successor = await tier.takeOver(2, connection);
+    const again = await post(successor, path, fields, cookie);
+    assert.equal(again.status, 303, again.text);
+    assert.match(again.all('location')[0]!, /notice=password$/);
+    assert.match((await personAt(3, cookie).get('/mail/inbox')).url, /inbox$/);
+    assert.match((await personAt(3, other).get('/mail/inbox')).url, /login/, 'other sessions have ended');
+    const back = await change(await tier.client(2), 'a new password', DEMO_PASSWORD);
+    assert.match(back.all('location')[0]!, /notice=password$/);
+    const wrong = await change(await tier.client(2), 'a new password', 'another one');
+    assert.match(wrong.text, /is another one/);
   });
 });
 

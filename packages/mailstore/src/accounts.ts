@@ -79,10 +79,22 @@ export async function changeSettings(client: Client, id: string, settings: Setti
 }
 
 /**
- * Returns the new password epoch.
- * @param hashed as `hashPassword` makes it
+ * Returns the new password epoch; null when the current password is another one. Both in the caller's transaction: asked again
+ * after the change, the question would have another answer.
+ *
+ * @param hashed the new one, as `hashPassword` makes it
  */
-export async function changePassword(client: Client, id: string, hashed: string): Promise<number> {
+export async function changePassword(
+  client: Client,
+  id: string,
+  current: string,
+  hashed: string,
+): Promise<number | null> {
+  const known = await client.query<{ password: string }>(
+    'select password from accounts where id = $1 for update',
+    [id],
+  );
+  if (!(await verifyPassword(current, known.rows[0]?.password))) return null;
   const { rows } = await client.query<{ epoch: number }>(
     `update accounts set password = $2, password_epoch = password_epoch + 1 where id = $1
      returning password_epoch as epoch`,

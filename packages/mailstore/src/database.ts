@@ -144,6 +144,15 @@ export class Database {
     }, transaction);
   }
 
+  /** What came of a step that was made once; undefined: it has not been made. @throws DatabaseAwayError */
+  async outcomeOf<T>(transaction: string, step: string): Promise<T | undefined> {
+    const [row] = await this.query<{ outcome: T }>(
+      'select outcome from effects where transaction_id = $1 and step = $2',
+      [transaction, step],
+    );
+    return row?.outcome;
+  }
+
   /**
    * Ends the sessions in which others are making effects of a transaction that is now ours: a back end that is frozen keeps its
    * rows locked, and would hold up whoever takes over from it. If it thaws it finds the effect made.

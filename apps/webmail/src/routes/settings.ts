@@ -1,5 +1,4 @@
 import {
-  authenticate,
   changePassword,
   changeSettings,
   clean,
@@ -16,7 +15,7 @@ import { z } from 'zod';
 import { update } from '../tags.ts';
 import { settingsPage } from '../views/settings.ts';
 import { type NoticeQuery, noticeOf, withNotice } from '../web/notices.ts';
-import { requireOwnForm } from '../web/sessions.ts';
+import { PASSWORD_STEP, requireOwnForm } from '../web/sessions.ts';
 
 const settingsForm = z.object({
   name: z.string().transform(cleanLine).pipe(z.string().min(1).max(100)),
@@ -65,14 +64,16 @@ export function settingsRoutes(app: FastifyInstance, { database }: { database: D
     if (wanted.length < MIN_PASSWORD) return refuse(`A password needs at least ${MIN_PASSWORD} characters.`);
     const attempt = { source: request.ip, address, at: txn.now };
     if (!(await mayTry(database, attempt))) return refuse('Too many wrong passwords: wait a while.', 429);
-    if ((await authenticate(database, address, current)) === undefined) {
+    const hashed = await hashPassword(wanted, txn.random(16));
+    // One effect: run again, this request must not find that the password it was given is not the one any more.
+    const epoch = await database.once(txn.id, PASSWORD_STEP, client =>
+      changePassword(client, id, current, hashed),
+    );
+    if (epoch === null) {
       await noteFailure(database, attempt);
       return refuse('The password that you have now is another one.');
     }
-    const hashed = await hashPassword(wanted, txn.random(16));
-    request.session.passwordEpoch = await database.once(txn.id, 'password', client =>
-      changePassword(client, id, hashed),
-    );
+    request.session.passwordEpoch = epoch;
     return reply.redirect(withNotice('/settings', 'password'), 303);
   });
 }

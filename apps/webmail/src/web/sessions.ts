@@ -35,6 +35,9 @@ export const COOKIE = 'session';
 /** A session's whole life, however busy it is. */
 export const SESSION_MS = 24 * 3_600_000;
 
+/** Effect of a transaction that changes a password; its outcome is the new epoch, or null. */
+export const PASSWORD_STEP = 'password';
+
 export interface SessionOptions {
   readonly secret: string;
   readonly store: SessionStore;
@@ -76,8 +79,21 @@ export async function viewerOf(database: Database, request: FastifyRequest): Pro
     accountById(database, accountId),
     counts(database, accountId),
   ]);
-  if (account === undefined || account.passwordEpoch !== passwordEpoch) return undefined;
+  if (account === undefined) return undefined;
+  if (account.passwordEpoch !== passwordEpoch && !(await hasChangedIt(database, request, account))) {
+    return undefined;
+  }
   return { account, counts: counted, csrf };
+}
+
+/** This very request has changed the password, in a run whose answer was lost: its session is not from before that. */
+async function hasChangedIt(
+  database: Database,
+  { method, txn }: FastifyRequest,
+  { passwordEpoch }: Account,
+): Promise<boolean> {
+  if (method !== 'POST') return false;
+  return (await database.outcomeOf<number | null>(txn.id, PASSWORD_STEP)) === passwordEpoch;
 }
 
 export function isOwnForm(request: FastifyRequest, token: unknown): boolean {
