@@ -40,7 +40,8 @@ export function answers({ address, port }: Pick<Backend, 'address' | 'port'>): P
 export class SecondOpinion {
   readonly #onDeath: (backend: Backend) => void;
   readonly #ask: typeof answers;
-  readonly #doubted = new Set<Backend>();
+  /** Each with the doubt that holds: what was asked for a former one counts no more. */
+  readonly #doubted = new Map<Backend, symbol>();
   readonly #timers = new Set<NodeJS.Timeout>();
 
   /** @param ask to be replaced in tests */
@@ -52,8 +53,9 @@ export class SecondOpinion {
   /** Its agent has fallen silent. */
   doubt(backend: Backend): void {
     if (this.#doubted.has(backend)) return;
-    this.#doubted.add(backend);
-    void this.#look(backend);
+    const doubt = Symbol(backend.name);
+    this.#doubted.set(backend, doubt);
+    void this.#look(backend, doubt);
   }
 
   /** Its agent speaks again. */
@@ -66,9 +68,9 @@ export class SecondOpinion {
     this.#doubted.clear();
   }
 
-  async #look(backend: Backend): Promise<void> {
+  async #look(backend: Backend, doubt: symbol): Promise<void> {
     const alive = await this.#ask(backend);
-    if (!this.#doubted.has(backend)) return;
+    if (this.#doubted.get(backend) !== doubt) return;
     if (!alive) {
       this.#doubted.delete(backend);
       this.#onDeath(backend);
@@ -76,7 +78,7 @@ export class SecondOpinion {
     }
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (this.#doubted.has(backend)) void this.#look(backend);
+      if (this.#doubted.get(backend) === doubt) void this.#look(backend, doubt);
     }, AGAIN_MS);
     this.#timers.add(timer);
   }
