@@ -308,7 +308,7 @@ export class Conversation extends ClientSpace implements RequestSink {
     transaction.bodyAt = bodyAt;
     transaction.closes = head.close;
     transaction.untilClose = head.body === 'until-close';
-    transaction.hasValidator = head.hasValidator;
+    transaction.hasValidator = head.hasValidatorBut(transaction.treatment.mask);
     if (head.body === 'length') transaction.expectedEnd = bodyAt + head.length;
     this.#note();
     if (head.status === 101 || (transaction.method === 'CONNECT' && head.status < 300))

@@ -40,6 +40,7 @@ export class Transaction {
   closes = false;
   /** Only the end of the stream ends it. */
   untilClose = false;
+  /** Its head tells one version of its content from another, by a field that may not differ. */
   hasValidator = false;
   /** Tells how long its server may be silent; undefined while nothing is expected of it. */
   watch: Watch | undefined;

@@ -11,7 +11,9 @@ export class ResponseHead extends MessageHead {
   status = 200;
   /** Its length is known, and a strong ETag or a Last-Modified tells one version of its content from another (RFC 9110 §8.8). */
   hasValidator = false;
-  #validated = false;
+  /** Which of them are there. */
+  #isTagged = false;
+  #isDated = false;
 
   constructor() {
     super(MAX_FIELDS);
@@ -36,7 +38,7 @@ export class ResponseHead extends MessageHead {
   }
 
   override readFields(): string | undefined {
-    this.#validated = false;
+    this.#isTagged = this.#isDated = false;
     return super.readFields();
   }
 
@@ -44,8 +46,14 @@ export class ResponseHead extends MessageHead {
     const { places } = this;
     const size = places.nameLength(field);
     if (size === 4 && places.isNamed(field, 'etag')) {
-      this.#validated ||= places.bytes[places.valueStart(field)] === QUOTE;
-    } else if (size === 13 && places.isNamed(field, 'last-modified')) this.#validated = true;
+      this.#isTagged ||= places.bytes[places.valueStart(field)] === QUOTE;
+    } else if (size === 13 && places.isNamed(field, 'last-modified')) this.#isDated = true;
+  }
+
+  /** Whether that is so of fields which may not differ: a masked one tells nothing. */
+  hasValidatorBut(masked: ReadonlySet<string>): boolean {
+    if (!this.hasValidator) return false;
+    return (this.#isTagged && !masked.has('etag')) || (this.#isDated && !masked.has('last-modified'));
   }
 
   /** @internal The request decides, too, how long the body is (RFC 9112 §6.3). */
@@ -61,6 +69,6 @@ export class ResponseHead extends MessageHead {
       this.body = 'until-close';
       this.close = true;
     }
-    this.hasValidator = this.body === 'length' && this.#validated;
+    this.hasValidator = this.body === 'length' && (this.#isTagged || this.#isDated);
   }
 }
