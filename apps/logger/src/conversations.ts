@@ -16,8 +16,8 @@ import { Moves, type MovesDeps } from './moves.ts';
 import type { RequestStore } from './request-store.ts';
 import { Room } from './room.ts';
 import type { Rules } from './rules.ts';
-import { answers } from './second-opinion.ts';
 import { SlowHeads, type SlowHeadsDeps } from './slow-heads.ts';
+import { StalledUploads } from './stalled-uploads.ts';
 import { Strangers } from './strangers.ts';
 import { Suspicions } from './suspicions.ts';
 import { traceOf } from './trace.ts';
@@ -40,6 +40,8 @@ export interface ConversationsDeps
   store: RequestStore;
   limits: SlowHeadsDeps['limits'];
   commits: Commits;
+  /** Whether the application of a back end answers anybody. */
+  ask(backend: Backend): Promise<boolean>;
 }
 
 /** All connections that pass: hands each event of the kernel half to the one that it is about. */
@@ -54,6 +56,7 @@ export class Conversations {
   readonly #drains: Drains;
   readonly #watchman: Watchman;
   readonly #suspicions: Suspicions;
+  readonly #stalledUploads: StalledUploads;
   readonly #strangers: Strangers;
   readonly #gap: Gap;
   readonly #room: Room;
@@ -63,7 +66,7 @@ export class Conversations {
   #roomTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: ConversationsDeps) {
-    const { datapath, wire, speaker, tally, timeline, backends, log } = deps;
+    const { datapath, wire, speaker, tally, timeline, backends, ask, log } = deps;
     const { tracks } = datapath;
     this.#deps = deps;
     this.#watchman = new Watchman(new Detector(), tracks);
@@ -80,7 +83,7 @@ export class Conversations {
     });
     this.#moves = moves;
     this.#endings = new Endings({
-      ...{ datapath, speaker, tally, moves, log, ask: answers },
+      ...{ datapath, speaker, tally, moves, log, ask },
       onOver: conversation => this.#rest(conversation),
     });
     this.#drains = new Drains({
@@ -114,7 +117,12 @@ export class Conversations {
       ...{ drains: this.#drains, endings: this.#endings, slowHeads: this.#slowHeads },
     });
     this.#suspicions = new Suspicions({
-      ...{ backends, timeline, ask: answers },
+      ...{ backends, timeline, tally, ask },
+      fail: conversation => moves.timedOut(conversation),
+    });
+    this.#stalledUploads = new StalledUploads({
+      ...{ backends, ask },
+      holderOf: conversation => this.#holderOf(conversation),
       fail: conversation => moves.timedOut(conversation),
     });
     this.#strangers = new Strangers({ datapath, backends, wire, speaker, tally });
@@ -122,13 +130,16 @@ export class Conversations {
     this.#room = new Room(tracks);
     this.#events = {
       treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
-      requestBegan: ({ id, guard, isForwarded }, transaction, head) => {
+      requestBegan: (conversation, transaction, head) => {
+        const { id, guard, isForwarded } = conversation;
         tally.transactions++;
+        if (head.body !== 'none') this.#stalledUploads.begin(conversation, transaction);
         if (!isForwarded) guard?.judge(transaction, head);
         const { treatment } = transaction;
         transaction.requestClass = requestClass(String(id.vipPort), treatment, head.target);
       },
       requestEnded: (conversation, transaction) => {
+        this.#stalledUploads.end(conversation);
         if (transaction.delivered && conversation.open === transaction) this.#expect(conversation);
       },
       committed: (conversation, transaction) => deps.commits.add(conversation, transaction),
@@ -151,6 +162,11 @@ export class Conversations {
     const { open } = conversation;
     if (!open || !backend || open.requestEnd === undefined || !open.delivered) return;
     this.#watchman.begin(conversation, open, backend, monotonicMs());
+  }
+
+  /** Who has it, or is to have it next. */
+  #holderOf(conversation: Conversation): Backend | undefined {
+    return (this.#moves.get(conversation) ?? conversation).backend;
   }
 
   get size(): number {
@@ -315,10 +331,11 @@ export class Conversations {
 
   #sweep(): void {
     this.#watchman.look(this.#deps.datapath.pending > 0, (conversation, transaction) => {
-      const { backend } = this.#moves.get(conversation) ?? conversation;
+      const backend = this.#holderOf(conversation);
       if (backend) this.#suspicions.suspect(conversation, transaction, backend);
       else this.#moves.timedOut(conversation);
     });
+    this.#stalledUploads.look();
     this.#moves.look();
     this.#guards.look();
     this.#slowHeads.look();
@@ -359,6 +376,7 @@ export class Conversations {
     this.#drains.forget(conversation);
     this.#guards.forget(conversation);
     this.#slowHeads.forget(conversation);
+    this.#stalledUploads.end(conversation);
     this.#moves.get(conversation)?.close();
   }
 

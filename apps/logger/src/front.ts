@@ -27,7 +27,7 @@ import { Kits } from './kits.ts';
 import { listenerKey, loggerExitNames, nextHop, steering, steeringOffsets } from './layout.generated.ts';
 import { RequestStore } from './request-store.ts';
 import { Rules } from './rules.ts';
-import { SecondOpinion } from './second-opinion.ts';
+import { askingOnce, SecondOpinion } from './second-opinion.ts';
 import { Speaker } from './speaker.ts';
 import { Succession } from './succession.ts';
 import { LoggerTally } from './tally.ts';
@@ -105,6 +105,7 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     timeline,
     recovery,
     ...{ treatments, rules, store, limits, kits, commits },
+    ask: askingOnce(),
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });

@@ -28,6 +28,8 @@ export interface RecoveryDeps extends SearchDeps, OwnWordsDeps, DeliveryDeps {
   onEnd(conversation: Conversation): void;
   /** Nothing is left of it. */
   onDead(conversation: Conversation): void;
+  /** Whether the application of a back end answers anybody. */
+  ask(backend: Backend): Promise<boolean>;
 }
 
 /** What is under way for a connection that changes its back end (P7.2, P12; ARCHITECTURE §6). */
@@ -48,6 +50,8 @@ export class Move {
   #attempts = 0;
   /** It is not known yet whom the next request may be given to. */
   #isWaiting = false;
+  /** It is being made sure that the former back end lives. */
+  #isAsking = false;
   /** Grows with each plan: what was begun for a former one is void. */
   #round = 0;
   /** The back end that has taken the connection, and what it was given; undefined: none has. */
@@ -114,7 +118,7 @@ export class Move {
   #plan(): void {
     if (this.#ended) return;
     clearTimeout(this.#timer);
-    this.#isWaiting = false;
+    this.#isWaiting = this.#isAsking = false;
     this.#round++;
     this.#search.cancel();
     const conversation = this.#conversation;
@@ -232,11 +236,23 @@ export class Move {
       this.#reset(why);
       return;
     }
+    this.#isAsking = true;
+    const round = ++this.#round;
+    // An agent and a kernel may live without their application.
+    void this.#deps.ask(former).then(alive => {
+      if (this.#ended || round !== this.#round) return;
+      this.#isAsking = false;
+      if (alive && former.up) this.#giveBack(former, why);
+      else this.#reset(why);
+    });
+  }
+
+  #giveBack(former: Backend, why: string): void {
+    const conversation = this.#conversation;
     const { timeline, tally } = this.#deps;
     const { delta, mac, serverSeen, serverAcked } = this.#formerTrack;
     timeline.note(conversation, `given back to ${former.name}: ${why}`);
     tally.givenBack++;
-    this.#round++;
     this.#search.giveBack(former);
     const given = Math.min(conversation.acknowledged, conversation.serverOffset(serverSeen));
     this.#deliver(
@@ -304,7 +320,8 @@ export class Move {
   serverBytes(event: LogEvent, bytes: Uint8Array, start: number, end: number): void {
     const conversation = this.#conversation;
     const { backend } = this;
-    if (this.#ended || !backend || event.backend !== backend.address) return;
+    // What the alternate goes on to say is of no use to anybody.
+    if (this.#ended || this.#isAsking || !backend || event.backend !== backend.address) return;
     if (event.flags & TcpFlags.RST) {
       this.#deps.timeline.note(conversation, `${backend.name} reset it`);
       this.alternateEnded();
@@ -322,7 +339,7 @@ export class Move {
 
   /** The back end that the connection is moving to has said something that passed. */
   progressed(event: LogEvent): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#isAsking) return;
     if (this.#delivery) this.#delivery.progressed(event);
     else if (event.flags & TcpFlags.FIN) this.#closedEarly();
   }
@@ -354,7 +371,7 @@ export class Move {
     this.#delivery = undefined;
     this.#retransmitter?.close();
     this.#retransmitter = undefined;
-    this.#isWaiting = false;
+    this.#isWaiting = this.#isAsking = false;
     if (conversation.backend) conversation.backend.active--;
     conversation.backend = undefined;
     clearTimeout(this.#timer);

@@ -36,6 +36,23 @@ export function answers({ address, port }: Pick<Backend, 'address' | 'port'>): P
   });
 }
 
+/**
+ * The same question, put once at a time: of a thousand connections that want to know of one back end at once, one asks.
+ *
+ * @param ask to be replaced in tests
+ */
+export function askingOnce(ask: (backend: Backend) => Promise<boolean> = answers): typeof ask {
+  const asked = new Map<Backend, Promise<boolean>>();
+  return backend => {
+    let pending = asked.get(backend);
+    if (!pending) {
+      pending = ask(backend).finally(() => asked.delete(backend));
+      asked.set(backend, pending);
+    }
+    return pending;
+  };
+}
+
 /** Back ends whose agents are silent: dead is one whose application does not answer either (ARCHITECTURE §5). */
 export class SecondOpinion {
   readonly #onDeath: (backend: Backend) => void;

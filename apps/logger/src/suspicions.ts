@@ -1,5 +1,6 @@
 import type { Backend } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
+import type { LoggerTally } from './tally.ts';
 import type { Timeline } from './timeline.ts';
 import type { Transaction } from './transaction.ts';
 import { monotonicMs } from './watchman.ts';
@@ -7,6 +8,7 @@ import { monotonicMs } from './watchman.ts';
 export interface SuspicionsDeps {
   backends: { readonly all: readonly Backend[] };
   timeline: Pick<Timeline, 'note'>;
+  tally: Pick<LoggerTally, 'reprieved'>;
   /** Whether the application answers anybody. */
   ask(backend: Backend): Promise<boolean>;
   /** That back end is too late with what the connection waits for: another one is to take it. */
@@ -16,8 +18,6 @@ export interface SuspicionsDeps {
 /** What follows from silence that lasts longer than such requests take (P10): a suspicion may be wrong, and some cost more than others. */
 export class Suspicions {
   readonly #deps: SuspicionsDeps;
-  /** Questions under way: of a thousand suspicions that fall at once, one asks. */
-  readonly #asked = new Map<Backend, Promise<boolean>>();
   readonly #doubted = new WeakSet<Transaction>();
 
   constructor(deps: SuspicionsDeps) {
@@ -38,22 +38,15 @@ export class Suspicions {
   async #doubt(conversation: Conversation, transaction: Transaction, backend: Backend): Promise<void> {
     if (this.#doubted.has(transaction)) return;
     this.#doubted.add(transaction);
-    const alive = await this.#ask(backend);
+    const alive = await this.#deps.ask(backend);
     this.#doubted.delete(transaction);
     const { watch } = transaction;
     if (conversation.open !== transaction || !watch?.isSuspect(monotonicMs())) return;
     if (alive && watch.reprieve(monotonicMs())) {
+      this.#deps.tally.reprieved++;
       this.#deps.timeline.note(conversation, `${backend.name} is slow, but answers others`);
       return;
     }
     this.#deps.fail(conversation);
-  }
-
-  #ask(backend: Backend): Promise<boolean> {
-    const pending = this.#asked.get(backend);
-    if (pending) return pending;
-    const asked = this.#deps.ask(backend).finally(() => this.#asked.delete(backend));
-    this.#asked.set(backend, asked);
-    return asked;
   }
 }

@@ -18,6 +18,8 @@ export class LoggerTally {
   failedByEnd = 0;
   failedByLiveness = 0;
   failedByTimeout = 0;
+  /** Back ends that were given more time for an update: they were late, and answered others. */
+  reprieved = 0;
   /** Connections that lost their back end while they were idle. */
   unbound = 0;
   /** SYNs to alternates. */

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { parseIp } from '@resplice/dataplane';
 import type { Backend } from '@resplice/splice';
-import { answers, SecondOpinion } from '../src/second-opinion.ts';
+import { answers, askingOnce, SecondOpinion } from '../src/second-opinion.ts';
 
 const LOOPBACK = '127.0.0.1';
 const one = { name: 'backend-1' } as Backend;
@@ -76,6 +76,19 @@ suite('whether an application answers', () => {
     const port = await application(t, socket => socket.on('data', () => socket.resetAndDestroy()));
     assert.equal(await ask(port), false);
   });
+});
+
+test('a thousand who ask at once ask once; who asks later asks again', async () => {
+  const asked: Backend[] = [];
+  const once = askingOnce(async backend => {
+    asked.push(backend);
+    await new Promise(setImmediate);
+    return backend === one;
+  });
+  const all = await Promise.all(Array.from({ length: 1000 }, (_, i) => once(i % 2 ? one : other)));
+  assert.deepEqual([all.filter(Boolean).length, asked], [500, [other, one]]);
+  assert.equal(await once(one), true);
+  assert.deepEqual(asked, [other, one, one]);
 });
 
 /** Asks whom it is told to; every question waits for its answer. */

@@ -22,12 +22,14 @@ function waiting(isRepeatable: boolean, forMs = 11_000): { conversation: Convers
 class Judge {
   readonly failed: Conversation[] = [];
   readonly notes: string[] = [];
+  readonly tally = { reprieved: 0 };
   readonly #answers: ((alive: boolean) => void)[] = [];
   readonly suspicions: Suspicions;
 
   constructor(all: readonly Backend[] = [one, other]) {
     this.suspicions = new Suspicions({
       backends: { all },
+      tally: this.tally,
       timeline: { note: (_, what) => void this.notes.push(what) },
       ask: () => new Promise(resolve => void this.#answers.push(resolve)),
       fail: conversation => void this.failed.push(conversation),
@@ -69,6 +71,7 @@ suite('a back end is silent for too long', () => {
     judge.suspicions.suspect(conversation, open, one);
     await judge.answer(true);
     assert.deepEqual([judge.failed, judge.notes], [[], ['backend-1 is slow, but answers others']]);
+    assert.equal(judge.tally.reprieved, 1);
     assert.equal(open.watch!.isSuspect(monotonicMs()), false);
     assert.equal(open.watch!.isSuspect(monotonicMs() + 10_000), true);
     const late = waiting(false, 61_000);
@@ -76,15 +79,6 @@ suite('a back end is silent for too long', () => {
     judge.suspicions.suspect(late.conversation, late.open, one);
     await judge.answer(true);
     assert.deepEqual(judge.failed, [late.conversation]);
-  });
-
-  test('a thousand suspicions at once ask once', async () => {
-    const judge = new Judge();
-    const all = Array.from({ length: 1000 }, () => waiting(false));
-    for (const { conversation, open } of all) judge.suspicions.suspect(conversation, open, one);
-    assert.equal(judge.asked, 1);
-    await judge.answer(false);
-    assert.equal(judge.failed.length, 1000);
   });
 
   test('the response comes while somebody asks: nothing is given up', async () => {
