@@ -20,6 +20,7 @@ import { settingsRoutes } from './routes/settings.ts';
 import { plainPage } from './views/layout.ts';
 import { serveAssets } from './web/assets.ts';
 import { secureHeaders } from './web/headers.ts';
+import { InFlight } from './web/in-flight.ts';
 import { requireOwnOrigin } from './web/origin.ts';
 import { notFound, Problem } from './web/problem.ts';
 import { registerSessions, SESSION_MS, type SessionStore, viewerOf } from './web/sessions.ts';
@@ -45,6 +46,9 @@ const MAX_HEAD = 65_536;
 /** The tier owns the idle time-out: this one is longer. */
 const KEEP_ALIVE_MS = 600_000;
 
+/** Told to end, the server waits so long for answers that are due: longer than a letter's way takes. */
+const PARTING_MS = 25_000;
+
 export async function buildWebmail(options: WebmailOptions): Promise<FastifyInstance> {
   const { database, submission, sessionSecret, kit = backendKit(null), log, patience } = options;
   const { sessionStore = kit.sessionStore({ lifetimeMs: SESSION_MS }) } = options;
@@ -55,7 +59,11 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { maxHeaderSize: MAX_HEAD },
     forceCloseConnections: true,
+    // Asked on a connection that is there still, it is answered as ever.
+    return503OnClosing: false,
   });
+  const inFlight = new InFlight(app.server);
+  app.addHook('preClose', async () => await inFlight.end(PARTING_MS));
   const sending = new Sending(database, new Submission(submission, kit), patience);
   const outbox = new Outbox(sending, app.log);
   sending.onWaiting = () => outbox.wake();

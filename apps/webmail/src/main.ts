@@ -28,10 +28,13 @@ const app = await buildWebmail({
   ...(kit.kit === undefined ? { sessionStore: new SessionTable(database, SESSION_MS) } : {}),
   log,
 });
-app.addHook('onClose', async () => await database.close());
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => void app.close().then(() => process.exit(0)));
+async function stop(): Promise<void> {
+  // With the application its requests, its outbox and its kit have ended: until then, all of them need the database.
+  await app.close();
+  await database.close();
+  process.exit(0);
 }
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop());
 try {
   await migrateWhenThere(connection);
   await app.listen({ host: config.LISTEN, port: config.PORT });

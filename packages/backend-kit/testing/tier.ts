@@ -160,6 +160,7 @@ export class Tier {
     this.#loggers.get(i)?.close();
     this.#loggers.delete(i);
     await agent.close();
+    app.server.closeAllConnections();
     await app.close();
   }
 
