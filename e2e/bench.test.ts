@@ -62,6 +62,7 @@ test('one round measures everybody, judges, and leaves nothing', { timeout: 600_
 test('wrong usage is 64', async () => {
   for (const argv of [
     ['bench', '--rounds', '0'],
+    ['bench', '--rounds', '-1'],
     ['bench', '--seed', 'x'],
     ['bench', 'fast'],
   ]) {

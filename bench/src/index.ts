@@ -4,10 +4,11 @@ import { LabError, type Watcher } from '@resplice/engines';
 import { describeMachine, type Program, randomFrom } from '@resplice/figures';
 import { measureFailovers } from './failovers.ts';
 import { Field } from './field.ts';
+import { measureLinks } from './links.ts';
 import { measurements } from './measurements.ts';
 import { measureMemory } from './memory.ts';
 import { markdownReport, resultIn } from './report.ts';
-import { type BenchResult, type Samples, withPartsOf } from './result.ts';
+import { type BenchResult, type Samples, withParts, withPartsOf } from './result.ts';
 import { runRounds } from './rounds.ts';
 import { writeSite } from './site.ts';
 
@@ -16,7 +17,7 @@ export type { BenchResult } from './result.ts';
 export { type Outcome, type Verdict, verdictOf } from './verdict.ts';
 
 export interface BenchOptions {
-  /** 1 or more; ten or more for figures that are to be quoted. */
+  /** Ten or more for figures that are to be quoted; 0: the arms are not compared anew, the page's run counts. */
   readonly rounds: number;
   /** How long a measurement by time takes, whole seconds. */
   readonly seconds: number;
@@ -28,6 +29,8 @@ export interface BenchOptions {
   readonly memory: boolean;
   /** How often each fault is made at each moment; 0: none. */
   readonly failovers: number;
+  /** How often the time over slow links is taken; 0: not at all. */
+  readonly links: number;
   /** How the run was asked for. */
   readonly command: string;
 }
@@ -44,18 +47,20 @@ const NOTES = join(import.meta.dirname, '../notes.md');
 
 /**
  * Measures all arms side by side and leaves nothing behind.
- * @throws LabError when an arm does not come up; Error when a measurement fails
+ * @throws LabError when an arm does not come up, or the page's run is of another machine; Error when a measurement fails
  */
 export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
-  const { rounds, seconds, bulkBytes, seed, command, failovers, memory } = options;
+  const { rounds, seconds, bulkBytes, seed, command, failovers, links, memory } = options;
   const machine = describeMachine(programs);
-  const samples = await compareArms(options, watcher);
+  const samples = rounds > 0 ? await compareArms(options, watcher) : undefined;
   const at = new Date().toISOString();
-  return {
-    ...{ version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples },
+  const measured = {
     ...(memory && { memory: await measureMemory(watcher) }),
+    ...(links > 0 && { links: await measureLinks(links, seed, watcher) }),
     ...(failovers > 0 && { failovers: await measureFailovers(failovers, seed, watcher) }),
   };
+  if (samples === undefined) return withParts(pageResult(), { at, command, machine }, measured);
+  return { ...{ version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples }, ...measured };
 }
 
 async function compareArms(
@@ -85,9 +90,12 @@ async function compareArms(
 
 /** Renders docs/BENCHMARKS.md from a run; what it has not measured of failovers and memory stays. @returns its path */
 export function writePage(result: BenchResult): string {
-  const earlier = resultIn(readFileSync(PAGE, 'utf8'));
-  writeFileSync(PAGE, renderPage(withPartsOf(earlier, result)));
+  writeFileSync(PAGE, renderPage(withPartsOf(pageResult(), result)));
   return PAGE;
+}
+
+function pageResult(): BenchResult {
+  return resultIn(readFileSync(PAGE, 'utf8'));
 }
 
 export function renderPage(result: BenchResult): string {

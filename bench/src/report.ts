@@ -1,4 +1,5 @@
 import { columnWidths, compact, jsonIn, markdownTable, median, type Spread, spread } from '@resplice/figures';
+import { isFast, MOST_OVER_LINK, ratiosOf } from './links.ts';
 import { measurements } from './measurements.ts';
 import { type BenchResult, type Contestant, type Part, seriesOf } from './result.ts';
 import {
@@ -77,6 +78,18 @@ export function failoverRows(failovers: NonNullable<BenchResult['failovers']>): 
   return [['failover', 'runs', 'added ms, p50', 'p99', 'max', 'bar', ''], ...rows];
 }
 
+export function linkRows(links: NonNullable<BenchResult['links']>): string[][] {
+  const rows = links.map(each => [
+    each.link,
+    each.what,
+    figure(median(each.forward)),
+    withSpread(spread(ratiosOf(each)), value => value.toFixed(3)),
+    `at most ${MOST_OVER_LINK}`,
+    isFast(each) ? 'reached' : 'MISSED',
+  ]);
+  return [['link', 'what', 'kernel forwarding, s', 'Resplice', 'is to be', ''], ...rows];
+}
+
 export function memoryRows({ points }: NonNullable<BenchResult['memory']>): string[][] {
   const rows = points.map(({ activity, connections, bytes }) => {
     // What is there without connections, or with the fewer idle ones before, is not theirs.
@@ -127,6 +140,7 @@ export function textReport(result: BenchResult): string[] {
     ...columns(gateRows(verdict)),
     '',
     ...(result.failovers ? [...columns(failoverRows(result.failovers)), ''] : []),
+    ...(result.links ? [...columns(linkRows(result.links)), ''] : []),
     ...(result.memory ? [...columns(memoryRows(result.memory)), kernelLine(result.memory), ''] : []),
     `${result.rounds} rounds, seed ${result.seed}. Medians (lowest–highest) of ratios within a round; latency: what comes on top.`,
     outcomeLine(verdict),
@@ -183,6 +197,17 @@ export function markdownReport(full: BenchResult, notes: string): string {
           ...FAILOVER_NOTE,
           '',
           ...markdownTable(failoverRows(result.failovers)),
+          '',
+        ]
+      : []),
+    ...(result.links
+      ? [
+          '## Over slow links',
+          '',
+          ...originOf(result, 'links'),
+          `One client at the far end of the link, ${result.links[0]!.forward.length} rounds. Resplice’s time is told as a ratio to plain forwarding’s: median (lowest–highest).`,
+          '',
+          ...markdownTable(linkRows(result.links)),
           '',
         ]
       : []),

@@ -1,5 +1,7 @@
+import { LabError } from '@resplice/engines';
 import type { Machine } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
+import type { LinkFigures } from './links.ts';
 import type { MemoryFigures } from './memory.ts';
 
 /** Who is measured: the arms, and plain forwarding a second time, which tells whether the machine was quiet (A/A). */
@@ -26,22 +28,26 @@ export interface BenchResult {
   /** Absent: not measured. */
   readonly memory?: MemoryFigures;
   readonly failovers?: readonly Failover[];
-  /** What of these two another run has measured, on the same machine. */
+  readonly links?: readonly LinkFigures[];
+  /** What of these another run has measured, on the same machine. */
   readonly kept?: Readonly<Partial<Record<Part, Pick<BenchResult, 'at' | 'command'>>>>;
 }
 
 /** What a run measures only when it is asked to. */
-export const parts = ['failovers', 'memory'] as const;
+export const parts = ['failovers', 'links', 'memory'] as const;
 export type Part = (typeof parts)[number];
+
+/** What was measured elsewhere is not to be compared. */
+function isSame(a: Machine, b: Machine): boolean {
+  return a.processor === b.processor && a.cores === b.cores && a.kernel === b.kernel;
+}
 
 /**
  * A run with those parts of an earlier one that it has not measured itself: they take the longest. Nothing is kept from another
  * machine or kernel.
  */
 export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult {
-  const { processor, cores, kernel } = run.machine;
-  const { machine } = earlier;
-  if (machine.processor !== processor || machine.cores !== cores || machine.kernel !== kernel) return run;
+  if (!isSame(earlier.machine, run.machine)) return run;
   const missing = parts.filter(part => run[part] === undefined && earlier[part] !== undefined);
   if (missing.length === 0) return run;
   const { at, command } = earlier;
@@ -49,8 +55,26 @@ export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult
   return {
     ...run,
     ...Object.fromEntries(missing.map(part => [part, earlier[part]])),
-    kept: Object.fromEntries(origins),
+    kept: { ...run.kept, ...Object.fromEntries(origins) },
   };
+}
+
+/**
+ * An earlier run with parts that were measured later.
+ * @throws LabError when that was on another machine or kernel
+ */
+export function withParts(
+  earlier: BenchResult,
+  { at, command, machine }: Pick<BenchResult, 'at' | 'command' | 'machine'>,
+  measured: Partial<Pick<BenchResult, Part>>,
+): BenchResult {
+  if (!isSame(earlier.machine, machine))
+    throw new LabError(
+      'usage',
+      'the page is of another machine or kernel; compare the arms, too: --rounds 10',
+    );
+  const origins = Object.keys(measured).map(part => [part, { at, command }] as const);
+  return { ...earlier, ...measured, kept: { ...earlier.kept, ...Object.fromEntries(origins) } };
 }
 
 /** @throws Error when the run has no such values */

@@ -1,5 +1,6 @@
 import { median, type Spread, spread } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
+import { isFast, type LinkFigures } from './links.ts';
 import { type BenchResult, type Contestant, seriesOf } from './result.ts';
 import { pairwise } from './statistics.ts';
 
@@ -148,6 +149,8 @@ export interface Verdict {
   readonly failures: readonly string[];
   /** Failovers that took too long, or were noticed. */
   readonly broken: readonly Failover[];
+  /** Over which links Resplice was slower than it may be. */
+  readonly slow: readonly LinkFigures[];
 }
 
 /** Void: the machine was not quiet, or requests failed. Else the gates decide. */
@@ -157,9 +160,11 @@ export function verdictOf(result: BenchResult): Verdict {
     gates: gates.map(gate => judge(result, gate)),
     failures: failures(result),
     broken: (result.failovers ?? []).filter(({ verdict }) => verdict !== 'pass'),
+    slow: (result.links ?? []).filter(each => !isFast(each)),
   };
   const isVoid = found.failures.length > 0 || found.controls.some(({ quiet }) => !quiet);
   const passed =
-    found.broken.length === 0 && found.gates.every(({ kind, passed }) => passed || kind === 'aim');
+    found.broken.length + found.slow.length === 0 &&
+    found.gates.every(({ kind, passed }) => passed || kind === 'aim');
   return { outcome: isVoid ? 'void' : passed ? 'pass' : 'fail', ...found };
 }

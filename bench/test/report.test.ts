@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import type { Failover } from '../src/failovers.ts';
 import { renderPage } from '../src/index.ts';
 import { figure, markdownReport, resultIn, textReport } from '../src/report.ts';
-import { withPartsOf } from '../src/result.ts';
+import { withParts, withPartsOf } from '../src/result.ts';
 import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
 
 const page = new URL('../../docs/BENCHMARKS.md', import.meta.url);
@@ -51,6 +51,21 @@ suite('reports', () => {
     assert.equal(markdownReport(resultIn(page), 'Some notes.'), page);
   });
 
+  test('times over links are ratios round by round, and one that is too long is a miss', () => {
+    const links = [
+      { link: '66ms,20mbit', what: 'download', forward: [2, 4, 3], resplice: [2.02, 4, 3.3] },
+      { link: '300ms,1mbit', what: 'upload', forward: [1, 1, 1], resplice: [1.06, 1.2, 1] },
+    ];
+    const run = { ...madeUpRun(GOOD), links };
+    const text = textReport(run).join('\n');
+    assert.match(text, /66ms,20mbit +download +3 +1\.010 \(1\.000–1\.100\) +at most 1\.05 +reached/);
+    assert.match(text, /300ms,1mbit +upload +1 +1\.060 \(1\.000–1\.200\) +at most 1\.05 +MISSED/);
+    assert.match(text, /a gate was missed/);
+    const page = markdownReport(run, 'Some notes.');
+    assert.match(page, /\n## Over slow links\n\nOne client at the far end of the link, 3 rounds\./);
+    assert.equal(markdownReport(resultIn(page), 'Some notes.'), page);
+  });
+
   test('a part that a run has not measured is kept from the one before, which is named, unless the machine is another', () => {
     const memory = { kernelBytes: 90_000_000, room: 200_000, points: [] };
     const first = { ...madeUpRun(GOOD), at: '2026-01-02T03:04:05.000Z', command: 'first', memory };
@@ -66,6 +81,22 @@ suite('reports', () => {
     assert.equal(withPartsOf(first, { ...second, memory }).kept, undefined);
     const elsewhere = { ...first, machine: { ...first.machine, kernel: 'another' } };
     assert.equal(withPartsOf(elsewhere, second).memory, undefined);
+  });
+
+  test('parts that were measured later stand beside the arms of the run before, and say where they come from', () => {
+    const first = { ...madeUpRun(GOOD), command: 'first', failovers: [FAILOVER] };
+    const links = [{ link: '66ms', what: 'download', forward: [1], resplice: [1] }];
+    const { machine } = first;
+    const both = withParts(first, { at: '2026-02-03T00:00:00.000Z', command: 'second', machine }, { links });
+    assert.deepEqual([both.command, both.links, both.failovers], ['first', links, [FAILOVER]]);
+    const text = markdownReport(both, 'Some notes.');
+    assert.match(text, /\n## Over slow links\n\nMeasured by `second`, 2026-02-03\.\n/);
+    // A later run of the arms keeps them, with their origin.
+    const third = withPartsOf(both, { ...madeUpRun(GOOD), command: 'third' });
+    assert.equal(third.kept?.links?.command, 'second');
+    assert.equal(third.kept?.failovers?.command, 'first');
+    const other = { ...machine, kernel: 'another' };
+    assert.throws(() => withParts(first, { ...first, machine: other }, { links }), /--rounds 10/);
   });
 
   test('a void run says so', () => {

@@ -14,11 +14,22 @@ export const command = defineCommand({
   summary: 'Measure all arms side by side: exit 1 when a gate is missed, 2 when the machine was not quiet.',
   options: {
     json: { type: 'boolean', help: 'all values and the verdict as one JSON object on standard output' },
-    rounds: { type: 'string', value: 'N', default: '10', help: 'how often everything is measured' },
+    rounds: {
+      type: 'string',
+      value: 'N',
+      default: '10',
+      help: 'how often everything is measured; 0: only the parts below, beside the run on the page',
+    },
     seconds: { type: 'string', value: 'S', default: '1', help: 'how long a measurement by time takes' },
     'bulk-mib': { type: 'string', value: 'N', default: '1024', help: 'size of a bulk download' },
     seed: { type: 'string', value: 'N', help: 'of the order of the arms; a random one otherwise' },
     memory: { type: 'boolean', help: "measure the logger's memory, too: about three minutes" },
+    links: {
+      type: 'string',
+      value: 'N',
+      default: '0',
+      help: 'take the time over two slow links N times, too: a minute and a half each',
+    },
     failovers: {
       type: 'string',
       value: 'N',
@@ -30,19 +41,23 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice bench [OPTIONS]');
     const options = {
-      rounds: wholeNumber('--rounds', values.rounds, 1, 1000),
+      rounds: wholeNumber('--rounds', values.rounds, 0, 1000),
       seconds: wholeNumber('--seconds', values.seconds, 1, 60),
       bulkBytes: wholeNumber('--bulk-mib', values['bulk-mib'], 1, 65_536) * 2 ** 20,
       seed:
         values.seed === undefined ? randomInt(2 ** 32) : wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1),
       memory: values.memory ?? false,
+      links: wholeNumber('--links', values.links, 0, 1000),
       failovers: wholeNumber('--failovers', values.failovers, 0, 1000),
     };
+    if (options.rounds === 0 && !options.memory && options.links + options.failovers === 0) {
+      throw new LabError('usage', '--rounds 0 measures only parts: --memory, --links N, --failovers N');
+    }
     requireMachine();
     if (new NetnsEngine().isThere()) {
       throw new LabError('usage', 'the benchmark needs the machine for itself; first: ./resplice down');
     }
-    const more = `${options.memory ? ' --memory' : ''}${options.failovers > 0 ? ` --failovers ${options.failovers}` : ''}`;
+    const more = `${options.memory ? ' --memory' : ''}${options.links > 0 ? ` --links ${options.links}` : ''}${options.failovers > 0 ? ` --failovers ${options.failovers}` : ''}`;
     const flags = `--rounds ${options.rounds} --seconds ${options.seconds} --bulk-mib ${values['bulk-mib']} --seed ${options.seed}${more}`;
     const { runBench, textReport, verdictOf, writePage } = await import('@resplice/bench');
     say(`seed ${options.seed}`);
