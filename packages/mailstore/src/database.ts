@@ -16,6 +16,8 @@ export interface DatabaseOptions {
   readonly patienceMs?: number;
   /** After how long the database ends a transaction in which nothing is asked, milliseconds. */
   readonly idleMs?: number;
+  /** After how long without an answer a connection is taken for lost, milliseconds. */
+  readonly silenceMs?: number;
 }
 
 /** The database cannot be reached. What was asked may be asked again: nothing is done twice. */
@@ -39,7 +41,11 @@ const PAUSE_MS = 50;
 /** A session that is told to end is waited for so long, milliseconds. */
 const END_MS = 1000;
 /** A statement that takes longer is not answered by waiting, milliseconds. */
-const STATEMENT_MS = 30_000;
+const STATEMENT_MS = 20_000;
+/** The database ends what takes longer than that: no answer after this time is no slow one, milliseconds. */
+const SILENCE_MS = STATEMENT_MS + 5000;
+/** A connection that nobody uses is asked for a sign of life after that, milliseconds. */
+const KEEPALIVE_MS = 5000;
 /** Whoever stands still in the middle of a transaction for so long is frozen or cut off: its locks are needed, milliseconds. */
 const IDLE_MS = 5000;
 
@@ -53,7 +59,9 @@ function isAway(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    /^Connection terminated|not queryable|timeout exceeded when trying/.test(error.message)
+    /^Connection terminated|^Query read timeout|not queryable|timeout exceeded when trying/.test(
+      error.message,
+    )
   );
 }
 
@@ -73,6 +81,7 @@ export class Database {
     maxConnections = 10,
     patienceMs = PATIENCE_MS,
     idleMs = IDLE_MS,
+    silenceMs = SILENCE_MS,
   }: DatabaseOptions) {
     this.#patienceMs = patienceMs;
     this.#applicationName = applicationName;
@@ -82,6 +91,10 @@ export class Database {
       max: maxConnections,
       connectionTimeoutMillis: patienceMs,
       statement_timeout: STATEMENT_MS,
+      // A machine that is cut off says nothing at all: without these its connections would be waited for until TCP gives up.
+      query_timeout: silenceMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_MS,
       idle_in_transaction_session_timeout: idleMs,
     });
     // A pooled connection that breaks while nobody uses it is replaced; without a listener it would end the process.
