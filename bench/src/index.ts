@@ -8,7 +8,7 @@ import { measureLinks } from './links.ts';
 import { measurements } from './measurements.ts';
 import { measureMemory } from './memory.ts';
 import { markdownReport, resultIn } from './report.ts';
-import { type BenchResult, type Samples, withParts, withPartsOf } from './result.ts';
+import { type BenchResult, requireSameMachine, type Samples, withParts, withPartsOf } from './result.ts';
 import { runRounds } from './rounds.ts';
 import { writeSite } from './site.ts';
 
@@ -52,6 +52,8 @@ const NOTES = join(import.meta.dirname, '../notes.md');
 export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
   const { rounds, seconds, bulkBytes, seed, command, failovers, links, memory } = options;
   const machine = describeMachine(programs);
+  // At once: parts take minutes.
+  if (rounds === 0) requireSameMachine(pageResult(), machine);
   const samples = rounds > 0 ? await compareArms(options, watcher) : undefined;
   const at = new Date().toISOString();
   const measured = {
@@ -59,7 +61,7 @@ export async function runBench(options: BenchOptions, watcher: Watcher = {}): Pr
     ...(links > 0 && { links: await measureLinks(links, seed, watcher) }),
     ...(failovers > 0 && { failovers: await measureFailovers(failovers, seed, watcher) }),
   };
-  if (samples === undefined) return withParts(pageResult(), { at, command, machine }, measured);
+  if (samples === undefined) return withParts(pageResult(), { at, command }, measured);
   return { ...{ version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples }, ...measured };
 }
 

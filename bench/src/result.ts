@@ -59,20 +59,21 @@ export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult
   };
 }
 
-/**
- * An earlier run with parts that were measured later.
- * @throws LabError when that was on another machine or kernel
- */
-export function withParts(
-  earlier: BenchResult,
-  { at, command, machine }: Pick<BenchResult, 'at' | 'command' | 'machine'>,
-  measured: Partial<Pick<BenchResult, Part>>,
-): BenchResult {
+/** @throws LabError when that run was on another machine or kernel */
+export function requireSameMachine(earlier: BenchResult, machine: Machine): void {
   if (!isSame(earlier.machine, machine))
     throw new LabError(
       'usage',
-      'the page is of another machine or kernel; compare the arms, too: --rounds 10',
+      'the run on the page is of another machine or kernel; compare the arms, too: --rounds 10',
     );
+}
+
+/** An earlier run with parts that were measured later, on the same machine. */
+export function withParts(
+  earlier: BenchResult,
+  { at, command }: Pick<BenchResult, 'at' | 'command'>,
+  measured: Partial<Pick<BenchResult, Part>>,
+): BenchResult {
   const origins = Object.keys(measured).map(part => [part, { at, command }] as const);
   return { ...earlier, ...measured, kept: { ...earlier.kept, ...Object.fromEntries(origins) } };
 }

@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import type { Failover } from '../src/failovers.ts';
 import { renderPage } from '../src/index.ts';
 import { figure, markdownReport, resultIn, textReport } from '../src/report.ts';
-import { withParts, withPartsOf } from '../src/result.ts';
+import { requireSameMachine, withParts, withPartsOf } from '../src/result.ts';
 import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
 
 const page = new URL('../../docs/BENCHMARKS.md', import.meta.url);
@@ -86,8 +86,7 @@ suite('reports', () => {
   test('parts that were measured later stand beside the arms of the run before, and say where they come from', () => {
     const first = { ...madeUpRun(GOOD), command: 'first', failovers: [FAILOVER] };
     const links = [{ link: '66ms', what: 'download', forward: [1], resplice: [1] }];
-    const { machine } = first;
-    const both = withParts(first, { at: '2026-02-03T00:00:00.000Z', command: 'second', machine }, { links });
+    const both = withParts(first, { at: '2026-02-03T00:00:00.000Z', command: 'second' }, { links });
     assert.deepEqual([both.command, both.links, both.failovers], ['first', links, [FAILOVER]]);
     const text = markdownReport(both, 'Some notes.');
     assert.match(text, /\n## Over slow links\n\nMeasured by `second`, 2026-02-03\.\n/);
@@ -95,8 +94,8 @@ suite('reports', () => {
     const third = withPartsOf(both, { ...madeUpRun(GOOD), command: 'third' });
     assert.equal(third.kept?.links?.command, 'second');
     assert.equal(third.kept?.failovers?.command, 'first');
-    const other = { ...machine, kernel: 'another' };
-    assert.throws(() => withParts(first, { ...first, machine: other }, { links }), /--rounds 10/);
+    requireSameMachine(first, first.machine);
+    assert.throws(() => requireSameMachine(first, { ...first.machine, kernel: 'another' }), /--rounds 10/);
   });
 
   test('a void run says so', () => {
