@@ -4,10 +4,10 @@ import {
   type Account,
   accountByAddress,
   authenticate,
+  beginTry,
   type Database,
+  forgiveTry,
   isDelegated,
-  mayTry,
-  noteFailure,
 } from '@resplice/mailstore';
 import { SmtpReply } from './reply.ts';
 
@@ -43,12 +43,15 @@ export class Admission {
       if (account !== undefined) return account;
     }
     const attempt = { source, address: username, at: new Date() };
-    if (!(await mayTry(database, attempt))) {
+    const tried = await database.repeat(client => beginTry(client, attempt));
+    if (tried === null) {
       throw new SmtpReply(454, '4.7.0 Too many wrong passwords: try again later');
     }
     const account = await authenticate(database, username, password);
-    if (account !== undefined) return account;
-    await noteFailure(database, attempt);
+    if (account !== undefined) {
+      await forgiveTry(database, tried);
+      return account;
+    }
     throw new SmtpReply(535, '5.7.8 Wrong address or password');
   }
 

@@ -1,7 +1,7 @@
 // Guessing passwords takes for ever: after a few wrong ones the door stays shut for a while. Counted in the database, so
 // that every server knows, and one that dies forgets nothing.
 
-import type { Database } from './database.ts';
+import type { Client, Database } from './database.ts';
 
 /** How far back failures count, minutes. */
 export const LOGIN_WINDOW_MINUTES = 15;
@@ -19,28 +19,47 @@ export interface LoginAttempt {
   readonly at: Date;
 }
 
-/** Whether the password may be looked at. Asked before, so that trying costs us no hashing either. */
-export async function mayTry(database: Database, { source, address, at }: LoginAttempt): Promise<boolean> {
-  const [row] = await database.query<{ pair: number; source: number; account: number }>(
+/** Several at once count as if they came one after the other: per source, and per account. */
+const TURN = `select pg_advisory_xact_lock(turn) from (
+  select hashtextextended(name, 0) as turn from unnest($1::text[]) as name order by 1) as turns`;
+
+/**
+ * Whether a password may be looked at: asked before, so that trying costs us no hashing either. A try counts as a failure until
+ * it is taken back: between the question and the answer, others may ask.
+ *
+ * @param client in a transaction of its own, which ends before the password is looked at
+ * @returns the try; null: there were too many
+ */
+export async function beginTry(
+  client: Client,
+  { source, address: given, at }: LoginAttempt,
+): Promise<string | null> {
+  const address = given.toLowerCase().slice(0, 320);
+  await client.query(TURN, [[`source ${source}`, `account ${address}`]]);
+  const { rows } = await client.query<{ pair: number; source: number; account: number }>(
     `select count(*) filter (where source = $2 and address = $3)::int as pair,
        count(*) filter (where source = $2)::int as source,
        count(*) filter (where address = $3)::int as account
-     from login_failures where at > $1 and at <= $4 and (source = $2 or address = $3)`,
-    [new Date(at.getTime() - LOGIN_WINDOW_MINUTES * 60_000), source, address.toLowerCase(), at],
+     from login_failures where at > $1 and (source = $2 or address = $3)`,
+    [new Date(at.getTime() - LOGIN_WINDOW_MINUTES * 60_000), source, address],
   );
-  return row!.pair < PER_SOURCE_AND_ACCOUNT && row!.source < PER_SOURCE && row!.account < PER_ACCOUNT;
+  const before = rows[0]!;
+  const isOpen =
+    before.pair < PER_SOURCE_AND_ACCOUNT && before.source < PER_SOURCE && before.account < PER_ACCOUNT;
+  if (!isOpen) return null;
+  await client.query(
+    `delete from login_failures where id in (
+       select id from login_failures where at < $1 order by at limit 1000 for update skip locked)`,
+    [new Date(at.getTime() - 2 * LOGIN_WINDOW_MINUTES * 60_000)],
+  );
+  const inserted = await client.query<{ id: string }>(
+    'insert into login_failures (at, source, address) values ($1, $2, $3) returning id',
+    [at, source, address],
+  );
+  return inserted.rows[0]!.id;
 }
 
-/** Notes a wrong password, and forgets those that no longer count. */
-export async function noteFailure(database: Database, { source, address, at }: LoginAttempt): Promise<void> {
-  await database.transact(async client => {
-    await client.query('delete from login_failures where at < $1', [
-      new Date(at.getTime() - 2 * LOGIN_WINDOW_MINUTES * 60_000),
-    ]);
-    await client.query('insert into login_failures (at, source, address) values ($1, $2, $3)', [
-      at,
-      source,
-      address.toLowerCase().slice(0, 320),
-    ]);
-  });
+/** The password was right: the try was no failure. */
+export async function forgiveTry(database: Database, id: string): Promise<void> {
+  await database.query('delete from login_failures where id = $1', [id]);
 }

@@ -37,23 +37,23 @@ suite('migrations', () => {
 
   test('are applied once, also by two programs at a time', async () => {
     assert.deepEqual(await migrate(db.database, directory), []);
-    put('0003-more.sql', 'create table more (n int)');
+    put('0004-more.sql', 'create table more (n int)');
     const both = await Promise.all([migrate(db.database, directory), migrate(db.database, directory)]);
-    assert.deepEqual(both.flat(), ['0003-more.sql']);
+    assert.deepEqual(both.flat(), ['0004-more.sql']);
     await refusedWithout();
   });
 
   /** The program before: it does not know the database that the one after it left. */
   async function refusedWithout(): Promise<void> {
-    rmSync(join(directory, '0003-more.sql'));
-    await refused(/0003-more\.sql: applied by a newer version/);
-    await db.database.query(`delete from migrations where name = '0003-more.sql'`);
+    rmSync(join(directory, '0004-more.sql'));
+    await refused(/0004-more\.sql: applied by a newer version/);
+    await db.database.query(`delete from migrations where name = '0004-more.sql'`);
   }
 
   test('that fail name file and line, and leave nothing of themselves', async () => {
-    put('0003-good.sql', 'create table good (n int)');
-    put('0004-bad.sql', 'create table bad (n int);\n\ncreate tabel worse (n int);');
-    await refused(/0004-bad\.sql: line 3: syntax error at or near "tabel"/);
+    put('0004-good.sql', 'create table good (n int)');
+    put('0005-bad.sql', 'create table bad (n int);\n\ncreate tabel worse (n int);');
+    await refused(/0005-bad\.sql: line 3: syntax error at or near "tabel"/);
     await assert.rejects(db.database.query('select * from good'), /does not exist/);
   });
 
@@ -61,8 +61,8 @@ suite('migrations', () => {
     put('0001-mailboxes.sql', 'select 1');
     await refused(/0001-mailboxes\.sql: was changed after it was applied/);
     cpSync(MIGRATIONS, directory, { recursive: true });
-    put('0004-gap.sql', 'select 1');
-    await refused(/0004-gap\.sql: is not 0003-….sql/);
+    put('0005-gap.sql', 'select 1');
+    await refused(/0005-gap\.sql: is not 0004-….sql/);
   });
 });
 

@@ -1,10 +1,10 @@
 import {
   authenticate,
+  beginTry,
   cleanLine,
   type Database,
+  forgiveTry,
   LOGIN_WINDOW_MINUTES,
-  mayTry,
-  noteFailure,
 } from '@resplice/mailstore';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
@@ -48,17 +48,18 @@ export function loginRoutes(app: FastifyInstance, { database }: { database: Data
     const { address, password, next: wanted } = form.parse(request.body ?? {});
     const next = nextOf(wanted);
     const attempt = { source: request.ip, address, at: request.txn.now };
-    if (!(await mayTry(database, attempt))) {
+    const tried = await database.once(request.txn.id, 'try', client => beginTry(client, attempt));
+    if (tried === null) {
       reply.code(429).header('retry-after', String(60 * LOGIN_WINDOW_MINUTES));
       const problem = `Too many wrong passwords. Wait ${LOGIN_WINDOW_MINUTES} minutes, then try again.`;
       return show(reply, { address, next, problem });
     }
     const account = await authenticate(database, address, password);
     if (account === undefined) {
-      await noteFailure(database, attempt);
       reply.code(401);
       return show(reply, { address, next, problem: 'Address or password is wrong.' });
     }
+    await forgiveTry(database, tried);
     await begin(request, account);
     return reply.redirect(next, 303);
   });

@@ -1,14 +1,14 @@
 import {
+  beginTry,
   changePassword,
   changeSettings,
   clean,
   cleanLine,
   type Database,
+  forgiveTry,
   hashPassword,
   MAX_PASSWORD,
   MIN_PASSWORD,
-  mayTry,
-  noteFailure,
 } from '@resplice/mailstore';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -63,16 +63,15 @@ export function settingsRoutes(app: FastifyInstance, { database }: { database: D
     if (wanted !== again) return refuse('The new passwords differ.');
     if (wanted.length < MIN_PASSWORD) return refuse(`A password needs at least ${MIN_PASSWORD} characters.`);
     const attempt = { source: request.ip, address, at: txn.now };
-    if (!(await mayTry(database, attempt))) return refuse('Too many wrong passwords: wait a while.', 429);
+    const tried = await database.once(txn.id, 'try', client => beginTry(client, attempt));
+    if (tried === null) return refuse('Too many wrong passwords: wait a while.', 429);
     const hashed = await hashPassword(wanted, txn.random(16));
     // One effect: run again, this request must not find that the password it was given is not the one any more.
     const epoch = await database.once(txn.id, PASSWORD_STEP, client =>
       changePassword(client, id, current, hashed),
     );
-    if (epoch === null) {
-      await noteFailure(database, attempt);
-      return refuse('The password that you have now is another one.');
-    }
+    if (epoch === null) return refuse('The password that you have now is another one.');
+    await forgiveTry(database, tried);
     request.session.passwordEpoch = epoch;
     return reply.redirect(withNotice('/settings', 'password'), 303);
   });
