@@ -9,6 +9,7 @@ import Fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import { Housekeeping } from './housekeeping.ts';
 import { Outbox } from './mail/outbox.ts';
 import { type Patience, Sending } from './mail/sending.ts';
 import { Submission, type SubmissionOptions } from './mail/submission.ts';
@@ -78,8 +79,14 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
   });
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, notFound()));
-  app.addHook('onReady', async () => outbox.start());
-  app.addHook('onClose', async () => await outbox.close());
+  const housekeeping = new Housekeeping(database, app.log);
+  app.addHook('onReady', async () => {
+    outbox.start();
+    housekeeping.start();
+  });
+  app.addHook('onClose', async () => {
+    await Promise.all([outbox.close(), housekeeping.close()]);
+  });
 
   await app.register(serveAssets);
   await app.register(async pages => {

@@ -5,6 +5,7 @@ export * from './delivery.ts';
 export * from './demo.ts';
 export * from './digest.ts';
 export * from './environment.ts';
+export * from './forgetting.ts';
 export * from './login-limit.ts';
 export * from './mailbox.ts';
 export * from './migrate.ts';
