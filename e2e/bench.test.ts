@@ -23,10 +23,19 @@ const own: Record<string, string[]> = {
   bulk16: counts,
   upload: counts,
 };
+const kitOperations = [
+  'app.read',
+  'app.response',
+  'app.state',
+  'webmail.read',
+  'webmail.login',
+  'webmail.send',
+];
 const outcomes = { 0: 'pass', 1: 'fail', 2: 'void' } as const;
 
 test('one round measures everybody, judges, and leaves nothing', { timeout: 600_000 }, async () => {
-  const argv = ['bench', '--rounds', '1', '--seconds', '1', '--bulk-mib', '16', '--seed', '5', '--json'];
+  const short = ['--rounds', '1', '--seconds', '1', '--bulk-mib', '16', '--kit', '2'];
+  const argv = ['bench', ...short, '--seed', '5', '--json'];
   const { code, stdout, stderr } = await resplice(argv, { deadlineMs: 540_000 });
   assert.ok(code === 0 || code === 1 || code === 2, `exit ${code}\n${stderr}`);
   const run = JSON.parse(stdout);
@@ -49,6 +58,24 @@ test('one round measures everybody, judges, and leaves nothing', { timeout: 600_
       assert.ok((series.rate ?? series.p50)![0]! > 0, `${measurement} ${contestant}`);
     }
   }
+  assert.deepEqual(Object.keys(run.kit.samples), kitOperations);
+  for (const [operation, columns] of Object.entries<Record<string, number[]>>(run.kit.samples)) {
+    assert.deepEqual(Object.keys(columns), ['kit', 'kitAgain', 'plain', 'plainAgain'], operation);
+    for (const series of Object.values(columns)) {
+      assert.equal(series.length, 2, operation);
+      assert.ok(
+        series.every(ms => ms > 0 && ms < 30_000),
+        `${operation}: ${series}`,
+      );
+    }
+  }
+  // Two rounds prove nothing, and nobody says that they do.
+  assert.deepEqual(
+    [...new Set(run.verdict.kit.map(({ verdict }: { verdict: string }) => verdict))],
+    ['inconclusive'],
+  );
+  assert.notEqual(run.verdict.outcome, 'pass');
+  assert.match(stderr, /webmail, send/);
   assert.match(stderr, /seed 5/);
   assert.match(stderr, /kernel forwarding/);
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
@@ -64,6 +91,7 @@ test('wrong usage is 64', async () => {
     ['bench', '--rounds', '0'],
     ['bench', '--rounds', '-1'],
     ['bench', '--seed', 'x'],
+    ['bench', '--kit', '-1'],
     ['bench', 'fast'],
   ]) {
     const { code, stdout } = await resplice(argv);

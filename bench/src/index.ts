@@ -4,6 +4,7 @@ import { LabError, type Watcher } from '@resplice/engines';
 import { describeMachine, type Program, randomFrom } from '@resplice/figures';
 import { measureFailovers } from './failovers.ts';
 import { Field } from './field.ts';
+import { measureKit } from './kit/overhead.ts';
 import { measureLinks } from './links.ts';
 import { measurements } from './measurements.ts';
 import { measureMemory } from './memory.ts';
@@ -31,6 +32,8 @@ export interface BenchOptions {
   readonly failovers: number;
   /** How often the time over slow links is taken; 0: not at all. */
   readonly links: number;
+  /** Rounds in which the kit's overhead is measured; 0: it is not. */
+  readonly kit: number;
   /** How the run was asked for. */
   readonly command: string;
 }
@@ -50,7 +53,7 @@ const NOTES = join(import.meta.dirname, '../notes.md');
  * @throws LabError when an arm does not come up, or the page's run is of another machine; Error when a measurement fails
  */
 export async function runBench(options: BenchOptions, watcher: Watcher = {}): Promise<BenchResult> {
-  const { rounds, seconds, bulkBytes, seed, command, failovers, links, memory } = options;
+  const { rounds, seconds, bulkBytes, seed, command, failovers, links, memory, kit } = options;
   const machine = describeMachine(programs);
   // At once: parts take minutes.
   if (rounds === 0) requireSameMachine(pageResult(), machine);
@@ -60,6 +63,7 @@ export async function runBench(options: BenchOptions, watcher: Watcher = {}): Pr
     ...(memory && { memory: await measureMemory(watcher) }),
     ...(links > 0 && { links: await measureLinks(links, seed, watcher) }),
     ...(failovers > 0 && { failovers: await measureFailovers(failovers, seed, watcher) }),
+    ...(kit > 0 && { kit: await measureKit(kit, randomFrom(seed), watcher) }),
   };
   if (samples === undefined) return withParts(pageResult(), { at, command }, measured);
   return { ...{ version: 1, at, command, seed, rounds, seconds, bulkBytes, machine, samples }, ...measured };
@@ -90,7 +94,7 @@ async function compareArms(
   }
 }
 
-/** Renders docs/BENCHMARKS.md from a run; what it has not measured of failovers and memory stays. @returns its path */
+/** Renders docs/BENCHMARKS.md from a run; what it has not measured of failovers, memory and the kit stays. @returns its path */
 export function writePage(result: BenchResult): string {
   writeFileSync(PAGE, renderPage(withPartsOf(pageResult(), result)));
   return PAGE;

@@ -1,4 +1,5 @@
 import { columnWidths, compact, jsonIn, markdownTable, median, type Spread, spread } from '@resplice/figures';
+import type { KitVerdict } from './kit/verdict.ts';
 import { isFast, MOST_OVER_LINK, ratiosOf } from './links.ts';
 import { measurements } from './measurements.ts';
 import { type BenchResult, type Contestant, type Part, seriesOf } from './result.ts';
@@ -90,6 +91,21 @@ export function linkRows(links: NonNullable<BenchResult['links']>): string[][] {
   return [['link', 'what', 'kernel forwarding, s', 'Resplice', 'is to be', ''], ...rows];
 }
 
+const hundredths = (value: number) => value.toFixed(2);
+
+export function kitRows(verdicts: readonly KitVerdict[]): string[][] {
+  const rows = verdicts.map(({ title, plain, added, interval, control, barMs, verdict, reason }) => [
+    title,
+    hundredths(plain.median),
+    withSpread(added, hundredths),
+    interval ? `${hundredths(interval.low)}…${hundredths(interval.high)}` : '–',
+    hundredths(control),
+    String(barMs),
+    reason === null ? 'reached' : `${verdict.toUpperCase()}: ${reason}`,
+  ]);
+  return [['with the kit', 'ms without', 'ms added', '95 % interval', 'A/A, ms', 'bar', ''], ...rows];
+}
+
 export function memoryRows({ points }: NonNullable<BenchResult['memory']>): string[][] {
   const rows = points.map(({ activity, connections, bytes }) => {
     // What is there without connections, or with the fewer idle ones before, is not theirs.
@@ -141,6 +157,7 @@ export function textReport(result: BenchResult): string[] {
     '',
     ...(result.failovers ? [...columns(failoverRows(result.failovers)), ''] : []),
     ...(result.links ? [...columns(linkRows(result.links)), ''] : []),
+    ...(verdict.kit.length > 0 ? [...columns(kitRows(verdict.kit)), ''] : []),
     ...(result.memory ? [...columns(memoryRows(result.memory)), kernelLine(result.memory), ''] : []),
     `${result.rounds} rounds, seed ${result.seed}. Medians (lowest–highest) of ratios within a round; latency: what comes on top.`,
     outcomeLine(verdict),
@@ -150,6 +167,14 @@ export function textReport(result: BenchResult): string[] {
 const FAILOVER_NOTE = [
   'The back end that serves a client fails. Added stall: the longest time in which no byte moved, less the same without a fault;',
   'of a thousand downloads the stall itself, and the largest one is judged, else the median. How a moment is met: `drill/README.md`.',
+];
+
+const KIT_NOTE = [
+  'Two tiers side by side, each with two back ends, one of which has [the kit](KIT.md). The other has its sessions in memory, and its',
+  'letters go past the back-end logger, which with the kit writes to its disk before a letter is confirmed. One request after the other,',
+  'each time in another order, on kept-alive connections, twice with the kit and twice without; in a round the medians of 5 to 50 of each.',
+  'Added: median (lowest–highest) of the rounds, and the interval that holds that median with 95 % confidence (sign test), whose upper end',
+  'must be within the bar. A/A: the tier without the kit less itself.',
 ];
 
 /** Where a part comes from, unless it is the run's own. */
@@ -208,6 +233,17 @@ export function markdownReport(full: BenchResult, notes: string): string {
           `One client at the far end of the link, ${result.links[0]!.forward.length} rounds. Resplice’s time is told as a ratio to plain forwarding’s: median (lowest–highest).`,
           '',
           ...markdownTable(linkRows(result.links)),
+          '',
+        ]
+      : []),
+    ...(result.kit
+      ? [
+          '## What the kit costs',
+          '',
+          ...originOf(result, 'kit'),
+          ...KIT_NOTE,
+          '',
+          ...markdownTable(kitRows(verdict.kit)),
           '',
         ]
       : []),

@@ -1,6 +1,7 @@
 import { LabError } from '@resplice/engines';
 import type { Machine } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
+import type { KitOverhead } from './kit/overhead.ts';
 import type { LinkFigures } from './links.ts';
 import type { MemoryFigures } from './memory.ts';
 
@@ -29,12 +30,13 @@ export interface BenchResult {
   readonly memory?: MemoryFigures;
   readonly failovers?: readonly Failover[];
   readonly links?: readonly LinkFigures[];
+  readonly kit?: KitOverhead;
   /** What of these another run has measured, on the same machine. */
   readonly kept?: Readonly<Partial<Record<Part, Pick<BenchResult, 'at' | 'command'>>>>;
 }
 
 /** What a run measures only when it is asked to. */
-export const parts = ['failovers', 'links', 'memory'] as const;
+export const parts = ['failovers', 'links', 'memory', 'kit'] as const;
 export type Part = (typeof parts)[number];
 
 /** What was measured elsewhere is not to be compared. */

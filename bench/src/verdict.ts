@@ -1,5 +1,6 @@
 import { median, type Spread, spread } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
+import { type KitVerdict, kitVerdicts } from './kit/verdict.ts';
 import { isFast, type LinkFigures } from './links.ts';
 import { type BenchResult, type Contestant, seriesOf } from './result.ts';
 import { pairwise } from './statistics.ts';
@@ -151,6 +152,8 @@ export interface Verdict {
   readonly broken: readonly Failover[];
   /** Over which links Resplice was slower than it may be. */
   readonly slow: readonly LinkFigures[];
+  /** What the kit costs, if that was measured. */
+  readonly kit: readonly KitVerdict[];
 }
 
 /** Void: the machine was not quiet, or requests failed. Else the gates decide. */
@@ -161,10 +164,12 @@ export function verdictOf(result: BenchResult): Verdict {
     failures: failures(result),
     broken: (result.failovers ?? []).filter(({ verdict }) => verdict !== 'pass'),
     slow: (result.links ?? []).filter(each => !isFast(each)),
+    kit: result.kit ? kitVerdicts(result.kit) : [],
   };
   const isVoid = found.failures.length > 0 || found.controls.some(({ quiet }) => !quiet);
   const passed =
     found.broken.length + found.slow.length === 0 &&
+    found.kit.every(({ verdict }) => verdict === 'pass') &&
     found.gates.every(({ kind, passed }) => passed || kind === 'aim');
   return { outcome: isVoid ? 'void' : passed ? 'pass' : 'fail', ...found };
 }

@@ -1,4 +1,6 @@
 import type { Failover } from '../src/failovers.ts';
+import type { KitOverhead } from '../src/kit/overhead.ts';
+import { operations } from '../src/kit/subject.ts';
 import { measurements } from '../src/measurements.ts';
 import { type BenchResult, type Contestant, contestants } from '../src/result.ts';
 
@@ -51,6 +53,17 @@ export function madeUpRun(factors: Factors = {}, rounds = 3): BenchResult {
     },
     samples,
   };
+}
+
+/** What the kit adds to each of the operations, ms, in as many rounds as there are shifts; without it they take 10 ms. */
+export function madeUpKit(addedMs: number, shifts: readonly number[], controlMs = 0): KitOverhead {
+  const plain = shifts.map((_, round) => 10 + round);
+  const plainAgain = plain.map(value => value + controlMs);
+  const kit = plain.map((value, round) => value + controlMs / 2 + addedMs + shifts[round]!);
+  const samples = Object.fromEntries(
+    operations.map(({ name }) => [name, { kit, kitAgain: kit, plain, plainAgain }]),
+  );
+  return { rounds: shifts.length, samples };
 }
 
 /** A run in which every gate is reached. */

@@ -5,7 +5,7 @@ import type { Failover } from '../src/failovers.ts';
 import { renderPage } from '../src/index.ts';
 import { figure, markdownReport, resultIn, textReport } from '../src/report.ts';
 import { requireSameMachine, withParts, withPartsOf } from '../src/result.ts';
-import { FAILOVER, GOOD, madeUpRun } from './fixture.ts';
+import { FAILOVER, GOOD, madeUpKit, madeUpRun } from './fixture.ts';
 
 const page = new URL('../../docs/BENCHMARKS.md', import.meta.url);
 
@@ -96,6 +96,20 @@ suite('reports', () => {
     assert.equal(third.kept?.failovers?.command, 'first');
     requireSameMachine(first, first.machine);
     assert.throws(() => requireSameMachine(first, { ...first.machine, kernel: 'another' }), /--rounds 10/);
+  });
+
+  test('what the kit costs has a table, on the page too, which is the same when it is rendered from its values', () => {
+    const kit = madeUpKit(0.05, [-0.01, 0, 0.01, 0, 0.02, 0.0123456]);
+    const run = { ...madeUpRun(GOOD), kit };
+    assert.match(
+      textReport(run).join('\n'),
+      /POST, journal state +12\.50 +0\.06 \(0\.04–0\.07\) +0\.04…0\.07 +0\.00 +2 +reached/,
+    );
+    const text = markdownReport(run, 'Some notes.');
+    assert.match(text, /\n## What the kit costs\n\nTwo tiers [\s\S]*\| webmail, send +\|/);
+    assert.equal(markdownReport(resultIn(text), 'Some notes.'), text);
+    const later = withPartsOf({ ...run, command: 'first' }, { ...madeUpRun(GOOD), command: 'second' });
+    assert.match(markdownReport(later, ''), /## What the kit costs\n\nMeasured by `first`, /);
   });
 
   test('a void run says so', () => {

@@ -22,6 +22,8 @@ export const webmailConfig = z.object({
   DELEGATION_KEY: secret,
   /** Signs session cookies. */
   SESSION_SECRET: secret,
+  /** Where sessions are without the kit: in the database every server that stands beside this one finds them. */
+  SESSIONS: z.enum(['database', 'memory'], 'must be database or memory').default('database'),
   /** Directory in which files stop this server at points of a letter's way (mail/breakpoints.ts). */
   RESPLICE_BREAKPOINTS: z.string().optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error').default('info'),

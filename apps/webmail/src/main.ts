@@ -25,7 +25,9 @@ const app = await buildWebmail({
   },
   sessionSecret: config.SESSION_SECRET,
   // Without the kit, too, whoever is asked next knows who is logged in.
-  ...(kit.kit === undefined ? { sessionStore: new SessionTable(database, SESSION_MS) } : {}),
+  ...(kit.kit === undefined && config.SESSIONS === 'database'
+    ? { sessionStore: new SessionTable(database, SESSION_MS) }
+    : {}),
   log,
 });
 async function stop(): Promise<void> {

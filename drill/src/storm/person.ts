@@ -45,15 +45,20 @@ export function composeFormOf(page: string): { action: string; fields: Record<st
   return { action: form[1]!, fields };
 }
 
+/** Told when an answer has come whole, with how long it took from the request on. */
+export type Answered = (method: string, path: string, ms: number) => void;
+
 export class Person {
   readonly #origin: URL;
+  readonly #answered: Answered;
   readonly #account: Account;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #cookies = new Map<string, string>();
   /** Pages that came whole. */
   pages = 0;
 
-  constructor(origin: string, account: Account) {
+  constructor(origin: string, account: Account, answered: Answered = () => {}) {
+    this.#answered = answered;
     this.#origin = new URL(origin);
     this.#account = account;
   }
@@ -133,6 +138,11 @@ export class Person {
       const code = (error as NodeJS.ErrnoException).code ?? error.message;
       reject(new Broken(`${method} ${path.replace(/[0-9a-f-]{36}/, '…')}: ${code}`));
     };
+    const from = performance.now();
+    const took = (page: Page): void => {
+      this.#answered(method, path, performance.now() - from);
+      resolve(page);
+    };
     const asked = request(
       {
         hostname,
@@ -152,7 +162,7 @@ export class Person {
               }),
         },
       },
-      response => this.#take(response, resolve, fail),
+      response => this.#take(response, took, fail),
     );
     asked.on('error', fail);
     asked.end(body);

@@ -11,6 +11,8 @@ export interface UpOptions {
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
+  /** Whether back ends are given what the kit needs; true if absent. */
+  readonly kit?: boolean;
   /** The client's; `lan` if absent. */
   readonly link?: ClientLink;
   /** Null: a site of ours. */

@@ -50,6 +50,8 @@ export interface LabState {
   readonly backends: number;
   readonly steering?: SteeringMode;
   readonly arm?: Arm;
+  /** True if absent. */
+  readonly kit?: boolean;
   /** As `up --link` takes it; `lan` if absent. */
   readonly link?: string;
   readonly backendCommand: BackendCommand | null;
@@ -67,6 +69,7 @@ export function topologyOf({
   backends,
   steering = 'hash',
   arm = 'resplice',
+  kit = true,
   link = lan.name,
   backendCommand,
   site: own = 'demo',
@@ -76,7 +79,17 @@ export function topologyOf({
   const site = backendCommand ? 'command' : own;
   const rules = siteFile?.rules;
   const drained = drainedOf(faults);
-  return buildTopology({ proxies, backends, steering, arm, link: parseLink(link), site, rules, drained });
+  return buildTopology({
+    proxies,
+    backends,
+    steering,
+    arm,
+    kit,
+    link: parseLink(link),
+    site,
+    rules,
+    drained,
+  });
 }
 
 /** Names of the components that are to be empty. */

@@ -51,8 +51,8 @@ function ownEnvironment(): Record<string, string> {
 }
 
 /** Only our own tier gives an application's kit what it needs. */
-function hasKit({ arm }: Topology, what: HostProcess): boolean {
-  return what.kind === 'site' && arm === 'resplice';
+function hasKit({ kit }: Topology, what: HostProcess): boolean {
+  return what.kind === 'site' && kit;
 }
 
 function launchOf(context: LaunchContext, host: Host, what: HostProcess): Launch {

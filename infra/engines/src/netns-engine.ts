@@ -102,7 +102,15 @@ export class NetnsEngine implements Engine {
 
   /** From here a crash leaves a lab file that says `starting`: the next `up` sweeps it away, as does `down`. */
   async #claim(options: UpOptions, { progress }: Watcher): Promise<void> {
-    const { proxies, backends, steering = 'hash', arm = 'resplice', link, backendCommand } = options;
+    const {
+      proxies,
+      backends,
+      steering = 'hash',
+      arm = 'resplice',
+      kit = true,
+      link,
+      backendCommand,
+    } = options;
     const { site, siteFile } = options;
     const known = readLabState(this.#place);
     if (known?.phase === 'up') {
@@ -130,6 +138,7 @@ export class NetnsEngine implements Engine {
       proxies,
       steering,
       arm,
+      kit,
       ...(link ? { link: link.name } : {}),
       backends,
       backendCommand,

@@ -57,7 +57,7 @@ async function kitOf({ place }: Lab, backend: string): Promise<KitStatus | undef
 export async function webmailStatusOf(lab: Lab): Promise<WebmailStatus | null> {
   const { topology } = lab;
   const auxiliaries = hostsOf(topology, 'auxlogger');
-  if (auxiliaries.length === 0) return null;
+  if (!topology.kit || auxiliaries.length === 0) return null;
   const inspections = await inspect(lab, [...hostsOf(topology, 'backend'), ...auxiliaries]);
   const runs = inspections.filter(
     ({ host, processes }) =>

@@ -25,12 +25,19 @@ const wayBack: Route = { destination: 'default', via: addresses.way.aux };
 
 const databaseUrl = `postgres://${mailDatabase.role}@${addresses.database}:${auxiliaryPorts.database}/${mailDatabase.name}`;
 
-/** What the webmail is told beside its port and name. With its kit it says to the logger in whose name a dialogue is. */
-export function webmailEnvironment(arm: Arm): Required<Pick<SiteProcess, 'environment' | 'secrets'>> {
+/**
+ * What the webmail is told beside its port and name. With its kit it says to the logger in whose name a dialogue is; without, in our own
+ * arm, it keeps sessions as the kit does, in memory: then the two differ in nothing but the kit.
+ */
+export function webmailEnvironment(
+  arm: Arm,
+  kit: boolean,
+): Required<Pick<SiteProcess, 'environment' | 'secrets'>> {
   return {
     environment: {
       DATABASE_URL: databaseUrl,
-      SMTP_SERVER: `${arm === 'resplice' ? addresses.way.back : addresses.smtp}:${auxiliaryPorts.smtp}`,
+      SMTP_SERVER: `${kit ? addresses.way.back : addresses.smtp}:${auxiliaryPorts.smtp}`,
+      ...(arm === 'resplice' && !kit ? { SESSIONS: 'memory' } : {}),
     },
     secrets: { PGPASSWORD: 'database', DELEGATION_KEY: 'delegation', SESSION_SECRET: 'sessions' },
   };

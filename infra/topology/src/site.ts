@@ -28,6 +28,16 @@ export const webmailSite: Site = {
   ],
 };
 
+/** The same for back ends without the kit: nobody keeps a journal there. */
+export function withoutJournals(site: Site): Site {
+  const listeners = site.listeners.map(listener => {
+    const { journal: _, ...kept } = listener;
+    if (kept.routes === undefined) return kept;
+    return { ...kept, routes: kept.routes.map(({ journal: _journal, ...route }) => route) };
+  });
+  return { ...site, listeners };
+}
+
 /** The demonstration site's: it answers with the same bytes wherever it runs. */
 export const demoSite: Site = {
   ...plainSite,

@@ -5,7 +5,7 @@ import { type ClientLink, lan } from './client-link.ts';
 import type { Host, HostProcess, Interface, Role, Route, SiteProcess } from './host.ts';
 import { hostWith } from './make-host.ts';
 import { addressIn, type Network, networks, vip } from './network.ts';
-import { demoSite, plainSite, webmailSite } from './site.ts';
+import { demoSite, plainSite, webmailSite, withoutJournals } from './site.ts';
 
 export interface TopologyOptions {
   /** 1..16 */
@@ -18,6 +18,8 @@ export interface TopologyOptions {
   readonly steering?: SteeringMode;
   /** `resplice` if absent. */
   readonly arm?: Arm;
+  /** Whether back ends of the arm `resplice` are given what the kit needs; true if absent. In other arms they never are. */
+  readonly kit?: boolean;
   /** Listeners, pools and limits; if absent, the site's own. */
   readonly rules?: Site | undefined;
   /** The client's; `lan` if absent. */
@@ -45,6 +47,8 @@ export interface Topology {
   readonly links: readonly Link[];
   readonly steering: SteeringMode;
   readonly arm: Arm;
+  /** Whether back ends are given what the kit needs. */
+  readonly kit: boolean;
   readonly link: ClientLink;
   readonly rules: Site;
   /** Proxies and back ends that are to be empty. */
@@ -166,16 +170,16 @@ function middle(arm: Arm): Host {
   );
 }
 
-function siteProcess(number: number, arm: Arm, site: SiteName): SiteProcess {
+function siteProcess(number: number, arm: Arm, kit: boolean, site: SiteName): SiteProcess {
   // Nothing translates ports in the arm `forward`: there the application listens on the VIP's.
   const port = arm === 'forward' ? vip.port : applicationPort;
   const environment = { PORT: String(port), BACKEND_ID: `backend-${number}` };
   if (site !== 'webmail') return { kind: 'site', name: site === 'demo' ? 'demo' : 'app', environment };
-  const own = webmailEnvironment(arm);
+  const own = webmailEnvironment(arm, kit);
   return { kind: 'site', name: 'webmail', ...own, environment: { ...environment, ...own.environment } };
 }
 
-function backend(number: number, arm: Arm, site: SiteName): Host {
+function backend(number: number, arm: Arm, kit: boolean, site: SiteName): Host {
   return hostWith(
     'backend',
     number,
@@ -187,7 +191,7 @@ function backend(number: number, arm: Arm, site: SiteName): Host {
     ],
     [
       ...(arm === 'resplice' ? [{ kind: 'daemon', name: 'agent', app: 'backend-agent' } as const] : []),
-      siteProcess(number, arm, site),
+      siteProcess(number, arm, kit, site),
     ],
     arm === 'forward' ? [vip.address] : [],
   );
@@ -220,10 +224,14 @@ export function buildTopology(options: TopologyOptions): Topology {
     site = 'demo',
     steering = 'hash',
     arm = 'resplice',
+    kit: wanted = true,
     link = lan,
     drained = [],
-    rules = rulesOf[site],
+    rules: given = rulesOf[site],
   } = options;
+  const kit = wanted && arm === 'resplice';
+  // In other arms nobody reads what is said of journals.
+  const rules = wanted ? given : withoutJournals(given);
   const { port } = rules.listeners[0]!;
   requireCount('proxies', proxies);
   requireCount('backends', backends);
@@ -233,7 +241,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     balancer(arm),
     ...upTo(proxies).map(number => proxy(number, arm)),
     middle(arm),
-    ...upTo(backends).map(number => backend(number, arm, site)),
+    ...upTo(backends).map(number => backend(number, arm, kit, site)),
     ...(site === 'webmail' ? auxiliaryHosts(arm) : []),
   ];
   const used = new Set(hosts.flatMap(host => host.interfaces.map(each => each.network)));
@@ -242,6 +250,7 @@ export function buildTopology(options: TopologyOptions): Topology {
     hosts,
     steering,
     arm,
+    kit,
     rules,
     link,
     drained,

@@ -133,6 +133,23 @@ suite('topology', () => {
       });
     });
 
+    test('without the kit it keeps no journal, speaks to the SMTP server itself, and has its sessions in memory', () => {
+      const plain = buildTopology({ proxies: 1, backends: 2, site: 'webmail', kit: false });
+      const environmentOf = ({ hosts }: typeof plain) =>
+        hosts.find(each => each.name === 'backend-1')!.processes.find(each => each.kind === 'site')!
+          .environment;
+      assert.deepEqual(environmentOf(plain), {
+        ...environmentOf(topology),
+        SMTP_SERVER: '10.65.0.21:2525',
+        SESSIONS: 'memory',
+      });
+      assert.deepEqual([topology.kit, plain.kit], [true, false]);
+      assert.match(JSON.stringify(topology.rules), /"journal":"response"/);
+      assert.doesNotMatch(JSON.stringify(plain.rules), /journal/);
+      assert.equal(plain.rules.listeners[0]!.routes!.length, topology.rules.listeners[0]!.routes!.length);
+      assert.equal(buildTopology({ proxies: 1, backends: 1, arm: 'haproxy' }).kit, false);
+    });
+
     test('in another arm nothing of ours is between', () => {
       const other = buildTopology({ proxies: 1, backends: 1, site: 'webmail', arm: 'haproxy' });
       assert.deepEqual(

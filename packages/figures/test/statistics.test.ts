@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { median, quantile, spread } from '../src/index.ts';
+import { median, medianInterval, quantile, spread } from '../src/index.ts';
 
 suite('statistics', () => {
   test('quantiles lie between the values, whatever their order', () => {
@@ -16,5 +16,22 @@ suite('statistics', () => {
 
   test('a spread has the middle and both ends', () => {
     assert.deepEqual(spread([3, 1, 2]), { median: 2, low: 1, high: 3 });
+  });
+
+  test('an interval of the median has 95 % confidence, or is none', () => {
+    const upTo = (count: number) => Array.from({ length: count }, (_, i) => count - i);
+    // Of the sign test's tables: n and the k-th values from both ends.
+    for (const [count, k] of [
+      [6, 1],
+      [8, 1],
+      [9, 2],
+      [10, 2],
+      [20, 6],
+      [50, 18],
+    ] as const) {
+      assert.deepEqual(medianInterval(upTo(count)), { low: k, high: count + 1 - k }, String(count));
+    }
+    assert.equal(medianInterval(upTo(5)), null);
+    assert.equal(medianInterval([]), null);
   });
 });

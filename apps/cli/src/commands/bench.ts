@@ -36,6 +36,12 @@ export const command = defineCommand({
       default: '0',
       help: 'fail a back end N times at each moment in each way, too: 50 take half an hour',
     },
+    kit: {
+      type: 'string',
+      value: 'N',
+      default: '0',
+      help: "measure the kit's overhead in N rounds, too: twenty take some minutes",
+    },
     write: { type: 'boolean', help: 'render docs/BENCHMARKS.md from this run' },
   },
   async run({ values, positionals }) {
@@ -49,15 +55,21 @@ export const command = defineCommand({
       memory: values.memory ?? false,
       links: wholeNumber('--links', values.links, 0, 1000),
       failovers: wholeNumber('--failovers', values.failovers, 0, 1000),
+      kit: wholeNumber('--kit', values.kit, 0, 1000),
     };
-    if (options.rounds === 0 && !options.memory && options.links + options.failovers === 0) {
-      throw new LabError('usage', '--rounds 0 measures only parts: --memory, --links N, --failovers N');
+    if (options.rounds === 0 && !options.memory && options.links + options.failovers + options.kit === 0) {
+      throw new LabError(
+        'usage',
+        '--rounds 0 measures only parts: --memory, --links N, --failovers N, --kit N',
+      );
     }
     requireMachine();
     if (new NetnsEngine().isThere()) {
       throw new LabError('usage', 'the benchmark needs the machine for itself; first: ./resplice down');
     }
-    const more = `${options.memory ? ' --memory' : ''}${options.links > 0 ? ` --links ${options.links}` : ''}${options.failovers > 0 ? ` --failovers ${options.failovers}` : ''}`;
+    const counted = (name: 'links' | 'failovers' | 'kit') =>
+      options[name] > 0 ? ` --${name} ${options[name]}` : '';
+    const more = `${options.memory ? ' --memory' : ''}${counted('links')}${counted('failovers')}${counted('kit')}`;
     const flags = `--rounds ${options.rounds} --seconds ${options.seconds} --bulk-mib ${values['bulk-mib']} --seed ${options.seed}${more}`;
     const { runBench, textReport, verdictOf, writePage } = await import('@resplice/bench');
     say(`seed ${options.seed}`);
