@@ -61,6 +61,15 @@ suite('sanitised HTML', () => {
     assert.match(sanitized(html, true), /src="https:\/\/x\.example\/a\.png"/);
   });
 
+  test('of many megabytes is its beginning, whole', () => {
+    const html = `<p>first</p>${'<p>more of it</p>'.repeat(100_000)}<p>last</p>`;
+    const { html: clean, isCut } = sanitizeMail(html, { images: false, files: [], fileHref: String });
+    assert.equal(isCut, true);
+    assert.ok(clean.length <= 1_000_100);
+    assert.match(clean, /^<p>first<\/p>.*<\/p>$/s);
+    assert.doesNotMatch(clean, /last/);
+  });
+
   test('is made in time of 20,000 nested elements and a megabyte of attributes', () => {
     const start = performance.now();
     sanitized(`${'<div>'.repeat(20_000)}x`);
@@ -158,6 +167,13 @@ suite('a message that arrives', () => {
     const asked = await ada.get(`/message/${id}/body?images=1`);
     assert.match(asked.text, /https:\/\/x\.example\/p\.gif/);
     assert.match(asked.headers.get('content-security-policy')!, /img-src 'self' data: http: https:;/);
+  });
+
+  test('with more HTML than is shown says so', async () => {
+    const line = `<p>${'long '.repeat(150)}</p>\r\n`;
+    const { id, page } = await deliver(`Content-Type: text/html\r\nSubject: s\r\n\r\n${line.repeat(1500)}`);
+    assert.match(page, /only its beginning is shown/);
+    assert.ok((await ada.get(`/message/${id}/body`)).text.length < 1_100_000);
   });
 
   test('with pictures inside shows those, and never an SVG', async () => {

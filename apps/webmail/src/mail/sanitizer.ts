@@ -16,7 +16,12 @@ export interface Sanitized {
   readonly html: string;
   /** Pictures from elsewhere that were left out. */
   readonly blocked: number;
+  /** It was too long: its end is missing. */
+  readonly isCut: boolean;
 }
+
+/** Longer HTML is shown up to there: sanitising takes time that everybody else waits for, characters. */
+export const MAX_HTML = 1_000_000;
 
 /** One dull value: nothing that loads, computes, or closes the attribute. */
 const DULL = /^(?!.*(?:url|expression|image|attr|var|env)\s*\()[^;{}<>\\]{0,200}$/i;
@@ -68,7 +73,8 @@ export function sanitizeMail(html: string, { fileHref, files, images }: Sanitize
     blocked++;
     return undefined;
   };
-  const clean = sanitize(html, {
+  const isCut = html.length > MAX_HTML;
+  const clean = sanitize(isCut ? html.slice(0, MAX_HTML).toWellFormed() : html, {
     allowedTags: [
       ...sanitize.defaults.allowedTags,
       'img',
@@ -125,7 +131,7 @@ export function sanitizeMail(html: string, { fileHref, files, images }: Sanitize
       },
     },
   });
-  return { html: clean, blocked };
+  return { html: clean, blocked, isCut };
 }
 
 function decode(text: string): string {

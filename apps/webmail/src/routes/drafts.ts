@@ -191,9 +191,15 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
 
   app.post<{ Params: { key: string } }>('/draft/:key', update, async (request, reply) => {
     const key = keyOf(request);
-    const form = await readComposeForm(request);
+    // Asked first; but whatever the answer, what was typed is read before it is given, and comes back with it.
+    const asked = await viewerOf(database, request).then(
+      viewer => ({ viewer }),
+      (error: unknown) => ({ error }),
+    );
+    const form = await readComposeForm(request, 'viewer' in asked && asked.viewer !== undefined);
     try {
-      const viewer = await viewerOf(database, request);
+      if ('error' in asked) throw asked.error;
+      const { viewer } = asked;
       if (viewer === undefined) {
         const problem =
           'Your session has ended. Your text is still here: log in, then come back and save or send it.';
@@ -291,9 +297,10 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
   app.post<{ Params: { key: string } }>('/draft/:key/autosave', update, async (request, reply) => {
     const key = keyOf(request);
     const { accountId } = request.session;
-    const form = await readComposeForm(request);
     const account = accountId === undefined ? undefined : await accountById(database, accountId);
-    if (account === undefined || account.passwordEpoch !== request.session.passwordEpoch) {
+    const isKnown = account !== undefined && account.passwordEpoch === request.session.passwordEpoch;
+    const form = await readComposeForm(request, isKnown);
+    if (!isKnown) {
       return reply.code(401).send({ kind: 'loggedOut' });
     }
     if (!isOwnForm(request, form.csrf)) return reply.code(403).send({ kind: 'staleForm' });

@@ -53,8 +53,7 @@ export async function messageRoutes(
     // Reading is the one effect of a GET: making it again changes nothing.
     if (!entry.seen) await database.repeat(client => mark(client, accountId, [id], true));
     const images = query.images === '1';
-    const frame =
-      mail.html === undefined ? undefined : { images, blocked: sanitized(id, mail, images).blocked };
+    const frame = mail.html === undefined ? undefined : { images, ...sanitized(id, mail, images) };
     const beside = await neighbours(database, accountId, entry);
     const page = { viewer: seenBy(viewer, entry), entry, mail, beside, frame, now: txn.now };
     return reply.type('text/html; charset=utf-8').send(messagePage({ ...page, notice: noticeOf(query) }));

@@ -11,7 +11,7 @@ export interface MessagePage {
   readonly mail: Mail;
   readonly beside: Neighbours;
   /** The HTML's own frame; undefined: plain text. */
-  readonly frame: { readonly blocked: number; readonly images: boolean } | undefined;
+  readonly frame: { readonly blocked: number; readonly images: boolean; readonly isCut: boolean } | undefined;
   readonly now: Date;
   readonly notice: string | undefined;
 }
@@ -60,6 +60,9 @@ function body(page: MessagePage): Piece {
   }
   const query = frame.images ? '?images=1' : '';
   return html`${
+    frame.isCut &&
+    html`<p class="notice">${icon('alert')}<span>This message is very long: only its beginning is shown. All of it is in its source.</span></p>`
+  }${
     frame.blocked > 0 &&
     html`<p class="notice shut">${icon('eye')}<span>Pictures from elsewhere are not shown: they would tell their sender that you read this.</span>
     <a class="button" href="/message/${entry.id}?images=1">Show them</a></p>`

@@ -9,6 +9,12 @@ export const MAX_FILES_BYTES = 25_000_000;
 const MAX_FILES = 100;
 const MAX_LINE = 20_000;
 const MAX_BODY = 1_000_000;
+/** What is typed, all fields together, characters. */
+const MAX_TYPED = 3_000_000;
+const FIELDS = new Set([
+  ...['recipients', 'cc', 'bcc', 'subject', 'body', 'inReplyTo', 'references'],
+  ...['edition', 'action', 'remove', 'forwards', 'csrf'],
+]);
 
 export interface ComposeForm {
   readonly fields: DraftFields;
@@ -55,20 +61,23 @@ function assemble(
 }
 
 /** What was posted as `multipart/form-data`. Reads all of it, also of files that are not kept: nothing typed is lost. */
-async function readMultipart(request: FastifyRequest): Promise<ComposeForm> {
+async function readMultipart(request: FastifyRequest, isKnown: boolean): Promise<ComposeForm> {
   const given: Record<string, string> = {};
   const files: NewFile[] = [];
   const dropped: string[] = [];
   let total = 0;
+  let typed = 0;
   for await (const part of request.parts()) {
     if (part.type === 'field') {
-      if (typeof part.value === 'string') given[part.fieldname] ??= part.value;
+      if (typeof part.value !== 'string' || !FIELDS.has(part.fieldname)) continue;
+      typed += part.value.length;
+      if (typed <= MAX_TYPED) given[part.fieldname] ??= part.value;
       continue;
     }
     const name = cleanLine(part.filename.slice(0, 255)).replace(/[/\\]/g, '_');
     const chunks: Buffer[] = [];
     let size = 0;
-    let kept = files.length < MAX_FILES;
+    let kept = isKnown && files.length < MAX_FILES;
     for await (const chunk of part.file) {
       size += (chunk as Buffer).length;
       kept &&= total + size <= MAX_FILES_BYTES;
@@ -88,8 +97,9 @@ async function readMultipart(request: FastifyRequest): Promise<ComposeForm> {
   return assemble(given, files, dropped);
 }
 
-export async function readComposeForm(request: FastifyRequest): Promise<ComposeForm> {
-  if (request.isMultipart()) return await readMultipart(request);
+/** @param isKnown whether somebody is logged in: nobody else's files are held in memory */
+export async function readComposeForm(request: FastifyRequest, isKnown: boolean): Promise<ComposeForm> {
+  if (request.isMultipart()) return await readMultipart(request, isKnown);
   const body = (request.body ?? {}) as Record<string, unknown>;
   const given = Object.fromEntries(
     Object.entries(body).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
