@@ -145,6 +145,64 @@ suite('recipients and headers', () => {
     assert.deepEqual(await chloe.list('inbox'), []);
   });
 
+  const EVIL = 'x\r\nX-Evil: yes\r\n\r\ninjected';
+  for (const [what, letter] of [
+    ['To', { recipients: `Ben ${EVIL} <${BEN}>` }],
+    ['To, quoted', { recipients: `"Ben ${EVIL}" <${BEN}>` }],
+    ['Cc', { recipients: BEN, cc: `Ben ${EVIL} <${BEN}>` }],
+    ['Bcc', { recipients: BEN, bcc: `Ben ${EVIL} <${BEN}>` }],
+    ['Subject', { recipients: BEN, subject: `s ${EVIL}` }],
+    ['In-Reply-To', { recipients: BEN, inReplyTo: `<a@x.example>${EVIL}` }],
+    ['References', { recipients: BEN, references: `<a@x.example>${EVIL} <b\r\nX-Evil: yes@x.example>` }],
+  ] as const) {
+    for (const end of ['\r\n', '\n', '\r']) {
+      test(`${what} with ${JSON.stringify(end)} in it is one field`, async () => {
+        const fields = Object.fromEntries(
+          Object.entries({ subject: 's', body: 'x', ...letter }).map(([name, text]) => [
+            name,
+            text.replaceAll('\r\n', end),
+          ]),
+        );
+        const { action, fields: given } = await ada.open();
+        const before = await ben.list('inbox');
+        const { text } = await ada.post(action, { ...given, ...fields, action: 'send' });
+        assert.match(text, /has been sent/);
+        const [newest] = await ben.list('inbox');
+        assert.ok(!before.includes(newest!));
+        const source = await newestSource(ben);
+        const head = source.slice(0, source.indexOf('\r\n\r\n'));
+        assert.doesNotMatch(head, /(^|\r|[^\r]\n)(X-Evil|injected)/im);
+        assert.doesNotMatch(source, /^injected/m);
+      });
+    }
+  }
+
+  test('the name of a file and one’s own name make no header either', async () => {
+    const dave = await Person.loggedIn(stand.url, 'ada');
+    const csrf = await dave.token();
+    const settings = { csrf, signature: '', pageSize: '50' };
+    await dave.post('/settings', { ...settings, name: `Ada ${EVIL}` });
+    const { action, fields } = await dave.open();
+    const field = (name: string, value: string): string =>
+      `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+    const all = { ...fields, recipients: BEN, subject: 's', body: 'x', action: 'send' };
+    const body = `${Object.entries(all)
+      .map(([name, value]) => field(name, value))
+      .join(
+        '',
+      )}--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"; filename*=UTF-8''a%0D%0AX-Evil%3A%20yes.txt\r\nContent-Type: text/plain; a=X-Evil:\r\n\r\nhello\r\n--b--\r\n`;
+    const { text } = await dave.request(action, {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body,
+    });
+    assert.match(text, /has been sent/);
+    const source = await newestSource(ben);
+    assert.match(source, /aGVsbG8=|hello/);
+    assert.doesNotMatch(source, /^X-Evil|^injected/im);
+    await dave.post('/settings', { ...settings, name: 'Ada Marwah' });
+  });
+
   test('Bcc is in one’s own copy, and in nobody else’s', async () => {
     await ada.send({ recipients: 'chloe@resplice.example', bcc: BEN, subject: 'hidden', body: 'x' });
     assert.doesNotMatch(await newestSource(ben), /bcc|ben@/i);
