@@ -33,7 +33,7 @@ const ROOM_MS = 1000;
 const MOST_VIEWS = 1000;
 
 export interface ConversationsDeps
-  extends Omit<MovesDeps, 'tracks' | 'onDelivered' | 'onEnd' | 'onDead' | 'onLeave' | 'isOver'> {
+  extends Omit<MovesDeps, 'tracks' | 'onDelivered' | 'onEnd' | 'onDead' | 'onLeave' | 'isOver' | 'isIdle'> {
   backends: IntakeDeps['backends'];
   treatments: Treatments;
   rules: Rules;
@@ -76,6 +76,7 @@ export class Conversations {
     const moves = new Moves({
       ...deps,
       ...{ tracks, isOver },
+      isIdle: conversation => !this.#drains.isLeaving(conversation) && isIdle(conversation),
       onDelivered: (conversation, backend) => this.#expect(conversation, backend),
       onLeave: conversation => this.#drains.forget(conversation),
       onEnd: conversation => this.#endings.serverEnded(conversation),
@@ -225,9 +226,11 @@ export class Conversations {
     this.#gap.open();
   }
 
-  /** Moves every connection that it holds: at once those that wait for something, the others when they need somebody. */
+  /** Moves every connection that it holds: those whose clients wait first, then the others, which have time until somebody speaks. */
   backendDied(backend: Backend): void {
-    for (const conversation of this.#bySlot.values()) this.#moves.backendDied(conversation, backend);
+    const all = [...this.#bySlot.values()];
+    for (const conversation of all) if (conversation.open) this.#moves.backendDied(conversation, backend);
+    for (const conversation of all) if (!conversation.open) this.#moves.backendDied(conversation, backend);
   }
 
   /** Follows other rules: for connections that were not guarded yet, from the next request on. */
@@ -377,7 +380,7 @@ export class Conversations {
     this.#guards.forget(conversation);
     this.#slowHeads.forget(conversation);
     this.#stalledUploads.end(conversation);
-    this.#moves.get(conversation)?.close();
+    this.#moves.forget(conversation);
   }
 
   /** @param ownsVip whether nobody else uses its addresses */
@@ -402,4 +405,12 @@ export class Conversations {
       if (datapath.flows.get(key)?.slot === conversation.slot) datapath.flows.delete(key);
     datapath.free(conversation.slot);
   }
+}
+
+/** Whether nothing is under way for it, nor has come of what is next, and no end of it. */
+function isIdle(conversation: Conversation): boolean {
+  conversation.commit();
+  const { transactions, hasPendingBytes, guard, unprotected, clientEnd, closes, ended } = conversation;
+  const isQuiet = transactions.length === 0 && !hasPendingBytes;
+  return isQuiet && !guard && unprotected === undefined && clientEnd === undefined && !closes && !ended;
 }

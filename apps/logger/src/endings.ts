@@ -110,7 +110,7 @@ export class Endings {
       conversation.failed();
     }
     const why = `${open ? 'suspected' : 'idle'}: ${backend?.name ?? 'its back end'} ${what}`;
-    this.#deps.moves.begin(conversation, why);
+    this.#deps.moves.leave(conversation, why);
   }
 
   /** A server that lives on after its FIN has meant it. */

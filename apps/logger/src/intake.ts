@@ -102,7 +102,9 @@ export class Intake {
     end: number,
   ): void {
     const { timeline, moves, endings } = this.#deps;
-    const move = moves.get(conversation);
+    const hasTime = moves.hasTime(conversation);
+    // What a dead one says, or has said last, is no reason for haste.
+    const move = hasTime ? undefined : moves.get(conversation);
     if (event.held) {
       move?.serverBytes(event, bytes, start, end);
       endings.follow(conversation);
@@ -120,6 +122,7 @@ export class Intake {
       } else move.progressed(event);
       return;
     }
+    if (hasTime) return;
     conversation.guard?.heard(event);
     if (moves.has(conversation)) return;
     if (event.flags & TcpFlags.RST) endings.serverReset(conversation, event);

@@ -8,6 +8,7 @@ import { OwnWords, type OwnWordsDeps } from './own-words.ts';
 import { type Answer, failure } from './refusal.ts';
 import { Retransmitter } from './retransmitter.ts';
 import { type Found, Search, type SearchDeps } from './search.ts';
+import type { Tracks } from './tracks.ts';
 import type { Transaction } from './transaction.ts';
 
 /** While nobody takes a connection, somebody is looked for again after so many ms. */
@@ -30,6 +31,12 @@ export interface RecoveryDeps extends SearchDeps, OwnWordsDeps, DeliveryDeps {
   onDead(conversation: Conversation): void;
   /** Whether the application of a back end answers anybody. */
   ask(backend: Backend): Promise<boolean>;
+}
+
+/** Nothing passes from here on. In this order: what the kernel half lets through it has noted before (see server.h). */
+export function closeTheWay(tracks: Tracks, slot: number): void {
+  tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
+  tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
 }
 
 /** What is under way for a connection that changes its back end (P7.2, P12; ARCHITECTURE §6). */
@@ -92,12 +99,10 @@ export class Move {
     deps.datapath.afterDrain(() => this.#plan());
   }
 
-  /** In this order: what the kernel half lets through from here on it has noted before (see server.h). */
   #closeTheWay(): void {
     const { tracks } = this.#deps;
     const { slot } = this.#conversation;
-    tracks.setServerMode(slot, ServerMode.SERVER_DIVERTED);
-    tracks.setClientMode(slot, ClientMode.CLIENT_HELD);
+    closeTheWay(tracks, slot);
     tracks.unbind(slot);
   }
 
