@@ -1,15 +1,28 @@
 /** Servers that know nothing of the tier, unmodified, as back ends. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { HUNDRED_MB, HUNDRED_MB_SHA256, siteFiles } from '@resplice/demo';
+import { NetnsEngine } from '@resplice/engines';
 import { curlDownload } from './fixtures/curl.ts';
 import { assertDuring, assertMoved, breakServingProxy } from './fixtures/drill.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { isAt, traceOf } from './fixtures/logger.ts';
 import { type StaticSite, writeStaticSite } from './fixtures/static-site.ts';
 
+/** Each server gives its own name, in a header that does not matter. */
+const RULES = `
+listeners: [{ name: web, port: 80, pool: web, mask: [X-Backend] }]
+pools: { web: { backends: all } }
+`;
+
 let site: StaticSite;
+let config: string;
 before(async () => {
   site = await writeStaticSite();
+  config = join(site.directory, 'resplice.yaml');
+  writeFileSync(config, RULES);
 });
 after(() => site?.remove());
 
@@ -20,7 +33,7 @@ for (const [name, command] of [
   describe(name, () => {
     let lab: Lab;
     before(async () => {
-      lab = await Lab.up({ backendCommand: command() });
+      lab = await Lab.up({ backendCommand: command(), config });
     });
     after(() => lab?.down());
     const theLab = (): Lab => lab;
@@ -52,6 +65,21 @@ for (const [name, command] of [
       assert.deepEqual([exchange.received, exchange.firstDifference], [HUNDRED_MB, -1]);
       assert.equal(exchange.sha256, HUNDRED_MB_SHA256);
       assertDuring(injected, exchange);
+      t.diagnostic(`stall ${exchange.longestStallMs.toFixed(0)} ms`);
+      await connection.close();
+    });
+
+    labTest(`${name}: a download outlives the crash of its back end`, theLab, async t => {
+      const client = await lab.client();
+      const connection = await client.connect({ ...lab.site, bufferBytes: 131_072 });
+      const transfer = connection.request({ path: '/100mb.bin', patternFrom: 0, bytesPerSecond: 40e6 });
+      await transfer.received(HUNDRED_MB / 5);
+      const { backend } = await isAt('response', connection);
+      const fault = await new NetnsEngine().crash(backend!);
+      const exchange = await transfer.done;
+      assert.deepEqual([exchange.received, exchange.firstDifference], [HUNDRED_MB, -1]);
+      assertDuring(fault, exchange);
+      assert.match(await traceOf(connection), /passed.*moved/s);
       t.diagnostic(`stall ${exchange.longestStallMs.toFixed(0)} ms`);
       await connection.close();
     });
