@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
 import type { Client, ClientConnection } from './fixtures/client.ts';
-import { output } from './fixtures/command.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { ExchangeError } from './fixtures/exchange.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { isAt, isResting, shown } from './fixtures/logger.ts';
 import { moments } from './fixtures/moments.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -61,27 +61,6 @@ async function backendOf(connection: ClientConnection): Promise<string> {
   return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
 }
 
-interface Shown {
-  client: string;
-  backend: string | null;
-  transaction: string | null;
-  state: string;
-}
-
-/** What the logger shows of connections. */
-async function shown(): Promise<Shown[]> {
-  const socket = '/run/resplice/logger-1/logger.sock';
-  return JSON.parse(await output(['curl', '-sS', '--unix-socket', socket, 'http://admin/status']))
-    .connections;
-}
-
-/** Resolves when the logger shows a request whose server has not answered. */
-function isWaiting({ local }: Pick<ClientConnection, 'local'>): Promise<Shown> {
-  return waitFor(`${local} to wait`, 5000, async () =>
-    (await shown()).find(each => each.client === local && each.transaction?.endsWith('waiting')),
-  );
-}
-
 /** Fails unless the exchange is cut by an RST. */
 async function assertReset(done: Promise<unknown>): Promise<void> {
   await assert.rejects(
@@ -105,7 +84,7 @@ for (const fault of FAULTS) {
       const token = `waiting-${fault}-${process.pid}`;
       const headers = { 'X-Request-Token': token };
       const transfer = connection.request({ method: 'POST', path: `/count?ms=${WAIT_MS}`, headers });
-      await isWaiting(connection);
+      await isAt('waiting', connection);
       // The answer may come while it is still being made sure that the fault has taken effect.
       const at = Date.now();
       await engine[fault](backend);
@@ -130,9 +109,7 @@ for (const fault of FAULTS) {
         async () => {
           await engine[fault](backend);
           // Until it is known, a request goes to the dead, and may have run for all that anybody can tell.
-          await waitFor(`${connection.local} to rest`, 5000, async () =>
-            (await shown()).find(each => each.client === connection.local && each.state === 'resting'),
-          );
+          await isResting(connection);
         },
         token,
         lab,
@@ -188,7 +165,7 @@ for (const fault of FAULTS) {
       const token = `tagged-${fault}-${process.pid}`;
       const headers = { 'X-Request-Token': token, 'X-May-Run-Twice': 'yes' };
       const transfer = connection.request({ method: 'POST', path: '/count?ms=3000', headers });
-      await isWaiting(connection);
+      await isAt('waiting', connection);
       const { at } = await engine[fault](backend);
       const exchange = await transfer.done;
       assertDuring({ at }, exchange);
@@ -254,7 +231,7 @@ labTest(
     const other = backend === 'backend-1' ? 'backend-2' : 'backend-1';
     await engine.crash(other);
     const transfer = connection.request({ path: '/slow?ms=1500' });
-    await isWaiting(connection);
+    await isAt('waiting', connection);
     const { at } = await engine.restart(backend);
     const exchange = await transfer.done;
     assertDuring({ at }, exchange);
