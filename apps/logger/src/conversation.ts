@@ -58,6 +58,8 @@ export class Conversation extends ClientSpace implements RequestSink {
   /** Back ends that have failed one after the other at the same byte of the same transaction. */
   #failures = 0;
   #failedAt = '';
+  /** Where it was given back to the back end that was suspected. */
+  #givenBackAt = '';
   /** Judges each of its requests; undefined: whatever its client sends passes. */
   guard: Guard | undefined;
   /** Why this connection is not protected; undefined: it is. */
@@ -210,6 +212,16 @@ export class Conversation extends ClientSpace implements RequestSink {
   /** How many have done so in a row, without a byte more for the client: the request itself may be what kills them. */
   get failures(): number {
     return this.#place === this.#failedAt ? this.#failures : 0;
+  }
+
+  /** The back end that was suspected goes on with it. */
+  gaveBack(): void {
+    this.#givenBackAt = this.#place;
+  }
+
+  /** Whether it has had that chance, and not a byte more has come. */
+  get wasGivenBack(): boolean {
+    return this.#place === this.#givenBackAt;
   }
 
   get #place(): string {

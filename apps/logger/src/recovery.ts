@@ -241,9 +241,13 @@ export class Move {
       this.#reset(why);
       return;
     }
-    this.#isAsking = true;
     const round = ++this.#round;
-    // An agent and a kernel may live without their application.
+    if (!conversation.wasGivenBack) {
+      this.#giveBack(former, why);
+      return;
+    }
+    // It has had more time. An agent and a kernel may live without their application.
+    this.#isAsking = true;
     void this.#deps.ask(former).then(alive => {
       if (this.#ended || round !== this.#round) return;
       this.#isAsking = false;
@@ -258,6 +262,7 @@ export class Move {
     const { delta, mac, serverSeen, serverAcked } = this.#formerTrack;
     timeline.note(conversation, `given back to ${former.name}: ${why}`);
     tally.givenBack++;
+    conversation.gaveBack();
     this.#search.giveBack(former);
     const given = Math.min(conversation.acknowledged, conversation.serverOffset(serverSeen));
     this.#deliver(
