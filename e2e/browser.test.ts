@@ -4,9 +4,11 @@ import { mkdirSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { HUNDRED_MB, HUNDRED_MB_SHA256 } from '@resplice/demo';
+import { NetnsEngine } from '@resplice/engines';
 import type { Browser, Page } from 'playwright';
 import { launchChromium } from './fixtures/browser.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { eventsOf, shown } from './fixtures/logger.ts';
 import { socketsTo } from './fixtures/sockets.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -91,6 +93,46 @@ labTest('100 MB by fetch survive the crash of the serving proxy', theLab, async 
   assert.equal(await carrier(), local, 'the same TCP connection has carried it all');
   assert.notEqual((await lab.connection(local)).proxy, proxy, `inconclusive: packets still pass ${proxy}`);
   t.diagnostic(`stall ${stall.toFixed(0)} ms, fault at ${received} bytes`);
+  await page.close();
+});
+
+labTest('the page comes whole through the crash of a back end in its middle', theLab, async t => {
+  const page = await browser.newPage();
+  const complaints: string[] = [];
+  page.on('pageerror', error => complaints.push(String(error)));
+  page.on('requestfailed', request => complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
+  page.on('response', response => {
+    if (response.status() >= 400) complaints.push(`${response.url()}: ${response.status()}`);
+  });
+  let navigations = 0;
+  page.on('framenavigated', () => navigations++);
+  // As slow as a bad mobile line, so that a page has a middle.
+  const session = await page.context().newCDPSession(page);
+  await session.send('Network.enable');
+  await session.send('Network.setCacheDisabled', { cacheDisabled: true });
+  const limits = { offline: false, latency: 20, downloadThroughput: 100_000, uploadThroughput: -1 };
+  await session.send('Network.emulateNetworkConditions', limits);
+  const loaded = page.goto(lab.vip.url, { waitUntil: 'load' });
+  const pictures = () =>
+    page.evaluate<number>(
+      '[...document.querySelectorAll(".gallery img")].filter(image => image.complete && image.naturalWidth > 0).length',
+    );
+  const some = await waitFor('some of the pictures', 30_000, pictures);
+  const { backend } = await waitFor('a response under way', 5000, async () =>
+    (await shown()).find(({ backend, transaction }) => backend !== null && transaction?.endsWith('response')),
+  );
+  await new NetnsEngine().crash(backend!);
+  const then = await pictures();
+  assert.ok(then < 12, 'inconclusive: the page was there before the fault');
+  await loaded;
+  const widths = await page.evaluate<number[]>(
+    '[...document.querySelectorAll(".gallery img")].map(image => image.naturalWidth)',
+  );
+  assert.deepEqual(widths, Array(12).fill(480));
+  assert.deepEqual([complaints, navigations], [[], 1], 'nothing failed, and nobody loaded it again');
+  const { moved } = await eventsOf('moved');
+  assert.ok(moved! > 0, 'inconclusive: no connection has moved');
+  t.diagnostic(`${some} pictures before the fault, ${then} after it; ${moved} connections moved`);
   await page.close();
 });
 
