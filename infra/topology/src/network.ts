@@ -35,6 +35,11 @@ export function addressIn(name: NetworkName, host: number): string {
   return `${networks[name].prefix}.${host}`;
 }
 
+/** The machine's own address on a network, where an engine gives it one. */
+export function machineOn(name: NetworkName): string {
+  return addressIn(name, 254);
+}
+
 /**
  * A locally administered MAC that follows from the address.
  * A host that crashed and came back keeps it, so its neighbours' ARP entries stay true: with a random one they

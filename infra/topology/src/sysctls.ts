@@ -17,9 +17,12 @@ const everywhere: readonly Sysctl[] = [
 ];
 
 const forwarding: readonly Sysctl[] = [sysctl('net/ipv4/ip_forward', 1)];
+/** Said as well: a namespace is born as its machine is, and one with a container engine forwards. */
+const ending: readonly Sysctl[] = [sysctl('net/ipv4/ip_forward', 0)];
 
 /** Congestion control is pinned to the route instead: a namespace may not choose an algorithm that its machine restricts. */
 const backend: readonly Sysctl[] = [
+  ...ending,
   // A cookie SYN-ACK lacks window scale and SACK.
   sysctl('net/ipv4/tcp_syncookies', 0, true),
   // Repeated SYNs within 500 ms would go unanswered (ARCHITECTURE §2.3).
@@ -29,17 +32,20 @@ const backend: readonly Sysctl[] = [
 /** Who holds the VIP beside others must not name it in its ARP questions: the balancer would learn it from them. */
 const holder: readonly Sysctl[] = everyInterface('ipv4', 'arp_announce', 2);
 
+/** Who holds the VIP and forwards answers with it as source would take them for forged. */
+export const balancerWithVip: readonly Sysctl[] = everyInterface('ipv4', 'accept_local', 1);
+
 const byRole: Readonly<Record<Role, readonly Sysctl[]>> = {
-  client: [],
-  link: [],
+  client: ending,
+  link: ending,
   lb: forwarding,
   proxy: forwarding,
   logger: forwarding,
   router: forwarding,
   backend,
   auxlogger: forwarding,
-  smtp: [],
-  db: [],
+  smtp: ending,
+  db: ending,
 };
 
 export function sysctlsOf(role: Role, holdsVip: boolean): readonly Sysctl[] {

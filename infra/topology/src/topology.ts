@@ -4,8 +4,9 @@ import { auxiliaryHosts, wayToTheAuxiliaries, webmailEnvironment } from './auxil
 import { type ClientLink, lan } from './client-link.ts';
 import type { Host, HostProcess, Interface, Role, Route, SiteProcess } from './host.ts';
 import { hostWith } from './make-host.ts';
-import { addressIn, type Network, networks, vip } from './network.ts';
+import { addressIn, machineOn, type Network, networks, vip } from './network.ts';
 import { demoSite, plainSite, webmailSite, withoutJournals } from './site.ts';
+import { balancerWithVip } from './sysctls.ts';
 
 export interface TopologyOptions {
   /** 1..16 */
@@ -26,7 +27,15 @@ export interface TopologyOptions {
   readonly link?: ClientLink;
   /** Proxies and back ends that are to be empty; none if absent. */
   readonly drained?: readonly string[];
+  /** `apart` if absent. */
+  readonly vip?: VipPlace;
 }
+
+/**
+ * Where the clients find the tier: at an address that no host holds, or at the balancer's own one in their network, which is the
+ * only kind that a container engine can publish. The latter is for our own tier alone.
+ */
+export type VipPlace = 'apart' | 'balancer';
 
 /** `webmail` and `demo` are ours; `command` is the user's. */
 export type SiteName = 'webmail' | 'demo' | 'command';
@@ -62,8 +71,16 @@ export const most = { proxies: 16, backends: 16 } as const;
 /** The port on which every back end's application listens. */
 export const applicationPort = 8080;
 
+const balancersOwn = addressIn('wan', 1);
+const vips: Readonly<Record<VipPlace, { readonly address: string; readonly subnet: string }>> = {
+  apart: vip,
+  balancer: { address: balancersOwn, subnet: `${balancersOwn}/32` },
+};
+
 /** Nothing to the VIP is ever routed on: it would loop between balancer and proxy (ARCHITECTURE §2). */
-const noWayToTheVip: Route = { destination: vip.subnet, via: 'blackhole' };
+function noWayToTheVip(place: VipPlace): Route {
+  return { destination: vips[place].subnet, via: 'blackhole' };
+}
 
 /** Where the client is plugged in when a link divides it from the rest of its network. */
 const nearBridge = 'access';
@@ -104,21 +121,25 @@ function lineOf(link: ClientLink): Host[] {
 }
 
 /** In the arm `forward` the kernel routes to the VIP instead, by the first proxy to the first back end. */
-function wayToTheVip(arm: Arm, via: string): Route {
-  return arm === 'forward' ? { destination: vip.subnet, via } : noWayToTheVip;
+function wayToTheVip(arm: Arm, via: string, place: VipPlace): Route {
+  return arm === 'forward' ? { destination: vip.subnet, via } : noWayToTheVip(place);
 }
 
-function balancer(arm: Arm): Host {
-  return hostWith(
+function balancer(arm: Arm, place: VipPlace): Host {
+  const host = hostWith(
     'lb',
     1,
     [
       ['wan', 1],
       ['front', 1],
     ],
-    [wayToTheVip(arm, addressIn('front', 11))],
+    [wayToTheVip(arm, addressIn('front', 11), place)],
     arm === 'forward' ? [] : [{ kind: 'daemon', name: 'lb', app: 'lb' }],
   );
+  if (place === 'apart') return host;
+  // Clients come from outside, too, by the machine that the network is on; and what proxies answer has our own address as source.
+  const routes = [{ destination: 'default', via: machineOn('wan') }];
+  return { ...host, routes, sysctls: [...host.sysctls, ...balancerWithVip] };
 }
 
 /** What runs in a proxy's place. The responder tells the balancer whether the server beside it is well. */
@@ -133,7 +154,7 @@ function proxyProcesses(arm: Arm): readonly HostProcess[] {
   return arm === 'resplice' ? [{ kind: 'daemon', name: 'proxy', app: 'proxy' }] : [];
 }
 
-function proxy(number: number, arm: Arm): Host {
+function proxy(number: number, arm: Arm, place: VipPlace): Host {
   return hostWith(
     'proxy',
     number,
@@ -144,7 +165,7 @@ function proxy(number: number, arm: Arm): Host {
     [
       { destination: 'default', via: addressIn('front', 1) },
       { destination: networks.back.subnet, via: addressIn('middle', 1) },
-      wayToTheVip(arm, addressIn('middle', 1)),
+      wayToTheVip(arm, addressIn('middle', 1), place),
     ],
     proxyProcesses(arm),
     serverOf(arm) ? [vip.address] : [],
@@ -164,7 +185,7 @@ function middle(arm: Arm): Host {
     // The logger's BPF picks the live proxy; this route exists only so that the kernel agrees to forward at all.
     [
       { destination: 'default', via: addressIn('middle', 11) },
-      ...(arm === 'forward' ? [wayToTheVip(arm, addressIn('back', 11))] : []),
+      ...(arm === 'forward' ? [wayToTheVip(arm, addressIn('back', 11), 'apart')] : []),
     ],
     isLogger ? [{ kind: 'daemon', name: 'logger', app: 'logger' }] : [],
   );
@@ -228,7 +249,10 @@ export function buildTopology(options: TopologyOptions): Topology {
     link = lan,
     drained = [],
     rules: given = rulesOf[site],
+    vip: place = 'apart',
   } = options;
+  if (place === 'balancer' && arm !== 'resplice') throw new RangeError(`the arm ${arm} needs a VIP apart`);
+  const { address } = vips[place];
   const kit = wanted && arm === 'resplice';
   // In other arms nobody reads what is said of journals.
   const rules = wanted ? given : withoutJournals(given);
@@ -238,8 +262,8 @@ export function buildTopology(options: TopologyOptions): Topology {
   const hosts = [
     client(link),
     ...lineOf(link),
-    balancer(arm),
-    ...upTo(proxies).map(number => proxy(number, arm)),
+    balancer(arm, place),
+    ...upTo(proxies).map(number => proxy(number, arm, place)),
     middle(arm),
     ...upTo(backends).map(number => backend(number, arm, kit, site)),
     ...(site === 'webmail' ? auxiliaryHosts(arm) : []),
@@ -257,13 +281,13 @@ export function buildTopology(options: TopologyOptions): Topology {
     links: hosts.flatMap(host =>
       host.interfaces.map(({ device, bridge, port }) => ({ host: host.name, device, bridge, port })),
     ),
-    vip: { address: vip.address, port, url: urlOf(port) },
+    vip: { address, port, url: urlOf(port, address) },
   };
 }
 
 /** Where the clients find what a listener serves. */
-export function urlOf(port: number): string {
-  return `http://${vip.address}${port === 80 ? '' : `:${port}`}/`;
+export function urlOf(port: number, address: string = vip.address): string {
+  return `http://${address}${port === 80 ? '' : `:${port}`}/`;
 }
 
 export function hostNamed(topology: Topology, name: string): Host | undefined {

@@ -58,11 +58,30 @@ suite('topology', () => {
     }
   });
 
+  test('the VIP may be the balancer’s own address, which then forwards what has it as source', () => {
+    const { hosts, vip } = buildTopology({ proxies: 2, backends: 1, vip: 'balancer' });
+    assert.deepEqual(vip, { address: '10.61.0.1', port: 80, url: 'http://10.61.0.1/' });
+    const routesOf = (name: string) => hosts.find(host => host.name === name)!.routes;
+    assert.deepEqual(routesOf('lb-1'), [{ destination: 'default', via: '10.61.0.254' }]);
+    assert.ok(
+      routesOf('proxy-2').some(each => each.destination === '10.61.0.1/32' && each.via === 'blackhole'),
+    );
+    const accepting = hosts.filter(host => host.sysctls.some(each => each.path.endsWith('accept_local')));
+    assert.deepEqual(
+      accepting.map(host => host.name),
+      ['lb-1'],
+    );
+    assert.throws(
+      () => buildTopology({ proxies: 1, backends: 1, vip: 'balancer', arm: 'haproxy' }),
+      RangeError,
+    );
+  });
+
   test('only those in the path forward; IPv6 and reverse-path filters are off everywhere', () => {
     for (const host of buildTopology({ proxies: 1, backends: 1 }).hosts) {
       const values = new Map(host.sysctls.map(each => [each.path, each.value]));
       const forwards = ['lb', 'proxy', 'logger'].includes(host.role);
-      assert.equal(values.get('net/ipv4/ip_forward'), forwards ? '1' : undefined, host.name);
+      assert.equal(values.get('net/ipv4/ip_forward'), forwards ? '1' : '0', host.name);
       for (const which of ['all', 'default']) {
         assert.equal(values.get(`net/ipv4/conf/${which}/rp_filter`), '0');
         assert.equal(values.get(`net/ipv6/conf/${which}/disable_ipv6`), '1');

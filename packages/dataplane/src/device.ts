@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { DataplaneError } from './errors.ts';
-import { close, ifNameToIndex, ioctl, lastErrno, socket } from './libc.ts';
+import { close, ifIndexToName, ifNameToIndex, ioctl, lastErrno, socket } from './libc.ts';
 
 /**
  * The number of a network device in the calling thread's network namespace.
@@ -40,16 +40,25 @@ export function mtuOf(device: string): number {
   return request.readInt32LE(IFREQ_MTU);
 }
 
+/** A device may have several names; this is the one by which the kernel calls it in its own lists. */
+function firstNameOf(device: string): string | undefined {
+  const index = ifNameToIndex(device);
+  const name = Buffer.alloc(IFREQ_MTU);
+  if (index === 0 || ifIndexToName(index, name) === null) return undefined;
+  return name.toString('latin1', 0, name.indexOf(0));
+}
+
 /** Of an ARP entry: the answer has come (ATF_COM of net/if_arp.h). */
 const COMPLETE = 2;
 
 /** The link-layer addresses that the kernel knows at a device, by IPv4 address; only those that have answered (RFC 826). */
 export function neighbours(device: string): Map<string, number[]> {
   const found = new Map<string, number[]>();
+  const name = firstNameOf(device);
   // Columns: address, hardware type, flags, link-layer address, mask, device.
   for (const line of readFileSync('/proc/net/arp', 'utf8').split('\n').slice(1)) {
     const [address, , flags, mac, , at] = line.trim().split(/\s+/);
-    if (at !== device || !(Number(flags) & COMPLETE)) continue;
+    if (at !== name || !(Number(flags) & COMPLETE)) continue;
     found.set(
       address!,
       mac!.split(':').map(byte => Number.parseInt(byte, 16)),

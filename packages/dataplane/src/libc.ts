@@ -59,6 +59,12 @@ export const close = libc.func('int close(int fd)') as (fd: number) => number;
 
 export const ifNameToIndex = libc.func('uint if_nametoindex(const char *name)') as (name: string) => number;
 
+/** @param name at least 16 bytes, into which it is written with a zero behind it; null when there is no such device */
+export const ifIndexToName = libc.func('void *if_indextoname(uint index, _Out_ uint8_t *name)') as (
+  index: number,
+  name: Uint8Array,
+) => Pointer;
+
 // Variadic in C as well; see syscall below.
 export const ioctl = libc.func('int ioctl(int fd, ulong request, void *argument)') as (
   fd: number,

@@ -1,6 +1,6 @@
 /** What the tests that touch the kernel stand on. All of them need root. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -44,6 +44,8 @@ export function enterNamespace(t: TestContext): void {
     if (setns(home, CLONE_NEWNET) !== 0) process.abort();
     closeSync(home);
   });
+  // A namespace is born as its machine is: one that forwards (a container engine has it so) would send back what it is given.
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '0');
   ip('link set lo up');
   ip('link add left address 02:00:00:00:00:01 type veth peer name right address 02:00:00:00:00:02');
   ip('address add 10.99.0.1/24 dev left');

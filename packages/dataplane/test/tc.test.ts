@@ -9,6 +9,7 @@ import {
   detachTc,
   ifindex,
   mtuOf,
+  neighbours,
   parseIp,
   RawSender,
   RingBuffer,
@@ -33,6 +34,16 @@ const packetsSeen = (object: BpfObject) =>
   new Counters(object.map('counters'), sampleCounterNames).read().packets!;
 const filters = (device: string, direction: string) =>
   execFileSync('tc', ['filter', 'show', 'dev', device, direction], { encoding: 'utf8' });
+
+test('a device is found by each of its names, and so are its neighbours', t => {
+  enterNamespace(t);
+  ip('link property add dev left altname front0');
+  assert.equal(ifindex('front0'), ifindex('left'));
+  const known = [['10.99.0.2', [2, 0, 0, 0, 0, 2]]];
+  assert.deepEqual([...neighbours('left')], known);
+  assert.deepEqual([...neighbours('front0')], known);
+  assert.deepEqual([...neighbours('nothing0')], []);
+});
 
 test("a device's MTU is read where the thread is", t => {
   enterNamespace(t);
