@@ -9,6 +9,7 @@ export { NetnsEngine, type NetnsEngineOptions } from './netns-engine.ts';
 export { labPlace, type Place, pinDirectoryOf, placeNamed, processFilesOf } from './place.ts';
 export { pointsOfLetters } from './points.ts';
 export { ownPrograms, type Programs } from './programs.ts';
+export { kitKeyFrom, secretFrom } from './secrets.ts';
 export type { ListenerStatus, MemberStatus, PoolView, SiteStatus } from './site-status.ts';
 export type { Trace, TraceStep } from './trace.ts';
 export type { AuxiliaryStatus, KitStatus, WebmailStatus } from './webmail-status.ts';

@@ -18,9 +18,18 @@ const makers: Readonly<Record<SecretName, (key: Uint8Array) => string>> = {
   sessions: key => derived(key, 'webmail sessions'),
 };
 
-/** The key that back ends' kits and loggers share: a file's content. */
+/** @param key the cluster key, 32 bytes @returns 64 hex digits */
+export function secretFrom(key: Uint8Array, name: SecretName): string {
+  return makers[name](key);
+}
+
+/** The key that back ends' kits and loggers share: a file's content. @param key the cluster key, 32 bytes */
+export function kitKeyFrom(key: Uint8Array): string {
+  return `${derived(key, 'kit')}\n`;
+}
+
 export function kitKeyOf(place: Place): string {
-  return `${derived(labKey(place), 'kit')}\n`;
+  return kitKeyFrom(labKey(place));
 }
 
 /** The values of these variables in this lab: made from its key, which is made anew for each. 64 hex digits each. */
@@ -31,5 +40,5 @@ export function secretsOf(
   const entries = Object.entries(names);
   if (entries.length === 0) return {};
   const key = labKey(place);
-  return Object.fromEntries(entries.map(([variable, name]) => [variable, makers[name](key)]));
+  return Object.fromEntries(entries.map(([variable, name]) => [variable, secretFrom(key, name)]));
 }

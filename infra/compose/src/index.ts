@@ -1,0 +1,4 @@
+export { composeFile, composeText } from './compose-file.ts';
+export { type Deployment, topologyFor, usualDeployment } from './deployment.ts';
+export { makeKeys } from './keys.ts';
+export { planFor } from './plan.ts';
