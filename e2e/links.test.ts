@@ -9,7 +9,7 @@ import { after, before, suite, test } from 'node:test';
 import { siteFiles } from '@resplice/demo';
 import { median } from '@resplice/figures';
 import { curlDownload } from './fixtures/curl.ts';
-import { assertDuring, assertMoved, breakProxy, type ProxyFault } from './fixtures/drill.ts';
+import { assertDuring, assertMoved, breakProxy } from './fixtures/drill.ts';
 import { type Row, table } from './fixtures/figures.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest, resplice } from './fixtures/lab.ts';
@@ -179,7 +179,10 @@ overLink('66ms,20mbit,1%', lab => {
     t.diagnostic(normal.map(each => each.map(Math.round).join(' ')).join(', '));
   });
 
-  for (const fault of ['crash', 'cut'] as const satisfies readonly ProxyFault[]) {
+  const isolation = 'isolation from the balancer';
+  for (const fault of ['crash', 'cut', 'freeze', isolation] as const) {
+    const strike = (proxy: string) =>
+      fault === isolation ? lab().isolate(proxy, 'lb-1') : breakProxy(fault, proxy);
     labTest(`${fault} of the serving proxy far away: mid-download, mid-upload, idle`, lab, async t => {
       assert.ok(normal.length > 0, 'inconclusive: nothing to compare with');
       const added: number[][] = moments.map(() => []);
@@ -191,15 +194,17 @@ overLink('66ms,20mbit,1%', lab => {
       rows.push(...own);
       for (let run = 0; run < repeat; run++) {
         const trio = await openTrio(lab());
-        const options = { ...load, run: `links-${fault}-${process.pid}-${run}` };
+        const options = { ...load, run: `links-${fault.replaceAll(' ', '-')}-${process.pid}-${run}` };
         let at = 0;
         const done = await runTrio(lab(), trio, options, async () => {
-          ({ at } = await breakProxy(fault, trio.proxy));
+          ({ at } = await strike(trio.proxy));
         });
         assertDuring({ at }, done.download);
         assertDuring({ at }, done.upload);
         for (const connection of trio.connections) {
-          await assertMoved(lab(), { fault, proxy: trio.proxy }, connection);
+          if (fault === isolation)
+            assert.notEqual((await lab().connection(connection.local)).proxy, trio.proxy, connection.local);
+          else await assertMoved(lab(), { fault, proxy: trio.proxy }, connection);
           await connection.close();
         }
         for (const [i, stall] of stalls(done).entries()) {
@@ -223,8 +228,8 @@ overLink('66ms,20mbit,1%', lab => {
       async t => {
         const { posts, slowestMs } = await postThrough(
           lab(),
-          async () => (await lab().fault(fault, 'proxy-1')).at,
-          `links-setup-${fault}-${process.pid}`,
+          async () => (await strike('proxy-1')).at,
+          `links-setup-${fault.replaceAll(' ', '-')}-${process.pid}`,
         );
         t.diagnostic(`${posts} connections, the slowest answer took ${slowestMs.toFixed(0)} ms`);
       },
