@@ -1,6 +1,6 @@
 // The compose file of a deployment, made from the topology: nothing in it is written twice.
 
-import { machineOn, type Network } from '@resplice/topology';
+import { machineOn, type Network, type NetworkName, networks } from '@resplice/topology';
 import { stringify } from 'yaml';
 import { type Deployment, environmentOf, topologyFor } from './deployment.ts';
 import { type Service, servicesOf } from './services.ts';
@@ -12,15 +12,19 @@ interface ComposeFile {
   readonly volumes: Readonly<Record<string, unknown>>;
 }
 
-const projectName = 'resplice';
+export const projectName = 'resplice';
+
+export function networkNameOf(name: NetworkName, project: string = projectName): string {
+  return `${project}-${Object.keys(networks).indexOf(name)}-${name}`;
+}
 
 /**
  * The engine publishes ports by the network whose name sorts first, so the clients' one is numbered in front of the others. Nothing
  * is translated on the way: packets cross a network with sources of others, and must keep them.
  */
-function networkOf({ name, subnet }: Network, index: number) {
+function networkOf({ name, subnet }: Network) {
   return {
-    name: `\${COMPOSE_PROJECT_NAME:-${projectName}}-${index}-${name}`,
+    name: networkNameOf(name, `\${COMPOSE_PROJECT_NAME:-${projectName}}`),
     driver: 'bridge',
     driver_opts: {
       'com.docker.network.bridge.enable_ip_masquerade': 'false',
@@ -47,7 +51,7 @@ export function composeFile(deployment: Deployment): ComposeFile {
   return {
     name: projectName,
     services,
-    networks: Object.fromEntries(topology.networks.map((each, index) => [each.name, networkOf(each, index)])),
+    networks: Object.fromEntries(topology.networks.map(each => [each.name, networkOf(each)])),
     volumes: Object.fromEntries([...volumes].map(name => [name, volumeOf(name)])),
   };
 }

@@ -7,7 +7,7 @@ export interface Deployment {
   readonly site: 'webmail' | 'demo';
 }
 
-export const usualDeployment: Deployment = { proxies: 2, backends: 2, site: 'demo' };
+export const usualDeployment: Deployment = { proxies: 2, backends: 2, site: 'webmail' };
 
 /** The balancer's own address is the VIP: an engine can publish no other. */
 export function topologyFor(deployment: Deployment): Topology {

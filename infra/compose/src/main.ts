@@ -2,6 +2,8 @@ import { parseArgs } from 'node:util';
 
 const usage = `usage: main.ts run COMPONENT PART...
        main.ts keys
+       main.ts account NAME [TEXT] <PASSWORD
+       main.ts demo-accounts
        main.ts file [--proxies N] [--backends N] [--site webmail|demo]
 `;
 
@@ -17,6 +19,17 @@ try {
     case 'keys': {
       const { makeKeys } = await import('./keys.ts');
       makeKeys();
+      break;
+    }
+    case 'account': {
+      const { addMailAccount } = await import('./accounts.ts');
+      const [name = '', text] = rest;
+      process.stdout.write(`${await addMailAccount(name, text)}\n`);
+      break;
+    }
+    case 'demo-accounts': {
+      const { addDemoAccounts } = await import('./accounts.ts');
+      process.stdout.write(`${await addDemoAccounts()}\n`);
       break;
     }
     case 'file': {

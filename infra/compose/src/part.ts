@@ -9,7 +9,7 @@ import { adminSocket, configFileOf, dataDirectory, pinDirectory, runDirectory } 
 
 type Runnable = Extract<HostProcess, { kind: 'daemon' | 'site' | 'service' }>;
 
-function partOf(host: Host, name: string): Runnable {
+export function partOf(host: Host, name: string): Runnable {
   const found = host.processes.find(each => each.name === name);
   if (found && found.kind !== 'server') return found;
   throw new RangeError(`${host.name} has no process named "${name}"`);
@@ -38,7 +38,11 @@ function prepareDaemon(
 }
 
 /** Secrets stand in files; these programs take them from their surroundings. */
-function surroundings(topology: Topology, host: Host, part: Exclude<Runnable, { kind: 'daemon' }>) {
+export function surroundingsOf(
+  topology: Topology,
+  host: Host,
+  part: Exclude<Runnable, { kind: 'daemon' }>,
+): Record<string, string> {
   const secrets = Object.entries(part.secrets ?? {}).map(([variable, secret]) => [
     variable,
     readFileSync(keyFileOf(part.name as KeyBundle, secret), 'latin1'),
@@ -62,6 +66,6 @@ export function startPart(topology: Topology, host: Host, name: string): ChildPr
   if (part.name === 'app') throw new RangeError(`${host.name}: a command of the user's has no image`);
   return spawn(process.execPath, [ownPrograms(part.name)], {
     stdio: 'inherit',
-    env: { ...process.env, ...surroundings(topology, host, part) },
+    env: { ...process.env, ...surroundingsOf(topology, host, part) },
   });
 }

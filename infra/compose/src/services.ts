@@ -58,7 +58,7 @@ function buildOf(target: 'tier' | 'database') {
 function healthcheck(...command: string[]) {
   return {
     test: ['CMD', ...command],
-    interval: '10s',
+    interval: '5s',
     timeout: '5s',
     retries: 3,
     start_period: '60s',
@@ -191,13 +191,18 @@ function keysService(topology: Topology): Service {
   };
 }
 
+/** Those of a host's processes that have containers of their own beside the one that owns the network. */
+export function besides(host: Host): readonly HostProcess[] {
+  return host.role === 'backend' ? host.processes : [];
+}
+
 export function servicesOf(topology: Topology, environment: Record<string, string>): Record<string, Service> {
   const services = topology.hosts.flatMap((host): [string, Service][] => {
-    const { processes } = host;
-    if (host.role !== 'backend') return [[host.name, hostService(host, processes[0], environment)]];
+    const apart = besides(host);
+    const own = host.processes.find(each => !apart.includes(each));
     return [
-      [host.name, hostService(host, undefined, environment)],
-      ...processes.map((part): [string, Service] => [
+      [host.name, hostService(host, own, environment)],
+      ...apart.map((part): [string, Service] => [
         `${host.name}-${part.name}`,
         besideService(host, part, environment),
       ]),

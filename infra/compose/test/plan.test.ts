@@ -4,7 +4,7 @@ import { hostNamed } from '@resplice/topology';
 import { topologyFor, usualDeployment } from '../src/deployment.ts';
 import { planFor, type SeenDevice, type SeenRoute } from '../src/plan.ts';
 
-const topology = topologyFor(usualDeployment);
+const topology = topologyFor({ ...usualDeployment, site: 'demo' });
 const proxy = hostNamed(topology, 'proxy-1')!;
 const backend = hostNamed(topology, 'backend-1')!;
 const logger = hostNamed(topology, 'logger-1')!;
