@@ -37,8 +37,19 @@ const chunks = ['the page ', 'of the shop, ', 'as it is'];
 const plain = response({ body });
 const chunked = response({ chunks });
 const untilClose = response({ body, untilClose: true });
-/** What the first back end gives, and what the second. */
-const pairs: Readonly<Record<string, readonly [string, string]>> = {
+/** Fields that two servers fill each by its own clock, version, tags and cookies; their site masks all but the first. */
+const own = (server: 1 | 2) => [
+  server === 1 ? DATE : LATER,
+  `Server: httpd/1.22.${server}`,
+  `ETag: "${server}"`,
+  `Set-Cookie: node=${server}; Path=/`,
+];
+const MASK = ['ETag', 'server', 'Set-Cookie'];
+const ofFirst = response({ body, fields: own(1) });
+const ofSecond = (more: Shape = {}) => response({ body, fields: own(2), ...more });
+
+/** What the first back end gives, and what the second; names of fields that the site masks. */
+const pairs: Readonly<Record<string, readonly [string, string, (readonly string[])?]>> = {
   'the same': [plain, plain],
   'the same, but for its date': [plain, response({ body, fields: [LATER] })],
   'a date that is longer': [plain, response({ body, fields: [LATER.replace('7 GMT', '7 +0000')] })],
@@ -62,13 +73,26 @@ const pairs: Readonly<Record<string, readonly [string, string]>> = {
   'the same until the end': [untilClose, untilClose],
   'a longer one until the end': [untilClose, `${untilClose} and more`],
   'a shorter one until the end': [untilClose, untilClose.slice(0, -20)],
+  'the same, but for what is masked': [ofFirst, ofSecond(), MASK],
+  'what could be masked, and is not': [ofFirst, ofSecond()],
+  'masked fields, one of them longer': [
+    ofFirst,
+    ofSecond({ fields: own(2).map(each => each.replace('node=2', 'node=22')) }),
+    MASK,
+  ],
+  'masked fields, and one more': [ofFirst, ofSecond({ fields: [...own(2), 'X-Served-By: 2'] }), MASK],
+  'masked fields, and other words': [ofFirst, ofSecond({ body: body.replace('always', 'seldom') }), MASK],
 };
 
-/** Up to where two responses are one and the same for a client that has the first one's date. */
-function agreement(first: string, second: string): number {
-  const date = first.indexOf(DATE);
-  const isDated = second.indexOf('Date: ') === date;
-  const masked = isDated ? second.slice(0, date) + DATE + second.slice(date + DATE.length) : second;
+/** Up to where two responses are one and the same for a client that has the first one's masked fields. */
+function agreement(first: string, second: string, mask: readonly string[]): number {
+  let masked = second;
+  for (const name of ['Date', ...mask]) {
+    const [line] = new RegExp(`^${name}: .*$`, 'im').exec(first) ?? [];
+    const at = line === undefined ? -1 : first.indexOf(line);
+    const begins = masked.slice(at, at + name.length + 2).toLowerCase() === `${name.toLowerCase()}: `;
+    if (line !== undefined && begins) masked = masked.slice(0, at) + line + masked.slice(at + line.length);
+  }
   let at = 0;
   while (at < first.length && at < masked.length && first[at] === masked[at]) at++;
   return at;
@@ -86,7 +110,7 @@ interface Cut {
   second: readonly number[];
 }
 
-async function run([first, second]: readonly [string, string], cut: Cut): Promise<void> {
+async function run([first, second, mask = []]: (typeof pairs)[string], cut: Cut): Promise<void> {
   const endsByFin = first.includes('Connection: close');
   const of = (text: string, stopAt: number | undefined, segments: readonly number[]) =>
     eachHead(() => ({
@@ -95,6 +119,7 @@ async function run([first, second]: readonly [string, string], cut: Cut): Promis
     }));
   const tier = new ModelTier({
     applications: [of(first, cut.forwarded, cut.first), of(second, undefined, cut.second)],
+    listener: { mask: [...mask] },
   });
   try {
     tier.reach = cut.reached;
@@ -113,7 +138,7 @@ async function run([first, second]: readonly [string, string], cut: Cut): Promis
     await tier.until('the fence', () => tier.steps.includes('fenced'));
     tier.acknowledge();
 
-    const agrees = agreement(first, second);
+    const agrees = agreement(first, second, mask);
     const isWhole = !endsByFin && cut.forwarded === first.length;
     // What the client may have heard, it has heard from one back end or from both alike.
     const mayGoOn = cut.forwarded <= agrees;
