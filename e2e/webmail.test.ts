@@ -8,6 +8,7 @@ import { DEMO_PASSWORD } from '@resplice/mailstore';
 import type { Browser, Page } from 'playwright';
 import { launchChromium } from './fixtures/browser.ts';
 import { Lab, labTest, resplice } from './fixtures/lab.ts';
+import { draft, logIn } from './fixtures/mail-user.ts';
 import { assertNothingLeft } from './fixtures/remains.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -29,14 +30,6 @@ async function openPage(browser: Browser): Promise<{ page: Page; complaints: str
     if (response.status() >= 400) complaints.push(`${response.url()}: ${response.status()}`);
   });
   return { page, complaints };
-}
-
-async function logIn(page: Page, url: string, address: string, password = DEMO_PASSWORD): Promise<void> {
-  await page.goto(url);
-  await page.fill('#address', address);
-  await page.fill('#password', password);
-  await page.click('button.main');
-  await page.waitForURL('**/mail/inbox');
 }
 
 suite('behind the tier', () => {
@@ -84,10 +77,7 @@ suite('behind the tier', () => {
   labTest('a message is written, sent, received and read in browsers', theLab, async () => {
     const ada = await openPage(browser);
     await logIn(ada.page, lab.vip.url, KNOWN);
-    await ada.page.click('.compose-button');
-    await ada.page.fill('#recipients', 'ben@resplice.example');
-    await ada.page.fill('#subject', 'Through the tier');
-    await ada.page.fill('#body', 'Not one dropped byte.');
+    await draft(ada.page, 'ben@resplice.example', 'Through the tier', 'Not one dropped byte.');
     await ada.page.click('button[value=send]');
     await ada.page.waitForURL('**/mail/**');
     await ada.page.goto(`${lab.vip.url}mail/sent`);
@@ -199,10 +189,7 @@ suite('behind the tier', () => {
   labTest('a message waits while the SMTP server is away, and then it is there once', theLab, async () => {
     const { page } = await openPage(browser);
     await logIn(page, lab.vip.url, KNOWN);
-    await page.click('.compose-button');
-    await page.fill('#recipients', 'chloe@resplice.example');
-    await page.fill('#subject', 'In its own time');
-    await page.fill('#body', 'Later.');
+    await draft(page, 'chloe@resplice.example', 'In its own time', 'Later.');
     await lab.fault('freeze', 'smtp-1');
     const sent = page.click('button[value=send]', { timeout: 60_000 });
     await waitFor('the message to be on its way', 10_000, async () => {
