@@ -131,8 +131,9 @@ function hasMetIt({ fired }: PaperRun, { start, end }: Request): boolean {
 
 /** Connections in the order in which they were first used; of a client that has one for each request: none. */
 function connectionsOf(sorted: readonly Request[]): string[] {
-  const found = [...new Set(sorted.flatMap(({ connection }) => connection ?? []))];
-  return found.length < sorted.length / 2 ? found : [];
+  const used = sorted.flatMap(({ connection }) => connection ?? []);
+  const found = [...new Set(used)];
+  return found.length < used.length ? found : [];
 }
 
 /** Every request of a run, one a line, with its connection where these are used again, and the fault across them. */
@@ -151,7 +152,7 @@ export function waterfall(run: PaperRun, title: string, width = 560): string {
     connections.length > 0
       ? Math.max(LINE_WITH_NUMBER, Math.min(15, 300 / Math.max(1, requests.length)))
       : Math.max(2, Math.min(9, 300 / Math.max(1, requests.length)));
-  const top = 56;
+  const top = named.length > 0 ? 72 : 56;
   const height = top + requests.length * line + 26;
   const most = Math.max(...requests.map(({ end }) => end), 1);
   const x = (ms: number): number => left + (ms / most) * (width - left - 8);

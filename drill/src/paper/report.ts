@@ -179,7 +179,7 @@ export function htmlReport(results: Results): string {
   const judged = judge(results);
   const missed = judged.filter(({ verdict }) => verdict !== 'pass');
   const main = cells.filter(({ client }) => client === (results.setting.options.clients[0] ?? 'paper'));
-  const others = cells.filter(each => !main.includes(each));
+  const otherBars = barsOf(cells.filter(each => !main.includes(each)));
   const lines = methodLines(results);
   return `<!doctype html>
 <html lang="en">
@@ -196,7 +196,7 @@ export function htmlReport(results: Results): string {
 <ul class="key">${key}</ul>
 ${cards(barsOf(main))}
 </section>
-${others.length > 0 ? `<h2>The same with a browser of today</h2>${cards(barsOf(others))}` : ''}
+${otherBars.length > 0 ? `<h2>The same with a browser of today</h2>${cards(otherBars)}` : ''}
 <h2>Runs, request by request</h2>
 <p class="soft">Each line is a request, and # its connection where these are used again. Orange: what met the failure. Dotted: where the person
 noticed something.</p>

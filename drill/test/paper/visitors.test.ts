@@ -116,6 +116,7 @@ suite('a client like the paper’s', () => {
     const { objects, bytes } = scaled(weights.action1, SCALE);
     assert.equal(requests.length, objects);
     assert.equal(connections - before, objects);
+    assert.equal(new Set(requests.map(({ connection }) => connection)).size, objects);
     const sum = requests.reduce((all, each) => all + each.bytes, 0);
     assert.ok(Math.abs(sum / (objects * bytes) - 1) < 0.001, String(sum));
     for (const [index, { start }] of requests.entries()) {
@@ -158,6 +159,8 @@ suite('Chromium', () => {
         assert.ok(paths.includes(own), `${own} in ${paths}`);
       }
       assert.ok(seen.acted.requests.every(({ status, bytes }) => status === 200 && bytes > 0));
+      const used = new Set(seen.acted.requests.map(({ connection }) => connection));
+      assert.ok(!used.has(null) && used.size <= 6, `${[...used]}`);
     }
   });
 
