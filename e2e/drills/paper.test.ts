@@ -1,13 +1,15 @@
 /** `./resplice drill paper`: both actions over both architectures in real labs, what is kept of each run, and going on with it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ResultsFolder } from '../../drill/src/paper/folder.ts';
 
 const main = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url));
+const results = fileURLToPath(new URL('../../results', import.meta.url));
 /** Two labs, six runs of each, and what a busy machine adds. */
 const DEADLINE_MS = 400_000;
 
@@ -74,4 +76,28 @@ suite('the paper’s tables on a LAN, at a tenth of the weight', () => {
     assert.deepEqual(ResultsFolder.open(folder).results, before);
     assert.doesNotMatch(stderr, /bringing up/);
   });
+});
+
+test('what cannot be resumed or written is 64, and leaves no folder', () => {
+  const folders = (): string[] => (existsSync(results) ? readdirSync(results).sort() : []);
+  const before = folders();
+  const empty = mkdtempSync(join(tmpdir(), 'resplice-no-results-'));
+  try {
+    for (const [argv, says] of [
+      [['--write'], /written from a run with --full/],
+      [['paper', '--resume', empty], /no results there/],
+      [['paper', '--resume', empty, '--repeat', '2'], /goes by its own options/],
+      [['paper', '--links', 'moon'], /--links/],
+    ] as const) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'drill', ...argv], {
+        encoding: 'utf8',
+        timeout: DEADLINE_MS,
+      });
+      assert.deepEqual([status, stdout], [64, ''], `${argv.join(' ')}: ${stderr}`);
+      assert.match(stderr, says);
+    }
+    assert.deepEqual(folders(), before);
+  } finally {
+    rmSync(empty, { recursive: true });
+  }
 });

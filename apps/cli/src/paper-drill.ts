@@ -66,10 +66,17 @@ function newFolder(at: Date): string {
   }
 }
 
+function requireFull({ write }: PaperFlags, { faults }: PaperOptions, { full }: Drill): void {
+  if (write && faults.length < full.faults.length) {
+    throw new LabError('usage', '--write: docs/RESULTS.md is written from a run with --full');
+  }
+}
+
 function openFolder(flags: PaperFlags, drill: Drill): ResultsFolder {
   const at = new Date();
   if (flags.resume === undefined) {
     const options = optionsFrom(flags, drill);
+    requireFull(flags, options, drill);
     const sessions = [drill.describeCircumstances(at)];
     return drill.ResultsFolder.create(newFolder(at), { version: 2, options, sessions });
   }
@@ -82,9 +89,11 @@ function openFolder(flags: PaperFlags, drill: Drill): ResultsFolder {
   const wanted = links === undefined ? [] : linksFrom(links, drill);
   try {
     const folder = drill.ResultsFolder.open(flags.resume);
+    requireFull(flags, folder.setting.options, drill);
     folder.goOn(drill.describeCircumstances(at), wanted);
     return folder;
   } catch (error) {
+    if (error instanceof LabError) throw error;
     throw new LabError('usage', `--resume: ${(error as Error).message}`, { cause: error });
   }
 }
@@ -106,9 +115,6 @@ export async function paperDrill(flags: PaperFlags): Promise<number> {
   const drill = await import('@resplice/drill/paper');
   const folder = openFolder(flags, drill);
   const { options } = folder.setting;
-  if (flags.write && options.faults.length < drill.full.faults.length) {
-    throw new LabError('usage', '--write: docs/RESULTS.md is written from a run with --full');
-  }
   requireMachine();
   const links = flags.links === undefined ? options.links : linksFrom(flags.links, drill);
   say(`results in ${folder.path}, seed ${options.seed}`);
