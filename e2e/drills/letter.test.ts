@@ -1,6 +1,6 @@
 /** A letter is sent in Chromium while the machine that has it dies: nobody notices, and it is there once. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { BrowserView } from '../fixtures/browser-view.ts';
 import { draft, logIn } from '../fixtures/mail-user.ts';
 import { SlowPages } from '../fixtures/slow-pages.ts';
@@ -12,6 +12,7 @@ before(async () => {
   site = await SlowPages.up();
 });
 after(() => site?.down());
+afterEach(() => site.lab.heal());
 
 for (const fault of ['backend-crash', 'backend-cut'] as const) {
   test(`a letter that has been submitted is sent exactly once: ${fault}`, TIMEOUT, async () => {

@@ -1,6 +1,6 @@
 /** A page in Chromium, loaded through the death of the back end that was about to answer. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { BrowserView } from '../fixtures/browser-view.ts';
 import { SlowPages } from '../fixtures/slow-pages.ts';
 import { socketsTo } from '../fixtures/sockets.ts';
@@ -12,6 +12,7 @@ before(async () => {
   site = await SlowPages.up();
 });
 after(() => site?.down());
+afterEach(() => site.lab.heal());
 
 for (const fault of ['backend-crash', 'backend-cut'] as const) {
   test(`a page comes whole, at once, on the connection it was asked for on: ${fault}`, TIMEOUT, async () => {
@@ -46,6 +47,5 @@ for (const fault of ['backend-crash', 'backend-cut'] as const) {
     const whole = await view.page.evaluate('document.documentElement.outerHTML.endsWith("</body></html>")');
     assert.equal(whole, true);
     await view.close();
-    await lab.heal();
   });
 }
