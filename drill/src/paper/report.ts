@@ -3,7 +3,7 @@
 import { calibrationRows } from './calibration.ts';
 import { bars, escaped, failoverCurve, waterfall } from './charts.ts';
 import type { Circumstances, Results } from './folder.ts';
-import { commandOf, planOf } from './plan.ts';
+import { commandOf, planOf, SLOWEST } from './plan.ts';
 import { actions } from './reference.ts';
 import { architectures, type ClientKind, type PaperRun } from './run.ts';
 import { judge, overallOf, type SummaryCell, summarize } from './summary.ts';
@@ -164,6 +164,11 @@ export function methodLines({ setting, runs }: Results): string[] {
     ...(scales.some(each => each !== 1)
       ? [
           `Scaled: ${scales.map(each => `${each}`).join(', ')} of the paper’s number of objects; such figures stand beside the paper’s, but are not compared with them.`,
+        ]
+      : []),
+    ...(options.links.includes(SLOWEST)
+      ? [
+          'The paper’s figures are as printed. One has lost its sign: in Table 3, WAN-IN, the new architecture’s failover of 1.13 s is a difference of −1.13 s.',
         ]
       : []),
     'The person in front of the screen reloads 1.4 s after an error, or after 10 s in which nothing moves, and logs in again if need be: the same on both architectures.',

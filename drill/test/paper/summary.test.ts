@@ -148,6 +148,9 @@ suite('reports', () => {
 
   test('the page of a part says which part it is, and on which machines it was made', () => {
     const { setting, runs } = madeUpResults();
+    assert.doesNotMatch(resultsPage({ setting, runs }, BESIDE), /lost its sign/);
+    const slowest = madeUpResults({ ...OPTIONS, links: ['wan-in'] });
+    assert.match(resultsPage(slowest, BESIDE), /lost its sign: .* −1\.13 s/);
     const sessions = [MACHINE, { ...MACHINE, at: '2001-03-04T00:00:00.000Z', processor: 'another one' }];
     const page = resultsPage({ setting: { ...setting, sessions }, runs: runs.slice(0, 50) }, BESIDE);
     assert.match(page, /50 of \d+ runs so far\./);
