@@ -1,4 +1,4 @@
-import { LabError, NetnsEngine } from '@resplice/engines';
+import { LabError } from '@resplice/engines';
 import {
   addAccount,
   Database,
@@ -11,10 +11,12 @@ import {
   type NewAccount,
   seedDemo,
 } from '@resplice/mailstore';
+import { presentEngine } from './present-engine.ts';
 
 /** Works on the accounts of the lab that is up. @throws LabError usage, not-up, unhealthy */
 async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
-  const database = new Database({ connection: new NetnsEngine().database(), applicationName: 'resplice' });
+  const engine = await presentEngine();
+  const database = new Database({ connection: engine.database(), applicationName: 'resplice' });
   try {
     return await work(database);
   } catch (error) {

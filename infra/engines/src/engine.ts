@@ -88,13 +88,16 @@ export interface LogFile {
   readonly path: string;
 }
 
+/** Network namespaces of this machine, or containers of an engine that runs on it. */
+export type EngineName = 'netns' | 'compose';
+
 /**
  * A way to build the lab on a machine. Nothing stays resident: every call finds the lab as it is.
  * Targets are `COMPONENT` or `COMPONENT/PROCESS`. All calls but `up` and `down` throw a LabError `not-up` when there
  * is no lab, and one of `usage` when they are asked for something that does not exist.
  */
 export interface Engine {
-  readonly name: 'netns';
+  readonly name: EngineName;
   /**
    * Builds the lab and returns once it is healthy; otherwise takes it down again and throws:
    * LabError already-up, capability, unhealthy (after 60 s, or at once when a daemon has died), interrupted.
@@ -141,6 +144,8 @@ export interface Engine {
   status(): Promise<LabStatus | 'starting' | undefined>;
   /** @throws LabError usage when the lab does not serve the webmail */
   database(): DatabaseAddress;
+  /** Where {@link database} cannot be: adds the demo's accounts. @returns how they are told to people */
+  addDemoAccounts?(): Promise<string>;
   /** What is kept for the webmail's back ends; null: nobody serves it here, or without a kit. Asking takes a process for each. */
   webmailStatus(): Promise<WebmailStatus | null>;
   /** Is there a lab, be it on its way? Cheap. */

@@ -1,5 +1,5 @@
 export { requireDatabase, requireMachine, requireRoot } from './capabilities.ts';
-export { CommandError, command } from './command.ts';
+export { CommandError, type CommandResult, command } from './command.ts';
 export type { Connection } from './connections.ts';
 export type * from './engine.ts';
 export { LabError, type LabErrorCode } from './errors.ts';

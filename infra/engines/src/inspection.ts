@@ -28,10 +28,20 @@ async function inspectDaemon(lab: Lab, host: Host, process: HostProcess): Promis
     return { process, pid: undefined, gone: true, reason: 'not running', status: undefined };
   }
   const { socket } = processFilesOf(lab.place, host.name, process.name);
-  const found = { process, pid: identity.pid, gone: false };
   const entry = processEntry(identity.pid);
   // Its kernel would take our question, and nobody would answer.
-  if (entry && isStopped(entry)) return { ...found, reason: 'stopped', status: undefined };
+  if (entry && isStopped(entry))
+    return { process, pid: identity.pid, gone: false, reason: 'stopped', status: undefined };
+  return askDaemon(process, identity.pid, socket);
+}
+
+/** What a daemon that runs says of itself. @param socket its administrator's */
+export async function askDaemon(
+  process: HostProcess,
+  pid: number,
+  socket: string,
+): Promise<ProcessInspection> {
+  const found = { process, pid, gone: false };
   try {
     const status = readDaemonStatus((await adminGet(socket, '/status', 1000)).body);
     if (status.ready) return { ...found, reason: undefined, status };

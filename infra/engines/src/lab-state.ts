@@ -8,6 +8,7 @@ import {
   type SteeringMode,
   type Topology,
 } from '@resplice/topology';
+import type { EngineName } from './engine.ts';
 import type { Place } from './place.ts';
 import type { ProcessIdentity } from './process-table.ts';
 
@@ -48,6 +49,8 @@ export interface LabState {
   readonly startedAt: number;
   readonly proxies: number;
   readonly backends: number;
+  /** `netns` if absent. */
+  readonly engine?: EngineName;
   readonly steering?: SteeringMode;
   readonly arm?: Arm;
   /** True if absent. */
@@ -67,6 +70,7 @@ export interface LabState {
 export function topologyOf({
   proxies,
   backends,
+  engine = 'netns',
   steering = 'hash',
   arm = 'resplice',
   kit = true,
@@ -79,6 +83,8 @@ export function topologyOf({
   const site = backendCommand ? 'command' : own;
   const rules = siteFile?.rules;
   const drained = drainedOf(faults);
+  // Containers publish an address that one of them holds.
+  const vip = engine === 'compose' ? 'balancer' : 'apart';
   return buildTopology({
     proxies,
     backends,
@@ -89,6 +95,7 @@ export function topologyOf({
     site,
     rules,
     drained,
+    vip,
   });
 }
 

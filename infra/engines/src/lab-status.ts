@@ -1,5 +1,6 @@
 import type { Arm, Role } from '@resplice/topology';
 import { type Connection, connectionsOf } from './connections.ts';
+import type { EngineName } from './engine.ts';
 import { type HostInspection, inspect } from './inspection.ts';
 import type { Lab } from './lab.ts';
 import { type Fault, hasFault, isWithin } from './lab-state.ts';
@@ -12,6 +13,7 @@ export interface ComponentStatus {
   readonly name: string;
   readonly role: Role;
   readonly state: ComponentState;
+  /** Where it is: below /run/netns, or the container's name. */
   readonly netns: string;
   readonly addresses: readonly string[];
   /** Those that run, by name. */
@@ -23,7 +25,7 @@ export interface ComponentStatus {
 
 export interface LabStatus extends SiteStatus {
   readonly state: 'up';
-  readonly engine: 'netns';
+  readonly engine: EngineName;
   readonly arm: Arm;
   readonly link: {
     readonly name: string;
@@ -51,14 +53,14 @@ function stateOf({ state }: Lab, { host, processes }: HostInspection): Component
   return sound ? 'up' : 'degraded';
 }
 
-function componentStatus(lab: Lab, inspection: HostInspection): ComponentStatus {
+function componentStatus(lab: Lab, inspection: HostInspection, placeOf: PlaceOf): ComponentStatus {
   const { host, processes } = inspection;
   const pids = processes.flatMap(({ process, pid }) => (pid === undefined ? [] : [[process.name, pid]]));
   return {
     name: host.name,
     role: host.role,
     state: stateOf(lab, inspection),
-    netns: netnsOf(lab.place, host.name),
+    netns: placeOf(host.name),
     addresses: [...host.interfaces.flatMap(each => each.address ?? []), ...host.held],
     processes: Object.fromEntries(pids),
     metrics: Object.assign({}, ...processes.map(each => each.status?.metrics ?? {})),
@@ -73,18 +75,29 @@ function linkStatus({ topology }: Lab, inspections: readonly HostInspection[]): 
   return { name, emulator, rttMs, rateMbit, lossPercent };
 }
 
+/** How a component's place is called. */
+type PlaceOf = (component: string) => string;
+
 /** The lab as `status --json` shows it (CLI.md). */
 export async function statusOf(lab: Lab): Promise<LabStatus> {
-  const inspections = await inspect(lab);
+  return statusFrom(lab, await inspect(lab), component => netnsOf(lab.place, component));
+}
+
+/** The same from what an engine has seen itself. */
+export async function statusFrom(
+  lab: Lab,
+  inspections: readonly HostInspection[],
+  placeOf: PlaceOf,
+): Promise<LabStatus> {
   const { vip } = lab.topology;
   return {
     state: 'up',
-    engine: 'netns',
+    engine: lab.state.engine ?? 'netns',
     arm: lab.topology.arm,
     link: linkStatus(lab, inspections),
     vip,
-    client: { netns: netnsOf(lab.place, 'client-1') },
-    components: inspections.map(inspection => componentStatus(lab, inspection)),
+    client: { netns: placeOf('client-1') },
+    components: inspections.map(inspection => componentStatus(lab, inspection, placeOf)),
     connections: await connectionsOf(lab.topology, inspections),
     ...siteStatusOf(lab, inspections),
   };

@@ -113,7 +113,8 @@ export class NetnsEngine implements Engine {
     } = options;
     const { site, siteFile } = options;
     const known = readLabState(this.#place);
-    if (known?.phase === 'up') {
+    // Containers that were left half-made are another engine's to remove.
+    if (known?.phase === 'up' || known?.engine === 'compose') {
       throw new LabError(
         'already-up',
         'a lab is up already, and there is one a machine; take it down with: ./resplice down',

@@ -44,14 +44,14 @@ export function siteStatusOf(lab: Lab, inspections: readonly HostInspection[]): 
   const all = hostsOf(lab.topology, 'backend').map(({ name }) => name);
   return {
     siteFile: lab.state.siteFile?.file ?? null,
-    listeners: listeners.map(listenerStatus),
+    listeners: listeners.map(each => listenerStatus(each, lab.topology.vip.address)),
     pools: Object.entries(pools).map(([name, pool]) => poolView(name, pool, { all, seen, drained })),
   };
 }
 
-function listenerStatus({ name, port, pool, routes = [], allow }: Listener): ListenerStatus {
+function listenerStatus({ name, port, pool, routes = [], allow }: Listener, address: string): ListenerStatus {
   const pools = pool === undefined ? routes.map(route => route.pool) : [pool];
-  return { name, port, url: urlOf(port), pools: [...new Set(pools)], allow: allow ?? null };
+  return { name, port, url: urlOf(port, address), pools: [...new Set(pools)], allow: allow ?? null };
 }
 
 function poolView(

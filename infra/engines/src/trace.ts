@@ -33,14 +33,17 @@ export interface Trace {
  * @returns undefined if the logger does not know such a connection, with its sentence in `why`
  * @throws LabError usage when it is no address, or the arm has no logger; unhealthy when the logger does not answer
  */
-export async function traceIn(lab: Lab, client: string): Promise<{ trace?: Trace; why: string }> {
+export async function traceIn(
+  lab: Lab,
+  client: string,
+  socketOf: (logger: string) => string = logger => processFilesOf(lab.place, logger, 'logger').socket,
+): Promise<{ trace?: Trace; why: string }> {
   const [logger] = hostsOf(lab.topology, 'logger').filter(({ processes }) =>
     processes.some(({ name }) => name === 'logger'),
   );
   if (!logger) throw new LabError('usage', `the arm ${lab.topology.arm} has no logger that could trace`);
-  const { socket } = processFilesOf(lab.place, logger.name, 'logger');
   const path = `/trace?client=${encodeURIComponent(client)}`;
-  const { code, body } = await adminGet(socket, path, 3000).catch(cause => {
+  const { code, body } = await adminGet(socketOf(logger.name), path, 3000).catch(cause => {
     throw new LabError('unhealthy', `${logger.name} does not answer; see: ./resplice status`, { cause });
   });
   const why = String((body as { error?: unknown }).error ?? '');

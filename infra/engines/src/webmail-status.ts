@@ -48,7 +48,12 @@ async function kitOf({ place }: Lab, backend: string): Promise<KitStatus | undef
     ],
     { anyExit: true },
   );
-  if (code !== 0 || stdout === '') return undefined;
+  return code === 0 ? kitFrom(backend, stdout) : undefined;
+}
+
+/** @param stdout of `kit-probe.ts` */
+export function kitFrom(backend: string, stdout: string): KitStatus | undefined {
+  if (stdout === '') return undefined;
   const { alternate, degraded, journals, sessions, running } = JSON.parse(stdout);
   return { backend, alternate, degraded, journals, sessions, running };
 }

@@ -1,8 +1,9 @@
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { say } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 
 export const command = defineCommand({
   name: 'down',
@@ -12,7 +13,7 @@ export const command = defineCommand({
   async run({ positionals }) {
     requirePositionals(positionals, 0, 0, './resplice down');
     requireRoot();
-    say((await new NetnsEngine().down()) ? 'down' : 'no lab was up');
+    say((await (await presentEngine()).down()) ? 'down' : 'no lab was up');
     return exitCode.pass;
   },
 });

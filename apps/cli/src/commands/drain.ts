@@ -1,8 +1,9 @@
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { printJson, say, showProgress } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
 const mostSeconds = 86_400;
@@ -28,8 +29,9 @@ export const command = defineCommand({
         : 1000 * wholeNumber('--deadline', deadline, 0, mostSeconds);
     requireRoot();
     const target = positionals[0]!;
+    const engine = await presentEngine();
     const report = await withStopSignal(signal =>
-      new NetnsEngine().drain(target, deadlineMs, { signal, progress: showProgress }),
+      engine.drain(target, deadlineMs, { signal, progress: showProgress }),
     );
     printJson(report);
     if (report.emptyAt !== null) return exitCode.pass;

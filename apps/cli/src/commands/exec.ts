@@ -1,6 +1,7 @@
-import { LabError, NetnsEngine, requireRoot } from '@resplice/engines';
+import { LabError, requireRoot } from '@resplice/engines';
 import { defineCommand } from '../command.ts';
 import { runInForeground } from '../foreground.ts';
+import { presentEngine } from '../present-engine.ts';
 
 const usage = './resplice exec COMPONENT -- CMD...';
 
@@ -13,6 +14,6 @@ export const command = defineCommand({
     const [component, ...rest] = positionals;
     if (!component || rest.length === 0) throw new LabError('usage', `usage: ${usage}`);
     requireRoot();
-    return runInForeground(new NetnsEngine().commandIn(component, rest));
+    return runInForeground((await presentEngine()).commandIn(component, rest));
   },
 });

@@ -1,14 +1,8 @@
-import {
-  type Engine,
-  type FaultReport,
-  LabError,
-  NetnsEngine,
-  requireRoot,
-  type Watcher,
-} from '@resplice/engines';
+import { type Engine, type FaultReport, LabError, requireRoot, type Watcher } from '@resplice/engines';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { printJson, showProgress } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
 const usage = './resplice fault crash|cut|freeze|restart TARGET, isolate A --from B, or heal [TARGET]';
@@ -69,9 +63,8 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     const fault = faultFrom(positionals, values);
     requireRoot();
-    const report = await withStopSignal(signal =>
-      fault(new NetnsEngine(), { signal, progress: showProgress }),
-    );
+    const engine = await presentEngine();
+    const report = await withStopSignal(signal => fault(engine, { signal, progress: showProgress }));
     printJson(report);
     return exitCode.pass;
   },

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { LogFollower } from '../log-follower.ts';
+import { presentEngine } from '../present-engine.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
 const pollMs = 200;
@@ -20,7 +21,7 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 1, './resplice logs [COMPONENT[/PROCESS]] [-f]');
     requireRoot();
-    const engine = new NetnsEngine();
+    const engine = await presentEngine();
     const files = engine.logs(positionals[0]);
     const followers = files.map(file => new LogFollower(file, { named: files.length > 1 }));
     await withStopSignal(async signal => {

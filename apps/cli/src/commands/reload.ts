@@ -1,8 +1,9 @@
-import { LabError, NetnsEngine, requireRoot } from '@resplice/engines';
+import { LabError, requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { printJson, say } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 import { readSiteFile } from '../site-file.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
@@ -14,7 +15,7 @@ export const command = defineCommand({
   async run({ positionals }) {
     requirePositionals(positionals, 0, 1, './resplice reload [FILE]');
     requireRoot();
-    const engine = new NetnsEngine();
+    const engine = await presentEngine();
     const { arm, backends, siteFile: followed } = engine.deployment();
     if (arm !== 'resplice') throw new LabError('usage', `the arm ${arm} follows no resplice.yaml`);
     const file = positionals[0] ?? followed;

@@ -1,9 +1,10 @@
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { connectionTable, labTable, siteTable, webmailTable } from '../lab-table.ts';
 import { printJson } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 
 export const command = defineCommand({
   name: 'status',
@@ -13,7 +14,7 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice status [--json]');
     requireRoot();
-    const engine = new NetnsEngine();
+    const engine = await presentEngine();
     const status = await engine.status();
     const found = typeof status === 'object';
     const webmail = found ? await engine.webmailStatus() : null;

@@ -1,8 +1,9 @@
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { printJson, say } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 import { traceTable } from '../trace-table.ts';
 
 export const command = defineCommand({
@@ -13,7 +14,7 @@ export const command = defineCommand({
   async run({ values, positionals }) {
     requirePositionals(positionals, 1, 1, './resplice trace CLIENT [--json]');
     requireRoot();
-    const { trace, why } = await new NetnsEngine().trace(positionals[0]!);
+    const { trace, why } = await (await presentEngine()).trace(positionals[0]!);
     if (!trace) {
       say(why);
       return exitCode.fail;

@@ -1,4 +1,4 @@
-import { LabError, NetnsEngine, requireMachine, type SiteFile } from '@resplice/engines';
+import { type Engine, LabError, requireMachine, type SiteFile } from '@resplice/engines';
 import { type Arm, arms, most, steeringModes } from '@resplice/topology';
 import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { callersCommand } from '../callers-command.ts';
@@ -6,6 +6,7 @@ import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { watchLab } from '../live-view.ts';
 import { say, showProgress } from '../output.ts';
+import { engineNamed, engineNames } from '../present-engine.ts';
 import { backendNames, readSiteFile } from '../site-file.ts';
 import { withStopSignal } from '../stop-signal.ts';
 
@@ -18,7 +19,8 @@ function followedFile(file: string, backends: number, arm: Arm): SiteFile {
 }
 
 /** Adds them, and says what they are. */
-async function demoAccounts(): Promise<string> {
+async function demoAccounts(engine: Engine): Promise<string> {
+  if (engine.addDemoAccounts) return engine.addDemoAccounts();
   const { addDemoAccounts } = await import('../mail-accounts.ts');
   return addDemoAccounts();
 }
@@ -29,7 +31,12 @@ export const command = defineCommand({
   summary: 'Bring the lab up and, unless detached, show it until Ctrl-C takes it down.',
   options: {
     detach: { type: 'boolean', help: 'return once everything is healthy, and leave it running' },
-    engine: { type: 'string', value: 'ENGINE', default: 'netns', help: 'what the hosts are made of' },
+    engine: {
+      type: 'string',
+      value: 'ENGINE',
+      default: 'netns',
+      help: `what the hosts are made of: ${engineNames.join(', ')}`,
+    },
     arm: {
       type: 'string',
       value: 'ARM',
@@ -68,7 +75,7 @@ export const command = defineCommand({
   },
   async run({ values, positionals }) {
     requirePositionals(positionals, 0, 0, './resplice up [OPTIONS]');
-    oneOf('--engine', values.engine, ['netns']);
+    const engineName = oneOf('--engine', values.engine, engineNames);
     const arm = oneOf('--arm', values.arm, arms);
     const backends = wholeNumber('--backends', values.backends, 1, most.backends);
     if (values.site !== undefined && values['backend-cmd'] !== undefined)
@@ -85,11 +92,12 @@ export const command = defineCommand({
       siteFile: values.config === undefined ? undefined : followedFile(values.config, backends, arm),
     };
     requireMachine();
-    const engine = new NetnsEngine();
+    const engine = await engineNamed(engineName);
     return withStopSignal(async signal => {
       const started = Date.now();
       await engine.up(options, { signal, progress: showProgress });
-      const accounts = options.backendCommand === null && site === 'webmail' ? await demoAccounts() : null;
+      const hasAccounts = options.backendCommand === null && site === 'webmail';
+      const accounts = hasAccounts ? await demoAccounts(engine) : null;
       say(`up and healthy after ${((Date.now() - started) / 1000).toFixed(1)} s`);
       if (accounts !== null) say(accounts);
       if (values.detach) return exitCode.pass;

@@ -1,8 +1,9 @@
-import { NetnsEngine, requireRoot } from '@resplice/engines';
+import { requireRoot } from '@resplice/engines';
 import { oneOf, requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { say } from '../output.ts';
+import { presentEngine } from '../present-engine.ts';
 
 export const command = defineCommand({
   name: 'user',
@@ -18,7 +19,7 @@ export const command = defineCommand({
     const { addMailAccount, addressOf } = await import('../mail-accounts.ts');
     const address = addressOf(positionals[1]!);
     // Before anybody types a password for nothing.
-    new NetnsEngine().database();
+    (await presentEngine()).database();
     const { newPassword } = await import('../password-input.ts');
     const name = values.name?.trim() || address.split('@')[0]!;
     await addMailAccount({ address, name, password: await newPassword() });
