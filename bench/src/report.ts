@@ -1,4 +1,13 @@
-import { columnWidths, compact, jsonIn, markdownTable, median, type Spread, spread } from '@resplice/figures';
+import {
+  columnWidths,
+  compact,
+  jsonIn,
+  type Machine,
+  markdownTable,
+  median,
+  type Spread,
+  spread,
+} from '@resplice/figures';
 import type { KitVerdict } from './kit/verdict.ts';
 import { isFast, MOST_OVER_LINK, ratiosOf } from './links.ts';
 import { measurements } from './measurements.ts';
@@ -177,10 +186,17 @@ const KIT_NOTE = [
   'must be within the bar. A/A: the tier without the kit less itself.',
 ];
 
-/** Where a part comes from, unless it is the run's own. */
-function originOf({ kept }: BenchResult, part: Part): string[] {
+function describe({ processor, cores, memoryGiB, kernel }: Machine): string {
+  return `${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}`;
+}
+
+/** Where a part comes from, unless it is the run's own, and its machine, if that is another one. */
+function originOf({ kept, machine }: BenchResult, part: Part): string[] {
   const origin = kept?.[part];
-  return origin ? [`Measured by \`${origin.command}\`, ${origin.at.slice(0, 10)}.`, ''] : [];
+  if (!origin) return [];
+  const where = describe(origin.machine);
+  const elsewhere = where === describe(machine) ? '' : ` on another machine (${where})`;
+  return [`Measured${elsewhere} by \`${origin.command}\`, ${origin.at.slice(0, 10)}.`, ''];
 }
 
 /** What stands in docs/BENCHMARKS.md. @param notes what no measurement says, in Markdown */

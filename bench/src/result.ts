@@ -1,4 +1,3 @@
-import { LabError } from '@resplice/engines';
 import type { Machine } from '@resplice/figures';
 import type { Failover } from './failovers.ts';
 import type { KitOverhead } from './kit/overhead.ts';
@@ -31,29 +30,26 @@ export interface BenchResult {
   readonly failovers?: readonly Failover[];
   readonly links?: readonly LinkFigures[];
   readonly kit?: KitOverhead;
-  /** What of these another run has measured, on the same machine. */
-  readonly kept?: Readonly<Partial<Record<Part, Pick<BenchResult, 'at' | 'command'>>>>;
+  /** What of these another run has measured. */
+  readonly kept?: Readonly<Partial<Record<Part, Origin>>>;
 }
+
+/** Of a part: the run that measured it. */
+export type Origin = Pick<BenchResult, 'at' | 'command' | 'machine'>;
 
 /** What a run measures only when it is asked to. */
 export const parts = ['failovers', 'links', 'memory', 'kit'] as const;
 export type Part = (typeof parts)[number];
 
-/** What was measured elsewhere is not to be compared. */
-function isSame(a: Machine, b: Machine): boolean {
-  return a.processor === b.processor && a.cores === b.cores && a.kernel === b.kernel;
-}
-
 /**
- * A run with those parts of an earlier one that it has not measured itself: they take the longest. Nothing is kept from another
- * machine or kernel.
+ * A run with those parts of an earlier one that it has not measured itself: they take the longest. Each says where it comes from:
+ * times of two machines are not to be compared.
  */
 export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult {
-  if (!isSame(earlier.machine, run.machine)) return run;
   const missing = parts.filter(part => run[part] === undefined && earlier[part] !== undefined);
   if (missing.length === 0) return run;
-  const { at, command } = earlier;
-  const origins = missing.map(part => [part, earlier.kept?.[part] ?? { at, command }] as const);
+  const { at, command, machine } = earlier;
+  const origins = missing.map(part => [part, earlier.kept?.[part] ?? { at, command, machine }] as const);
   return {
     ...run,
     ...Object.fromEntries(missing.map(part => [part, earlier[part]])),
@@ -61,22 +57,13 @@ export function withPartsOf(earlier: BenchResult, run: BenchResult): BenchResult
   };
 }
 
-/** @throws LabError when that run was on another machine or kernel */
-export function requireSameMachine(earlier: BenchResult, machine: Machine): void {
-  if (!isSame(earlier.machine, machine))
-    throw new LabError(
-      'usage',
-      'the run on the page is of another machine or kernel; compare the arms, too: --rounds 10',
-    );
-}
-
-/** An earlier run with parts that were measured later, on the same machine. */
+/** An earlier run with parts that were measured later. */
 export function withParts(
   earlier: BenchResult,
-  { at, command }: Pick<BenchResult, 'at' | 'command'>,
+  origin: Origin,
   measured: Partial<Pick<BenchResult, Part>>,
 ): BenchResult {
-  const origins = Object.keys(measured).map(part => [part, { at, command }] as const);
+  const origins = Object.keys(measured).map(part => [part, origin] as const);
   return { ...earlier, ...measured, kept: { ...earlier.kept, ...Object.fromEntries(origins) } };
 }
 
