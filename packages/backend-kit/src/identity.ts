@@ -118,6 +118,12 @@ interface Place {
   readonly index: number;
 }
 
+/**
+ * A request's connection and its index on the socket. `stale`: the socket's ports belong to another connection by now. Undefined:
+ * nobody knows it.
+ */
+export type Behind = { readonly identity: Identity; readonly index: number } | 'stale' | undefined;
+
 /** Counts requests on their sockets, and asks who is behind those. */
 export class Arrivals {
   readonly #agent: AgentClient;
@@ -151,19 +157,18 @@ export class Arrivals {
     });
   }
 
-  /**
-   * A request's connection and its index on the socket. `stale`: the socket's ports belong to another connection by now.
-   * Undefined: nobody knows it.
-   */
-  async of({ raw }: FastifyRequest): Promise<{ identity: Identity; index: number } | 'stale' | undefined> {
+  /** Who is behind a request: at once, where its socket's was asked for before. */
+  of({ raw }: FastifyRequest): Behind | Promise<Behind> {
     const place = this.#requests.get(raw);
     if (place === undefined) return undefined;
     const { arrival, index } = place;
     const { remoteAddress = '', remotePort = 0, localPort = 0 } = raw.socket;
     arrival.identity ??= this.#ask(arrival, remoteAddress.replace(/^::ffff:/, ''), remotePort, localPort);
-    const identity = arrival.identity instanceof Promise ? await arrival.identity : arrival.identity;
-    if (identity === undefined) return undefined;
-    return identity.since > arrival.at ? 'stale' : { identity, index };
+    const behind = (identity: Identity | undefined): Behind => {
+      if (identity === undefined) return undefined;
+      return identity.since > arrival.at ? 'stale' : { identity, index };
+    };
+    return arrival.identity instanceof Promise ? arrival.identity.then(behind) : behind(arrival.identity);
   }
 
   async #ask(

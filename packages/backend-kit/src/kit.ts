@@ -5,6 +5,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   ChannelServer,
   type JournalRecord,
+  type KitConnection,
   LAST_NUMBER,
   type RecoverAnswer,
   type Reply,
@@ -17,7 +18,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { KitConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { type Collected, HeldResponse } from './held-response.ts';
-import { AgentClient, Arrivals } from './identity.ts';
+import { AgentClient, Arrivals, type Behind } from './identity.ts';
 import type { Found } from './peers.ts';
 import { type KitLog, Records } from './records.ts';
 import { SessionStore, type SessionStoreOptions } from './session-store.ts';
@@ -125,15 +126,26 @@ export class Kit {
   }
 
   /**
-   * Gives a request its transaction. Undefined: it was answered from its record, or has no client any more; the application must
-   * not see it.
+   * Gives a request its transaction; a read at once, where its connection is known. Undefined: it was answered from its record, or
+   * has no client any more; the application must not see it.
    */
-  async begin(
+  begin(
     request: FastifyRequest,
     reply: FastifyReply,
     treated: Treated,
-  ): Promise<Transaction | undefined> {
-    const who = await this.arrivals.of(request);
+  ): Transaction | undefined | Promise<Transaction | undefined> {
+    const who = this.arrivals.of(request);
+    return who instanceof Promise
+      ? who.then(known => this.#begin(known, request, reply, treated))
+      : this.#begin(who, request, reply, treated);
+  }
+
+  #begin(
+    who: Behind,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    treated: Treated,
+  ): Transaction | undefined | Promise<Transaction | undefined> {
     if (who === 'stale') {
       this.counters.stale++;
       reply.hijack();
@@ -145,18 +157,25 @@ export class Kit {
       return new OwnTransaction();
     }
     const { connection, start, moved } = who.identity;
-    const { kitKey } = this.config;
     const number = start + who.index;
-    const id = transactionId(kitKey, connection, number);
     if (number >= LAST_NUMBER) reply.raw.shouldKeepAlive = false;
-    const named = { kitKey, id, connection, number };
-    if (treated.journal === 'none') {
-      return new KnownTransaction({
-        ...named,
-        attempt: this.#records.journal.attemptOf(id),
-        isJournalled: false,
-      });
-    }
+    if (treated.journal !== 'none') return this.#beginJournalled(connection, number, moved, reply, treated);
+    return new KnownTransaction({
+      kitKey: this.config.kitKey,
+      ...{ connection, number, isJournalled: false },
+      attemptOf: id => this.#records.journal.attemptOf(id),
+    });
+  }
+
+  async #beginJournalled(
+    connection: KitConnection,
+    number: number,
+    moved: boolean,
+    reply: FastifyReply,
+    treated: Treated,
+  ): Promise<Transaction | undefined> {
+    const { kitKey } = this.config;
+    const id = transactionId(kitKey, connection, number);
     for (let other = this.#running.get(id); other !== undefined; other = this.#running.get(id)) {
       // A back end that was suspected in error gets its connection back, and runs the transaction still.
       this.counters.joined++;
@@ -179,7 +198,11 @@ export class Kit {
     }
     const recorded = found?.record.state;
     if (recorded !== undefined) this.counters.rerun++;
-    const transaction = new KnownTransaction({ ...named, attempt, isJournalled: true, recorded });
+    const transaction = new KnownTransaction({
+      ...{ kitKey, connection, number, recorded },
+      attemptOf: () => attempt,
+      isJournalled: true,
+    });
     new HeldResponse(reply.raw, {
       limit: treated.journal === 'response' ? MAX_RESPONSE : BEGINNING,
       date: transaction.now,

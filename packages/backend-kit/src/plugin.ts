@@ -106,11 +106,14 @@ function register(app: FastifyInstance, kit: Kit | undefined): void {
       done();
       return;
     }
-    kit.begin(request, reply, treatment).then(transaction => {
+    const go = (transaction: Transaction | undefined): void => {
       if (transaction === undefined) return;
       request.txn = transaction;
       kit.within(transaction, done);
-    }, done);
+    };
+    const begun = kit.begin(request, reply, treatment);
+    if (begun instanceof Promise) begun.then(go, done);
+    else go(begun);
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (payload instanceof ReadableStream || payload instanceof Response) comesInPieces(reply.raw);

@@ -2,7 +2,12 @@
 // back end has the same effect and the same answer (P4.6, P8.3, P9.2).
 
 import { randomBytes } from 'node:crypto';
-import { type KitConnection, randomTransactionId, type SessionChange } from '@resplice/kit-channel';
+import {
+  type KitConnection,
+  randomTransactionId,
+  type SessionChange,
+  transactionId,
+} from '@resplice/kit-channel';
 import { Randomness } from './randomness.ts';
 
 export interface Transaction {
@@ -52,8 +57,6 @@ export interface Recorded {
 
 /** A request whose connection and number are known. */
 export class KnownTransaction implements Transaction {
-  readonly id: string;
-  readonly attempt: number;
   readonly now: Date;
   readonly connection: KitConnection;
   readonly number: number;
@@ -63,32 +66,47 @@ export class KnownTransaction implements Transaction {
   readonly isJournalled: boolean;
   /** From now on nothing more can be recorded. */
   sealed = false;
-  readonly #random: Randomness;
+  readonly #kitKey: Uint8Array;
+  readonly #attemptOf: (id: string) => number;
+  #id: string | undefined;
+  #attempt: number | undefined;
+  #random: Randomness | undefined;
   readonly #inputs = new Map<string, Promise<unknown>>();
   /** What is known of them so far, as JSON has it. */
   readonly inputs: Record<string, unknown>;
 
   constructor(options: {
     readonly kitKey: Uint8Array;
-    readonly id: string;
     readonly connection: KitConnection;
     readonly number: number;
-    readonly attempt: number;
+    /** The latest attempt that is known. */
+    readonly attemptOf: (id: string) => number;
     readonly isJournalled: boolean;
     readonly recorded?: Recorded | undefined;
   }) {
-    const { kitKey, id, connection, number, attempt, isJournalled, recorded } = options;
+    const { kitKey, connection, number, attemptOf, isJournalled, recorded } = options;
+    this.#kitKey = kitKey;
+    this.#attemptOf = attemptOf;
     this.isJournalled = isJournalled;
-    this.id = id;
     this.connection = connection;
     this.number = number;
-    this.attempt = attempt;
     this.now = recorded === undefined ? new Date() : new Date(recorded.now);
     this.inputs = { ...recorded?.inputs };
-    this.#random = new Randomness(kitKey, id);
+  }
+
+  // These three are made when they are asked for: most reads never do, and a MAC costs as much as all else that a read takes.
+  get id(): string {
+    this.#id ??= transactionId(this.#kitKey, this.connection, this.number);
+    return this.#id;
+  }
+
+  get attempt(): number {
+    this.#attempt ??= this.#attemptOf(this.id);
+    return this.#attempt;
   }
 
   random(bytes: number): Buffer<ArrayBuffer> {
+    this.#random ??= new Randomness(this.#kitKey, this.id);
     return this.#random.take(bytes);
   }
 
