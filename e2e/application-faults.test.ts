@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
-import type { Client, ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { type Exchange, ExchangeError } from './fixtures/exchange.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { eventsOf, isAt, traceOf } from './fixtures/logger.ts';
 import { type Moment, moments } from './fixtures/moments.ts';
+import { backendOf, served } from './fixtures/served.ts';
 
 const FAULTS = ['crash', 'freeze'] as const;
 /** How long a request takes that is struck while it waits: less than any time-out below, so that nobody is suspected before. */
@@ -39,27 +39,16 @@ timeoutClasses:
 const directory = mkdtempSync(join(tmpdir(), 'resplice-application-'));
 const engine = new NetnsEngine();
 let lab: Lab;
-let client: Client;
 before(async () => {
   const config = join(directory, 'resplice.yaml');
   writeFileSync(config, SITE);
   lab = await Lab.up({ config });
-  client = await lab.client();
 });
 after(async () => {
   rmSync(directory, { recursive: true });
   await lab?.down();
 });
 const theLab = (): Lab => lab;
-
-async function connected(): Promise<{ connection: ClientConnection; backend: string }> {
-  const connection = await client.connect({ ...lab.site, bufferBytes: 131_072 });
-  return { connection, backend: await backendOf(connection) };
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
-}
 
 /** What told that the application had failed: its kernel, or the time that passed; its agent, which lives, never. */
 const TOLD_BY = { crash: 'failed_by_end', freeze: 'failed_by_timeout' } as const;
@@ -105,7 +94,7 @@ for (const fault of FAULTS) {
       `${fault} of the application alone, ${name}: another one's, on the same socket`,
       theLab,
       async t => {
-        const { connection, backend } = await connected();
+        const { connection, backend } = await served(lab);
         let at = 0;
         let exchange: Exchange | undefined;
         const counts = await told(async () => {
@@ -147,7 +136,7 @@ for (const fault of FAULTS) {
     `${fault} of the application alone while a POST waits: 502, at most one execution, and the connection goes on`,
     theLab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `waiting-${fault}-${process.pid}`;
       const headers = { 'X-Request-Token': token };
       const transfer = connection.request({ method: 'POST', path: `/count?ms=${WAIT_MS}`, headers });
@@ -172,7 +161,7 @@ for (const fault of FAULTS) {
     `${fault} of the application alone in the middle of a POST's response: reset, at most one execution`,
     theLab,
     async t => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `response-${fault}-${process.pid}`;
       const transfer = connection.request({
         ...{ method: 'POST', path: '/count?bytes=50000000', headers: { 'X-Request-Token': token } },

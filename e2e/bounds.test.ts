@@ -12,6 +12,7 @@ import type { ClientConnection } from './fixtures/client.ts';
 import { ExchangeError } from './fixtures/exchange.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { backendOf } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const SPILL_BYTES = 20_000_000;
@@ -37,12 +38,6 @@ after(async () => {
 
 async function connect(): Promise<ClientConnection> {
   return (await lab.client()).connect({ ...lab.site, bufferBytes: 131_072 });
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  const { status, text } = await connection.request({ path: '/whoami' }).done;
-  assert.equal(status, 200);
-  return JSON.parse(text!).backend;
 }
 
 /** @param name as /metrics has it, behind the role */

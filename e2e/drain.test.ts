@@ -5,6 +5,7 @@ import type { DrainReport, Trace } from '@resplice/engines';
 import type { ClientConnection } from './fixtures/client.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest, resplice } from './fixtures/lab.ts';
+import { backendOf } from './fixtures/served.ts';
 
 const BUFFER = 131_072;
 const DOWNLOAD = 30_000_000;
@@ -24,10 +25,6 @@ const theLab = (): Lab => lab;
 
 async function connect(): Promise<ClientConnection> {
   return (await lab.client()).connect({ ...lab.site, bufferBytes: BUFFER });
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
 }
 
 /** So many that the back end holds. New ones go to the back end with fewest: others are opened too, and closed at the end. */

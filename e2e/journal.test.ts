@@ -22,6 +22,7 @@ import {
   shown,
   stepsOf,
 } from './fixtures/orders.ts';
+import { backendOf, served } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const FAULTS = ['crash', 'cut', 'freeze'] as const;
@@ -59,16 +60,6 @@ after(async () => {
   rmSync(directory, { recursive: true });
 });
 const theLab = (): Lab => lab;
-
-/** A connection that has served a request, and the back end that it has. */
-async function connected(): Promise<{ connection: ClientConnection; backend: string }> {
-  const connection = await client.connect({ ...lab.site, bufferBytes: 131_072 });
-  return { connection, backend: await backendOf(connection) };
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
-}
 
 const effects = (token: string): string[] => effectsOf(directory, token);
 
@@ -143,7 +134,7 @@ const MOMENTS: readonly Moment[] = [
 for (const fault of FAULTS) {
   for (const { name, bytes, query, upload, bytesPerSecond, reached, isStored } of MOMENTS) {
     labTest(`${fault} of the back end ${name}: one run's bytes, the effect once`, theLab, async t => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `${fault} ${name}`;
       const transfer = connection.request({
         ...{ method: 'POST', path: orderPath(token, { bytes, ...query }) },
@@ -178,7 +169,7 @@ labTest(
   'two back ends fail, one after the other, in one response: the third one has it',
   theLab,
   async () => {
-    const { connection, backend } = await connected();
+    const { connection, backend } = await served(lab);
     const token = 'double failure';
     const transfer = connection.request({
       ...{ method: 'POST', path: orderPath(token, { bytes: BYTES }), bytesPerSecond: PACE / 2 },
@@ -231,7 +222,7 @@ labTest(
   "an idle connection's back end dies: its next updates have new numbers, and each happens once",
   theLab,
   async () => {
-    const { connection, backend } = await connected();
+    const { connection, backend } = await served(lab);
     const post = (token: string) => connection.request({ method: 'POST', path: orderPath(token) }).done;
     await post('idle 1');
     await engine.crash(backend);
@@ -250,7 +241,7 @@ labTest(
   "the logger's daemon starts anew between two updates, and then the back end dies: each happens once",
   theLab,
   async () => {
-    const { connection, backend } = await connected();
+    const { connection, backend } = await served(lab);
     const post = (token: string, more = {}) =>
       connection.request({ method: 'POST', path: orderPath(token, more) });
     await post('restart 1').done;
@@ -272,7 +263,7 @@ labTest(
 );
 
 labTest('what a client has acknowledged is forgotten everywhere', theLab, async () => {
-  const { connection } = await connected();
+  const { connection } = await served(lab);
   const before = await counted('committed');
   await connection.request({ method: 'POST', path: orderPath('forgotten', { bytes: 1000 }) }).done;
   const [transaction] = effects('forgotten');

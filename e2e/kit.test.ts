@@ -13,6 +13,7 @@ import type { Client, ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { assertOneRun, effectsOf, orderPath, shown, stepsOf } from './fixtures/orders.ts';
+import { backendOf } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const FAULTS = ['crash', 'cut', 'freeze'] as const;
@@ -76,10 +77,6 @@ const MOMENTS: Readonly<
   },
   'in its response': { query: {}, reached: transfer => transfer.received(BYTES / 4), isKept: true },
 };
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
-}
 
 for (const fault of FAULTS) {
   for (const path of ['/order', '/made']) {

@@ -9,6 +9,7 @@ import type { ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
+import { backendOf } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const LOGGER = 'logger-1/logger';
@@ -23,12 +24,6 @@ after(() => lab?.down());
 
 async function connect(): Promise<ClientConnection> {
   return (await lab.client()).connect({ ...lab.site, bufferBytes: 131_072 });
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  const { status, text } = await connection.request({ path: '/whoami' }).done;
-  assert.equal(status, 200);
-  return JSON.parse(text!).backend;
 }
 
 /** @returns how often the logger's daemon has done that since it began */

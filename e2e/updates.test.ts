@@ -8,12 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
-import type { Client, ClientConnection } from './fixtures/client.ts';
+import type { Client } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { ExchangeError } from './fixtures/exchange.ts';
 import { Lab, labTest } from './fixtures/lab.ts';
 import { isAt, isResting, shown } from './fixtures/logger.ts';
 import { moments } from './fixtures/moments.ts';
+import { backendOf, served } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
 const FAULTS = ['crash', 'cut', 'freeze'] as const;
@@ -51,16 +52,6 @@ after(async () => {
 
 const engine = new NetnsEngine();
 
-/** A connection that has served a request, and the back end that it has. */
-async function connected(): Promise<{ connection: ClientConnection; backend: string }> {
-  const connection = await client.connect({ ...lab.site, bufferBytes: 131_072 });
-  return { connection, backend: await backendOf(connection) };
-}
-
-async function backendOf(connection: ClientConnection): Promise<string> {
-  return JSON.parse((await connection.request({ path: '/whoami' }).done).text!).backend;
-}
-
 /** Fails unless the exchange is cut by an RST. */
 async function assertReset(done: Promise<unknown>): Promise<void> {
   await assert.rejects(
@@ -80,7 +71,7 @@ for (const fault of FAULTS) {
     `${fault} of the back end while a POST waits: 502, at most one execution, and the connection goes on`,
     () => lab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `waiting-${fault}-${process.pid}`;
       const headers = { 'X-Request-Token': token };
       const transfer = connection.request({ method: 'POST', path: `/count?ms=${WAIT_MS}`, headers });
@@ -102,7 +93,7 @@ for (const fault of FAULTS) {
     `${fault} of the back end of an idle connection: its next POST is executed once`,
     () => lab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `idle-${fault}-${process.pid}`;
       const exchange = await moments['idle, then POST']!(
         connection,
@@ -124,7 +115,7 @@ for (const fault of FAULTS) {
     `${fault} of the back end in the middle of an upload: it arrives and is executed once`,
     () => lab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `upload-${fault}-${process.pid}`;
       const transfer = connection.request({
         ...{ method: 'POST', path: '/count', headers: { 'X-Request-Token': token } },
@@ -144,7 +135,7 @@ for (const fault of FAULTS) {
     `${fault} of the back end in the middle of a POST's response: reset, at most one execution`,
     () => lab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `response-${fault}-${process.pid}`;
       const transfer = connection.request({
         ...{ method: 'POST', path: '/count?bytes=50000000', headers: { 'X-Request-Token': token } },
@@ -161,7 +152,7 @@ for (const fault of FAULTS) {
     `${fault} of the back end while a POST waits that is tagged as a read: it runs again`,
     () => lab,
     async () => {
-      const { connection, backend } = await connected();
+      const { connection, backend } = await served(lab);
       const token = `tagged-${fault}-${process.pid}`;
       const headers = { 'X-Request-Token': token, 'X-May-Run-Twice': 'yes' };
       const transfer = connection.request({ method: 'POST', path: '/count?ms=3000', headers });
@@ -210,7 +201,7 @@ labTest(
   'no back end is left: a request waits, gets 503, and the connection works when one is back',
   () => lab,
   async () => {
-    const { connection } = await connected();
+    const { connection } = await served(lab);
     await Promise.all(['backend-1', 'backend-2'].map(backend => engine.crash(backend)));
     for (const _ of [1, 2]) {
       const exchange = await connection.request({ path: '/whoami' }).done;
@@ -227,7 +218,7 @@ labTest(
   'no back end is left, but one returns in time: transparent',
   () => lab,
   async () => {
-    const { connection, backend } = await connected();
+    const { connection, backend } = await served(lab);
     const other = backend === 'backend-1' ? 'backend-2' : 'backend-1';
     await engine.crash(other);
     const transfer = connection.request({ path: '/slow?ms=1500' });
@@ -244,7 +235,7 @@ labTest(
   'a response that is tagged as not deterministic is not continued by another back end: reset',
   () => lab,
   async () => {
-    const { connection, backend } = await connected();
+    const { connection, backend } = await served(lab);
     const headers = { 'X-Unlike-The-Last': 'yes' };
     const transfer = connection.request({ path: '/bytes/50000000', headers, bytesPerSecond: PACE });
     await transfer.received(5_000_000);

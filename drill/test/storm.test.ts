@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { Broken, composeFormOf } from '../src/storm/person.ts';
 import { lettersOf, type StormFacts, verdictOf } from '../src/storm/verdict.ts';
-import { drawsOf } from '../src/storm/weather.ts';
 
 const gust = { kind: 'crash', target: 'backend-1', point: null, at: 1, healthyAt: 2, underWay: 3 } as const;
 const once = new Map([1, 2, 3].map(number => [number, 1] as const));
@@ -69,13 +68,6 @@ suite('the verdict of a storm', () => {
   ] as const) {
     test(`is fail when ${what}`, () => assert.equal(verdictOf({ ...well, ...facts }), 'fail'));
   }
-});
-
-test('the same seed makes the same weather, another one another', () => {
-  const some = (seed: number) => Array.from({ length: 20 }, drawsOf(seed));
-  assert.deepEqual(some(7), some(7));
-  assert.notDeepEqual(some(7), some(8));
-  assert.ok(some(7).every(each => each >= 0 && each < 1));
 });
 
 test('a form is taken from its page as a browser would', () => {

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { labPlace, pointsOfLetters } from '@resplice/engines';
+import { randomFrom } from '@resplice/figures';
 import type { DrillLab } from '../lab.ts';
 import type { Crowd } from './crowd.ts';
 
@@ -23,17 +24,6 @@ export interface Gust {
   readonly healthyAt: number;
   /** Letters that were posted and not answered when it was made. */
   readonly underWay: number;
-}
-
-/** 0…1, the same sequence for the same seed (mulberry32). */
-export function drawsOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Letters that are begun between all being well and the next fault, and that are answered before it is undone: least and most. */
@@ -86,7 +76,7 @@ export async function rageOver(
   crowd: Crowd,
   { seed, signal, onGust }: { seed: number; signal: AbortSignal | undefined; onGust: (gust: Gust) => void },
 ): Promise<Gust[]> {
-  const draw = drawsOf(seed);
+  const draw = randomFrom(seed);
   const between = ([least, most]: readonly [number, number]) =>
     least + Math.floor(draw() * (most - least + 1));
   const pick = <T>(all: readonly T[]): T => all[Math.floor(draw() * all.length)]!;
