@@ -8,8 +8,13 @@ import { type Answer, answer, type Request } from './messages.ts';
 const PING_MS = 250;
 /** A peer that says nothing for so long is given up, milliseconds. */
 const SILENCE_MS = 1000;
+/**
+ * A kernel that has not accepted by then, milliseconds, was away when it was asked, and is asked anew: the SYN would be repeated
+ * after a second, and a back end that is back would do without its records for so long.
+ */
+const CONNECT_MS = 200;
 const FIRST_PAUSE_MS = 50;
-const LAST_PAUSE_MS = 500;
+const LAST_PAUSE_MS = 250;
 const DEADLINE_MS = 1000;
 /** What may wait to be sent, bytes. */
 const MAX_UNSENT = 256 * 1024 * 1024;
@@ -160,12 +165,16 @@ export class ChannelClient {
     const reader = new FrameReader();
     this.#heardMs = performance.now();
     const listen = (): void => {
-      if (performance.now() - this.#heardMs > SILENCE_MS + PING_MS) socket.destroy();
+      const patience = socket.connecting ? CONNECT_MS : SILENCE_MS + PING_MS;
+      if (performance.now() - this.#heardMs > patience) socket.destroy();
       else if (this.#connected && !socket.destroyed) this.#put({ type: 'ping' });
     };
     const ping = setInterval(() => setImmediate(listen), PING_MS);
     ping.unref();
     socket.setNoDelay();
+    socket.on('connect', () => {
+      this.#heardMs = performance.now();
+    });
     socket.on('secureConnect', () => {
       this.#connected = true;
       this.#heardMs = performance.now();
