@@ -171,20 +171,23 @@ labTest('100,000 guesses at cookies open nothing and delay no new connection', t
   );
   assert.ok(limited > 0, 'inconclusive: never more than peers are asked for');
   // One guess in 2.4 million is right: 2²⁰ MACs, and nine slots in sixteen are over. Such a connection stays: nobody ever acknowledges.
-  const { connections } = await lab.status();
   const [own] = idle.local.split(':');
-  const opened = connections.filter(each => !each.client.startsWith(`${own}:`));
-  assert.ok(opened.length <= 1, `opened by guesses: ${opened.map(each => each.client).join(', ')}`);
+  const strangers = (await lab.status()).connections
+    .map(each => each.client)
+    .filter(client => !client.startsWith(`${own}:`));
+  assert.ok(strangers.length <= 1, `opened by guesses: ${strangers.join(', ')}`);
+  const opened = after.bound - before.bound - attacked.length;
+  assert.ok(opened <= 1, `back ends were given ${opened} connections more than the test opened`);
   assert.ok(quantile(attacked, 0.5) <= DELAY_MS + quantile(calm, 0.5), 'new connections');
   // Among so many strays it may have to be sent again, at intervals that double: at the latest when the attack is over.
   assert.ok(slowestPull <= 2 * ms + 1000, `a pull took ${slowestPull} ms, the attack ${ms} ms`);
   await idle.close();
 });
 
-/** What guesses are to move. */
+/** What guesses must not move, and what they should. */
 async function figures() {
   const { components } = await lab.status();
   const sum = (metric: string) =>
     components.reduce((total, { metrics }) => total + (metrics[metric] ?? 0), 0);
-  return { limited: sum('packets_total.front_stray_limited') };
+  return { bound: sum('packets_total.in_bound'), limited: sum('packets_total.front_stray_limited') };
 }
