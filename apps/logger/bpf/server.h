@@ -154,14 +154,19 @@ static __always_inline int from_server(struct __sk_buff *skb, struct packet *pac
 			return leave(LOGGER_NEVER_FAILED, TC_ACT_SHOT);
 		replace_tcp16(skb, offset, old, old & ~bpf_htons(FLAG_FIN));
 	}
-	// An alternate to which the request is being delivered again acknowledges what the client was told long ago.
+	// An alternate to which the request is being delivered again acknowledges what the client was told long ago, so long that the
+	// client would discard the data that comes with it (RFC 5961 §5.2). Blocks that it has selected are no longer news either. What
+	// the back end itself has overtaken goes on as it is: raised, its blocks would lie below what it acknowledges.
 	if (packet->flags & FLAG_ACK) {
 		__u32 told = track->told;
 		if (ahead(packet->acknowledgement, told) > 0)
 			track->told = packet->acknowledgement;
-		else if (packet->acknowledgement != told)
+		else if (ahead(told, track->server_acked) > 0) {
 			replace_tcp32(skb, TCP_OFFSET + offsetof(struct tcphdr, ack_seq),
 				      bpf_htonl(packet->acknowledgement), bpf_htonl(told));
+			if (packet->options && erase_sack(skb, packet))
+				return leave(LOGGER_NEVER_FAILED, TC_ACT_SHOT);
+		}
 	}
 	return steer(skb, packet, way);
 }

@@ -1,7 +1,7 @@
 /** What back ends send through logger_back: told, kept from the client, steered. Numbers wrap around on their way. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
-import { TcpFlags, Verdict } from '@resplice/dataplane';
+import { encodeSack, TcpFlags, Verdict } from '@resplice/dataplane';
 import { ClientMode, LogType, ServerMode } from '../src/layout.generated.ts';
 import {
   BACKEND,
@@ -10,6 +10,7 @@ import {
   KernelHalf,
   passed,
   type Segment,
+  selectedBy,
   sentBy,
 } from './fixtures/kernel-half.ts';
 
@@ -262,5 +263,31 @@ suite('while a connection moves', () => {
     assert.equal(track().serverAcked, u32(C + 4), 'how far the replay has got');
     assert.equal(passed(server(1, 'y', { acked: 13 }), REDIRECT).ack, u32(C + 13));
     assert.equal(track().told, u32(C + 13));
+  });
+
+  test('what an alternate has selected of the request is no news: its blocks are taken out', () => {
+    half.middle(fromClient({ seq: C + 3, ack: S0 + 1, payload: ' /a HTTP' }));
+    server(0, '', { acked: 11 });
+    half.tracks.bind(slot, {
+      ...{ address: BACKEND, port: 8080, delta: u32(P0 - S0), mac: [2, 0, 0, 0, 0, 1] },
+      ...{ responseAt: u32(S), acked: u32(C) },
+    });
+    const options = encodeSack([
+      [u32(C + 6), u32(C + 7)],
+      [u32(C + 9), u32(C + 10)],
+    ]);
+    const result = server(0, 'x', { acked: 4, options });
+    assert.equal(passed(result, REDIRECT).ack, u32(C + 11));
+    assert.deepEqual(selectedBy(result, REDIRECT), []);
+  });
+
+  test('an acknowledgement that a later one has overtaken goes on as it is, with its blocks', () => {
+    half.middle(fromClient({ seq: C + 3, ack: S0 + 1, payload: ' /a HTTP' }));
+    server(0, '', { acked: 11 });
+    const blocks = [[u32(C + 6), u32(C + 9)] as const];
+    const result = server(0, '', { acked: 4, options: encodeSack(blocks) });
+    assert.equal(passed(result, REDIRECT).ack, u32(C + 4));
+    assert.deepEqual(selectedBy(result, REDIRECT), blocks);
+    assert.equal(track().told, u32(C + 11));
   });
 });

@@ -14,6 +14,7 @@ struct sack_walk {
 	__u32 length;
 	__u32 at;
 	__u32 delta;
+	__u32 erases; // instead of moving
 };
 
 static __always_inline __u32 load_be32(const __u8 *bytes)
@@ -30,7 +31,7 @@ static __always_inline void store_be32(__u8 *bytes, __u32 value)
 }
 
 // Moves the edges of every SACK block (RFC 2018) from client space into the server's: edge -= delta. Malformed options are
-// left as they are: the back end's kernel ignores them.
+// left as they are: the back end's kernel ignores them. Or makes no-operations of the whole option.
 static long shift_sack_edges(__u32 index, struct sack_walk *walk)
 {
 	__u32 at = walk->at;
@@ -50,20 +51,23 @@ static long shift_sack_edges(__u32 index, struct sack_walk *walk)
 		walk->at = at + size;
 		return 0;
 	}
+	if (walk->erases)
+		walk->options[at] = walk->options[at + 1] = OPTION_NOP;
 	for (int edge = 0; edge < 8; edge++) {
 		__u32 offset = at + 2 + edge * 4;
 		keep_in_register(offset);
 		if (2 + edge * 4 + 4 > size || offset > MAX_OPTIONS - 4)
 			return 1;
-		store_be32(walk->options + offset, load_be32(walk->options + offset) - walk->delta);
+		store_be32(walk->options + offset,
+			   walk->erases ? OPTION_NOP * 0x01010101 : load_be32(walk->options + offset) - walk->delta);
 	}
 	return 1;
 }
 
-// Translates the SACK blocks of a packet that carries options. Negative when the options could not be read.
-static __always_inline int translate_sack(struct __sk_buff *skb, const struct packet *packet, __u32 delta)
+// Changes the SACK blocks of a packet that carries options. Negative when the options could not be read.
+static __always_inline int change_sack(struct __sk_buff *skb, const struct packet *packet, __u32 delta, int erases)
 {
-	struct sack_walk walk = { .length = packet->options, .delta = delta };
+	struct sack_walk walk = { .length = packet->options, .delta = delta, .erases = erases };
 	__u8 before[MAX_OPTIONS] = {};
 	__u32 length = packet->options;
 	if (length < 4 || length > MAX_OPTIONS)
@@ -76,4 +80,14 @@ static __always_inline int translate_sack(struct __sk_buff *skb, const struct pa
 	__s64 difference = bpf_csum_diff((__be32 *)before, MAX_OPTIONS, (__be32 *)walk.options, MAX_OPTIONS, 0);
 	bpf_l4_csum_replace(skb, TCP_CHECK, 0, difference, 0);
 	return bpf_skb_store_bytes(skb, OPTIONS_OFFSET, walk.options, length, 0);
+}
+
+static __always_inline int translate_sack(struct __sk_buff *skb, const struct packet *packet, __u32 delta)
+{
+	return change_sack(skb, packet, delta, 0);
+}
+
+static __always_inline int erase_sack(struct __sk_buff *skb, const struct packet *packet)
+{
+	return change_sack(skb, packet, 0, 1);
 }
