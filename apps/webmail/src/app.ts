@@ -65,7 +65,9 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
   });
   const inFlight = new InFlight(app.server);
   app.addHook('preClose', async () => await inFlight.end(PARTING_MS));
-  const sending = new Sending(database, new Submission(submission, kit), patience);
+  const submitting = new Submission(submission, kit);
+  const { breakpoints } = submitting;
+  const sending = new Sending(database, submitting, patience);
   const outbox = new Outbox(sending, app.log);
   sending.onWaiting = () => outbox.wake();
 
@@ -103,7 +105,7 @@ export async function buildWebmail(options: WebmailOptions): Promise<FastifyInst
       },
     });
     loginRoutes(pages, { database });
-    writingForms(pages, { database, sending });
+    writingForms(pages, { database, sending, breakpoints });
     await pages.register(async own => {
       own.addHook('preHandler', async (request, reply) => {
         const viewer = await viewerOf(database, request);

@@ -9,6 +9,7 @@ export const pointsOfLetters = [
   'after-dot',
   'after-250',
   'before-response',
+  'inside-response',
 ] as const;
 
 /** What stops itself there: whose points these are. */

@@ -3,6 +3,7 @@
 // gets there, once.
 
 import { existsSync, unlinkSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
@@ -17,6 +18,8 @@ export const breakpoints = [
   'after-250',
   /** All is written down, and nothing is said to the browser. */
   'before-response',
+  /** The browser has half of its answer. */
+  'inside-response',
 ] as const;
 export type Breakpoint = (typeof breakpoints)[number];
 
@@ -31,13 +34,39 @@ export class Breakpoints {
     this.#directory = directory;
   }
 
+  #isWanted(point: Breakpoint): boolean {
+    return this.#directory !== undefined && existsSync(join(this.#directory, point));
+  }
+
   pass(point: Breakpoint): void {
-    if (this.#directory === undefined) return;
-    const file = join(this.#directory, point);
-    if (!existsSync(file)) return;
-    unlinkSync(file);
+    if (!this.#isWanted(point)) return;
+    unlinkSync(join(this.#directory!, point));
     process.kill(process.pid, 'SIGSTOP');
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STOPPED_MS);
+  }
+
+  /** Has an answer that is still to be written pass its middle. */
+  watchAnswer({ socket }: ServerResponse): void {
+    if (this.#directory === undefined || socket === null) return;
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    // Hides the prototype's, until the answer's first bytes come: its head, and behind it in the same piece a body that is a text.
+    socket.write = (...args: unknown[]): boolean => {
+      delete (socket as { write?: unknown }).write;
+      if (!this.#isWanted('inside-response')) return write(...args);
+      const [chunk, encoding, ...rest] = args;
+      const bytes =
+        typeof chunk === 'string'
+          ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+          : (chunk as Buffer);
+      const half = Math.floor(bytes.length / 2);
+      // What is corked would not be with the kernel when this process stops.
+      const corks = socket.writableCorked;
+      for (let i = 0; i < corks; i++) socket.uncork();
+      write(bytes.subarray(0, half));
+      this.pass('inside-response');
+      for (let i = 0; i < corks; i++) socket.cork();
+      return write(bytes.subarray(half), ...(typeof encoding === 'function' ? [encoding] : rest));
+    };
   }
 
   /** Has a dialogue with the SMTP server pass its points. */

@@ -12,6 +12,7 @@ import {
 } from '@resplice/mailstore';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { forward, newBody, replyTo } from '../mail/answers.ts';
+import type { Breakpoints } from '../mail/breakpoints.ts';
 import { obstacle } from '../mail/composition.ts';
 import type { Sending, SendOutcome } from '../mail/sending.ts';
 import {
@@ -36,6 +37,11 @@ import { isOwnForm, type Viewer, viewerOf } from '../web/sessions.ts';
 export interface WritingOptions {
   readonly database: Database;
   readonly sending: Sending;
+}
+
+export interface FormOptions extends WritingOptions {
+  /** Points of an answer's way at which a test stops this server. */
+  readonly breakpoints: Breakpoints;
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -126,8 +132,8 @@ export function writingPages(app: FastifyInstance, { database }: WritingOptions)
 }
 
 /** What the form posts. Here nobody is sent away for not being logged in: the text would be gone. */
-export function writingForms(app: FastifyInstance, options: WritingOptions): void {
-  const { database, sending } = options;
+export function writingForms(app: FastifyInstance, options: FormOptions): void {
+  const { database, sending, breakpoints } = options;
 
   /** The form again, with what was typed in it. */
   const again = async (
@@ -250,6 +256,7 @@ export function writingForms(app: FastifyInstance, options: WritingOptions): voi
     }
     const { fields, edition } = form;
     const outcome = await sending.send({ account, key, edition, fields }, request.txn);
+    breakpoints.watchAnswer(reply.raw);
     return await sent(request, reply, form, viewer, outcome);
   };
 
