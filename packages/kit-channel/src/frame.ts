@@ -41,6 +41,11 @@ export class FrameReader {
   /** Of the frame that is being read, once its prefix is there. */
   #wanted = PREFIX;
 
+  /** Part of a frame has come, and the rest has not. */
+  get isAmid(): boolean {
+    return this.#length > 0;
+  }
+
   /**
    * The messages that these bytes complete.
    * @throws FrameError; nothing can be read after that

@@ -151,6 +151,22 @@ suite('answers', () => {
     assert.equal((await client.request({ type: 'status' })).type, 'status');
   });
 
+  test('that are long are waited for while they come, and no longer', async () => {
+    const body = Buffer.alloc(4_000_000, 7);
+    const server = await serve({ handle: () => ({ ...status(3), body }) });
+    const between = await relay(server.port, { bytes: 65_536, everyMs: 10 });
+    const client = dial(between.port);
+    await until('the channel', () => client.isUp);
+    const answer = await client.request({ type: 'status' }, { deadlineMs: 100 });
+    assert.ok(answer.body.equals(body));
+    const from = between.passed();
+    const held = client.request({ type: 'status' }, { deadlineMs: 100 });
+    const refused = assert.rejects(held, fails('late'));
+    await until('part of it', () => between.passed() > from + 1_000_000);
+    between.hold();
+    await refused;
+  });
+
   test('are not expected of what is only told', async () => {
     const heard: string[] = [];
     const server = await serve({
@@ -206,11 +222,15 @@ interface Relay {
   readonly port: number;
   /** From now on nothing passes. */
   hold(): void;
+  /** Bytes that have. */
+  passed(): number;
 }
 
-/** A wire that can be held still. */
-async function relay(to: number): Promise<Relay> {
+/** A wire that can be held still. @param pace so many bytes at most in each direction, then a rest */
+async function relay(to: number, pace?: { bytes: number; everyMs: number }): Promise<Relay> {
   const sockets: Socket[] = [];
+  let passed = 0;
+  let isHeld = false;
   const server: Server = createServer(near => {
     const far = connect(to, '127.0.0.1');
     for (const [from, into] of [
@@ -218,7 +238,16 @@ async function relay(to: number): Promise<Relay> {
       [far, near],
     ] as const) {
       sockets.push(from);
-      from.on('data', bytes => into.write(bytes));
+      from.on('data', (bytes: Buffer) => {
+        passed += bytes.length;
+        into.write(bytes);
+        if (pace === undefined) return;
+        from.pause();
+        const go = (): void => {
+          if (!isHeld) from.resume();
+        };
+        setTimeout(go, (pace.everyMs * bytes.length) / pace.bytes);
+      });
       from.on('error', () => {});
       from.on('close', () => into.destroy());
     }
@@ -233,7 +262,9 @@ async function relay(to: number): Promise<Relay> {
   });
   return {
     port: (server.address() as { port: number }).port,
+    passed: () => passed,
     hold: () => {
+      isHeld = true;
       for (const socket of sockets) socket.pause();
     },
   };
