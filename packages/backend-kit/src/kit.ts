@@ -7,14 +7,11 @@ import {
   type JournalRecord,
   type KitConnection,
   LAST_NUMBER,
-  type RecoverAnswer,
-  type Reply,
-  type Request,
-  type SessionChange,
   transactionId,
   UNKNOWN_START,
 } from '@resplice/kit-channel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Answers, type Running } from './answers.ts';
 import type { KitConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { type Collected, HeldResponse } from './held-response.ts';
@@ -31,15 +28,6 @@ export const MAX_RESPONSE = 32 * 1024 * 1024;
 /** How much of a response is waited for that can be made again, bytes. */
 const BEGINNING = 65_536;
 const TEND_MS = 500;
-/** Sessions in one part of a resync. */
-const PART = 500;
-
-/** A transaction that is being run here, until its answer may leave. */
-interface Running {
-  readonly over: Promise<void>;
-  /** Grows when the transaction is given to us again: then this run is that attempt's. */
-  attempt: number;
-}
 
 export class Kit {
   readonly config: KitConfig;
@@ -68,11 +56,19 @@ export class Kit {
       log: () => this.#log,
       isRunning: transaction => this.#running.has(transaction),
     });
+    const answers = new Answers({
+      self: config.self,
+      counters: this.counters,
+      records: this.#records,
+      running: this.#running,
+      isReady: () => this.#isReady,
+      status: () => ({ ...this.status }),
+    });
     this.#server = new ChannelServer({
       kitKey,
       ...listen,
       callers: new Set([...members.map(({ name }) => name), ...loggers]),
-      handle: (asked, body) => this.#answer(asked, body),
+      handle: (asked, body) => answers.to(asked, body),
       onError: (error, caller) =>
         this.#log?.warn({ err: error, caller }, 'kit: a message could not be answered'),
     });
@@ -264,92 +260,6 @@ export class Kit {
     const taken = { ...record, attempt: next, origin: this.config.self };
     if (await this.#records.keep(taken, body)) writeWhole(raw, taken.response!, body);
     else raw.destroy();
-  }
-
-  #answer(asked: Request, body: Buffer): Promise<Reply> | Reply | undefined | AsyncIterable<Reply> {
-    switch (asked.type) {
-      case 'journal': {
-        const { record } = asked;
-        if (this.#isOurs(record) || !this.#records.take(record, body)) return { type: 'refused' };
-        return { type: 'stored' };
-      }
-      case 'sessions':
-        this.#records.hear(asked.changes);
-        return { type: 'stored' };
-      case 'lookup': {
-        this.#records.journal.noteAttempt(asked.transaction, asked.attempt);
-        const kept = this.#records.journal.get(asked.transaction);
-        return kept === undefined
-          ? { type: 'none' }
-          : { type: 'found', record: kept.record, body: kept.body };
-      }
-      case 'commit':
-        this.#records.journal.commit(asked.transactions);
-        return undefined;
-      case 'recover':
-        return this.#recover(asked);
-      case 'resync':
-        return this.#everything();
-      case 'status':
-        return { type: 'status', status: { ...this.status } };
-    }
-  }
-
-  /** Whether we have run it, or are running it: what another one says of the same attempt, or an earlier one, is late. */
-  #isOurs({ transaction, attempt }: JournalRecord): boolean {
-    const running = this.#running.get(transaction);
-    if (running !== undefined) return running.attempt >= attempt;
-    const kept = this.#records.journal.get(transaction);
-    return kept !== undefined && this.#records.journal.isOwn(kept) && kept.record.attempt >= attempt;
-  }
-
-  async #recover(asked: Request & { type: 'recover' }): Promise<RecoverAnswer> {
-    const { transaction, attempt, connection } = asked;
-    this.counters.recovers++;
-    // Fenced, and most likely dead: nobody shall wait for its answers.
-    this.#records.peers.doubt(asked.from);
-    this.#records.journal.noteAttempt(transaction, attempt);
-    const running = this.#running.get(transaction);
-    if (running !== undefined) running.attempt = Math.max(running.attempt, attempt);
-    const here = this.#records.journal.get(transaction);
-    let kept: Found | undefined = here;
-    // One that is older than the last run is not that run's: there may be another.
-    if (here === undefined || here.record.attempt + 1 < attempt) {
-      const found = await this.#records.search(transaction, attempt);
-      const isLater = found !== undefined && found.record.attempt > (here?.record.attempt ?? -1);
-      if (isLater) {
-        kept = found;
-        // At hand when the request comes; unless it was run here meanwhile.
-        if (this.#records.journal.get(transaction) === here) {
-          this.#records.journal.put({ ...found.record, attempt }, found.body);
-        }
-      }
-    }
-    const last = this.#records.journal.lastOf(connection);
-    return {
-      type: 'recovered',
-      stored: kept?.record.strategy ?? 'none',
-      lastStored: last,
-      // Session changes are applied as they come.
-      lastApplied: last,
-      runs: this.#isReady,
-    };
-  }
-
-  async *#everything(): AsyncGenerator<Reply> {
-    const now = Date.now();
-    let part: SessionChange[] = [];
-    for (const change of this.#records.sessions.values()) {
-      if (change.until <= now) continue;
-      part.push(change);
-      if (part.length < PART) continue;
-      yield { type: 'part', sessions: part };
-      part = [];
-    }
-    if (part.length > 0) yield { type: 'part', sessions: part };
-    for (const { record, body } of [...this.#records.journal.values()])
-      yield { type: 'part', sessions: [], record, body };
-    yield { type: 'synced' };
   }
 
   /** What `./resplice status` shows. */
