@@ -66,6 +66,10 @@ export class Dialogue {
   #upstream: Upstream | undefined;
   /** The server takes whatever comes for content. */
   #isInContent = false;
+  /** That the dot is about to go out is being recorded, while the content is still coming; how to undo it. */
+  #intent: Promise<() => void> | undefined;
+  /** Of the one before. */
+  #undone: Promise<void> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: DialogueOptions) {
@@ -199,7 +203,13 @@ export class Dialogue {
       }
       const answer = await this.#ask('DATA', voice);
       this.#isInContent = answer.code === 354;
-      return this.#isInContent ? { answer, upstream: this.#upstream! } : { answer };
+      if (!this.#isInContent) return { answer };
+      const { outcomes, key } = this.#options;
+      await this.#undone;
+      this.#intent = outcomes.intend(key);
+      // The dot waits for it, unless there is none.
+      this.#intent.catch(() => {});
+      return { answer, upstream: this.#upstream! };
     });
   }
 
@@ -211,12 +221,13 @@ export class Dialogue {
    */
   finish(index: number, upstream: Upstream): Promise<Reply> {
     return this.#inTurn(async () => {
-      const { outcomes, key } = this.#options;
       const mail = this.mail(index);
+      const intent = this.#intent!;
       this.#isInContent = false;
+      this.#intent = undefined;
       let undo: () => void;
       try {
-        undo = await outcomes.intend(key);
+        undo = await intent;
       } catch (error) {
         upstream.abort('what it would answer could not be recorded');
         throw error;
@@ -240,6 +251,11 @@ export class Dialogue {
     this.#isInContent = false;
     this.#options.tally.contentsAborted++;
     upstream.abort('the content broke off');
+    this.#undone = this.#intent?.then(
+      undo => undo(),
+      () => {},
+    );
+    this.#intent = undefined;
   }
 
   /** Nothing that was said of this message counts any longer, unless it was answered in full. */
