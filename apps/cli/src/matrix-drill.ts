@@ -49,8 +49,9 @@ function patterns<T>(text: string, parse: (text: string) => T): T {
 
 /** @returns the exit code */
 export async function matrixDrill(values: MatrixValues, lab: DrillLab, seed: number): Promise<number> {
-  const { cellLine, cellsMatching, keptMatrix, runMatrix, summaryLine, textTable, writeMatrix } =
-    await import('@resplice/drill');
+  const { cellLine, cellsMatching, matrixPage, runMatrix, summaryLine, textTable } = await import(
+    '@resplice/drill'
+  );
   const options = {
     cells: patterns(values.cells ?? '*', cellsMatching),
     seed,
@@ -60,7 +61,7 @@ export async function matrixDrill(values: MatrixValues, lab: DrillLab, seed: num
   };
   requireMachine();
   // What cannot be read is better known before the run than after it.
-  if (values.write) keptMatrix();
+  if (values.write) matrixPage.kept();
   say(`${options.cells.length} cells, seed ${seed}`);
   const result = await withStopSignal(signal =>
     runMatrix(options, {
@@ -80,7 +81,7 @@ export async function matrixDrill(values: MatrixValues, lab: DrillLab, seed: num
   if (values.json) printJson(result);
   if (values.write) {
     const command = `./resplice drill matrix --arm ${result.arm} --repeat ${result.repeat} --seed ${seed} --write`;
-    const { page, data, dropped } = writeMatrix(result, command);
+    const { page, data, dropped } = matrixPage.write(result, command);
     say(`wrote ${page} and ${data}`);
     for (const arm of dropped) {
       say(`${arm} is not on it any more: it was drilled on another machine, kernel or topology`);

@@ -87,7 +87,7 @@ function webmailCalls(): Record<string, Call> {
     'webmail.send': async () => {
       const person = await writing();
       const subject = `Letter ${++letters}`;
-      return timed(() => person.send({ to: reader.address, subject, body: 'What it costs.' }, () => {}));
+      return timed(() => person.send({ to: [reader.address], subject, body: 'What it costs.' }, () => {}));
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The crowd's thread, in the client's place: people who read and send, each on a connection of his own. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { enterNetworkNamespace } from '@resplice/e2e/fixtures/network-namespace.ts';
+import { letterOf } from './letter.ts';
 import { type Account, Broken, LoggedOut, Person } from './person.ts';
 
 export interface CrowdOrder {
@@ -22,7 +23,7 @@ export type CrowdNews =
   /** All are logged in. */
   | { readonly type: 'ready' }
   /** The form is about to be posted. */
-  | { readonly type: 'begun'; readonly number: number }
+  | { readonly type: 'begun'; readonly number: number; readonly author: string }
   | {
       readonly type: 'ended';
       readonly number: number;
@@ -61,14 +62,13 @@ async function look(person: Person, path: string): Promise<void> {
 }
 
 async function write(person: Person, number: number): Promise<void> {
-  const others = order.people.filter(each => each.address !== person.address);
-  const to = others[(number * 7 + order.seed) % others.length]!.address;
-  const letter = { to, subject: `${order.mark} ${number}`, body: `Letter ${number}.` };
+  const author = person.address;
+  const letter = letterOf(number, author, order);
   const from = performance.now();
   const end = (outcome: SendOutcome, why: string | null): void =>
     tell({ type: 'ended', number, outcome, why, ms: performance.now() - from });
   try {
-    end(await person.send(letter, () => tell({ type: 'begun', number })), null);
+    end(await person.send(letter, () => tell({ type: 'begun', number, author })), null);
   } catch (error) {
     const { why, loggedOut } = whyOf(error);
     end(loggedOut ? 'logged out' : 'broken', why);

@@ -21,8 +21,10 @@ export class Crowd {
   readonly brokenPages: string[] = [];
   /** How long letters took from the empty form to the page that says what became of them, ms. */
   readonly durations: number[] = [];
+  /** Of letters whose form was posted, by number: addresses. */
+  readonly authors = new Map<number, string>();
+  readonly #underWay = new Set<number>();
   logOuts = 0;
-  begun = 0;
   ended = 0;
   #ready = false;
   #done = false;
@@ -64,6 +66,16 @@ export class Crowd {
     await this.#until(() => this.ended >= Math.min(count, this.#sends) || this.#done);
   }
 
+  /** Letters whose form was posted. */
+  get begun(): number {
+    return this.authors.size;
+  }
+
+  /** Letters that were posted and not answered yet. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
   get isDone(): boolean {
     return this.#done;
   }
@@ -85,8 +97,10 @@ export class Crowd {
 
   #hear(news: CrowdNews): void {
     if (news.type === 'ready') this.#ready = true;
-    else if (news.type === 'begun') this.begun++;
-    else if (news.type === 'done') this.#done = true;
+    else if (news.type === 'begun') {
+      this.authors.set(news.number, news.author);
+      this.#underWay.add(news.number);
+    } else if (news.type === 'done') this.#done = true;
     else if (news.type === 'over') this.#over = news;
     else if (news.type === 'broken') {
       this.brokenPages.push(news.why);
@@ -94,6 +108,7 @@ export class Crowd {
     } else {
       const { number, outcome, why, ms } = news;
       this.ended++;
+      this.#underWay.delete(number);
       this.outcomes[outcome]++;
       this.durations.push(ms);
       if (why !== null) this.brokenSends.push({ number, outcome, why });

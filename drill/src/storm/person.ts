@@ -12,10 +12,20 @@ export interface Account {
   readonly password: string;
 }
 
-export interface Letter {
-  readonly to: string;
+/** What is typed into the form. */
+export interface Typed {
+  /** Addresses. */
+  readonly to: readonly string[];
+  readonly cc?: readonly string[];
   readonly subject: string;
   readonly body: string;
+  readonly files?: readonly { readonly name: string; readonly bytes: Buffer }[];
+}
+
+/** A request's body. */
+interface Posted {
+  readonly type: string;
+  readonly bytes: Buffer;
 }
 
 interface Page {
@@ -43,6 +53,24 @@ export function composeFormOf(page: string): { action: string; fields: Record<st
   const inputs = form[0].matchAll(/<input[^>]* name="(\w+)" value="([^"]*)"/g);
   const fields = Object.fromEntries([...inputs].map(([, name, value]) => [name!, unescaped(value!)]));
   return { action: form[1]!, fields };
+}
+
+function plainForm(fields: Record<string, string>): Posted {
+  const text = new URLSearchParams(fields).toString();
+  return { type: 'application/x-www-form-urlencoded', bytes: Buffer.from(text) };
+}
+
+/** As a browser posts a form that has room for files. */
+async function withFiles(
+  fields: Record<string, string>,
+  files: NonNullable<Typed['files']>,
+): Promise<Posted> {
+  if (files.length === 0) return plainForm(fields);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const { name, bytes } of files) form.append('file', new Blob([new Uint8Array(bytes)]), name);
+  const coded = new Response(form);
+  return { type: coded.headers.get('content-type')!, bytes: Buffer.from(await coded.arrayBuffer()) };
 }
 
 /** Told when an answer has come whole, with how long it took from the request on. */
@@ -97,11 +125,15 @@ export class Person {
    * @returns what that page says: sent, or on its way
    * @throws Broken, LoggedOut
    */
-  async send({ to, subject, body }: Letter, begun: () => void): Promise<'sent' | 'sending'> {
+  async send(
+    { to, cc = [], subject, body, files = [] }: Typed,
+    begun: () => void,
+  ): Promise<'sent' | 'sending'> {
     const { action, fields } = composeFormOf(await this.#page('/compose'));
+    const typed = { ...fields, recipients: to.join(', '), cc: cc.join(', '), subject, body, action: 'send' };
+    const form = await withFiles(typed, files);
     begun();
-    const typed = { ...fields, recipients: to, subject, body, action: 'send' };
-    const { status, location = '', text } = await this.#post(action, typed);
+    const { status, location = '', text } = await this.#exchange('POST', action, form);
     if (status !== 303) {
       const said = /role="alert">.*?<span>(.*?)<\/span>/s.exec(text)?.[1] ?? text.slice(0, 80);
       throw new Broken(`the letter was answered ${status}: ${unescaped(said).trim()}`);
@@ -128,10 +160,10 @@ export class Person {
   }
 
   #post(path: string, fields: Record<string, string>): Promise<Page> {
-    return this.#exchange('POST', path, new URLSearchParams(fields).toString());
+    return this.#exchange('POST', path, plainForm(fields));
   }
 
-  #exchange(method: string, path: string, body?: string): Promise<Page> {
+  #exchange(method: string, path: string, body?: Posted): Promise<Page> {
     const { hostname, port, host } = this.#origin;
     const { promise, resolve, reject } = Promise.withResolvers<Page>();
     const fail = (error: Error): void => {
@@ -154,18 +186,13 @@ export class Person {
         headers: {
           host,
           ...(this.#cookies.size > 0 ? { cookie: this.#cookie() } : {}),
-          ...(body === undefined
-            ? {}
-            : {
-                'content-type': 'application/x-www-form-urlencoded',
-                'content-length': Buffer.byteLength(body),
-              }),
+          ...(body === undefined ? {} : { 'content-type': body.type, 'content-length': body.bytes.length }),
         },
       },
       response => this.#take(response, took, fail),
     );
     asked.on('error', fail);
-    asked.end(body);
+    asked.end(body?.bytes);
     return promise;
   }
 

@@ -5,8 +5,9 @@ import { quantile } from '@resplice/figures';
 import { DrillLab, type LabWish } from '../lab.ts';
 import { type BrokenSend, Crowd } from './crowd.ts';
 import { Ledger } from './ledger.ts';
+import { letterOf } from './letter.ts';
 import { type Letters, lettersOf, type StormFacts, verdictOf } from './verdict.ts';
-import { type Gust, rageOver } from './weather.ts';
+import { type Gust, type Reached, rageOver } from './weather.ts';
 
 export interface StormOptions {
   readonly lab: Omit<LabWish, 'site' | 'backendCommand'>;
@@ -27,6 +28,8 @@ export interface StormResult {
   readonly sends: number;
   readonly people: number;
   readonly faults: readonly Gust[];
+  /** How often a letter was to be stopped at each point of its way, and how often one was. */
+  readonly points: Readonly<Record<string, Reached>>;
   readonly letters: Letters;
   /** Letters whose authors were not told that they are sent. */
   readonly brokenSends: readonly BrokenSend[];
@@ -83,7 +86,7 @@ async function storm(
     });
     watcher.progress?.(`${count} people are logged in`);
     crowd.go();
-    const gusts = await rageOver(lab, crowd, {
+    const { gusts, points } = await rageOver(lab, crowd, {
       seed,
       signal: watcher.signal,
       onGust: gust => watcher.onGust?.(gust, crowd!.begun),
@@ -93,9 +96,12 @@ async function storm(
     const { pages, sessions } = await crowd.lastLook();
     watcher.progress?.('waiting for what is still on its way');
     const mailboxes = await ledger.settle(SETTLE_MS);
-    const { begun, brokenSends, brokenPages, logOuts, durations } = crowd;
+    const { brokenSends, brokenPages, logOuts, durations, authors } = crowd;
+    const begun = [...authors]
+      .sort(([a], [b]) => a - b)
+      .map(([number, author]) => letterOf(number, author, { people, mark, seed }));
     const found: StormFacts = {
-      ...{ sends, begun, brokenSends, brokenPages, mailboxes, people: count, sessions, logOuts, gusts },
+      ...{ begun, brokenSends, brokenPages, mailboxes, people: count, sessions, logOuts, gusts, points },
     };
     return {
       version: 1,
@@ -107,6 +113,7 @@ async function storm(
       sends,
       people: count,
       faults: gusts,
+      points,
       letters: lettersOf(found),
       brokenSends,
       pages: { whole: pages, broken: brokenPages },

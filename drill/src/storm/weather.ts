@@ -1,12 +1,12 @@
 /**
- * The faults of a storm: one back end after the other is struck while letters are under way, and healed. Half of the crashes and
- * freezes fall at a point of a letter's way that the webmail knows by name.
+ * The faults of a storm: one back end after the other is struck while letters are under way, and healed. Half of them fall at a point
+ * of a letter's way that the webmail knows by name, at all of these equally often.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { labPlace, pointsOfLetters } from '@resplice/engines';
-import { randomFrom } from '@resplice/figures';
+import { randomFrom, shuffled } from '@resplice/figures';
 import type { DrillLab } from '../lab.ts';
 import type { Crowd } from './crowd.ts';
 
@@ -25,6 +25,21 @@ export interface Gust {
   /** Letters that were posted and not answered when it was made. */
   readonly underWay: number;
 }
+
+/** How often a letter was to be stopped at a point, and how often one was. */
+export interface Reached {
+  readonly aimed: number;
+  readonly reached: number;
+}
+
+export interface Weather {
+  readonly gusts: readonly Gust[];
+  /** Every point of a letter's way, in its order. */
+  readonly points: Readonly<Record<string, Reached>>;
+}
+
+/** Where a cut finds a process that stands still, it is as good as crashed. */
+const faultsAtPoints = ['crash', 'freeze'] as const;
 
 /** Letters that are begun between all being well and the next fault, and that are answered before it is undone: least and most. */
 const calm = [2, 8] as const;
@@ -75,33 +90,49 @@ export async function rageOver(
   lab: DrillLab,
   crowd: Crowd,
   { seed, signal, onGust }: { seed: number; signal: AbortSignal | undefined; onGust: (gust: Gust) => void },
-): Promise<Gust[]> {
+): Promise<Weather> {
+  const next = forecast(seed, lab.facts.backends);
+  const gusts: Gust[] = [];
+  const points: Record<string, Reached> = Object.fromEntries(
+    pointsOfLetters.map(point => [point, { aimed: 0, reached: 0 }]),
+  );
+  for (;;) {
+    const { pause, span, ...planned } = next();
+    await crowd.untilBegun(crowd.begun + pause);
+    if (crowd.isDone || signal?.aborted) return { gusts, points };
+    const at = await strike(lab, planned);
+    const { underWay } = crowd;
+    if (planned.point !== null) {
+      const { aimed, reached } = points[planned.point]!;
+      points[planned.point] = { aimed: aimed + 1, reached: reached + (at === undefined ? 0 : 1) };
+    }
+    if (at !== undefined) await atMost(PATIENCE_MS, crowd.untilEnded(crowd.ended + span));
+    await lab.heal();
+    if (at === undefined) continue;
+    const gust = { ...planned, at, healthyAt: Date.now(), underWay };
+    gusts.push(gust);
+    onGust(gust);
+  }
+}
+
+interface Planned extends Pick<Gust, 'kind' | 'target' | 'point'> {
+  /** Letters that are begun before it. */
+  readonly pause: number;
+  /** Letters that are answered before it is undone. */
+  readonly span: number;
+}
+
+/** The next gust, and the next: chance decides it before anything happens, so how fast the machine is changes nothing about it. */
+export function forecast(seed: number, backends: readonly string[]): () => Planned {
   const draw = randomFrom(seed);
   const between = ([least, most]: readonly [number, number]) =>
     least + Math.floor(draw() * (most - least + 1));
   const pick = <T>(all: readonly T[]): T => all[Math.floor(draw() * all.length)]!;
-  const gusts: Gust[] = [];
-  for (;;) {
-    // All that chance decides is drawn before anything happens: how fast the machine is changes nothing about it.
-    const [pause, span, kind, target, named, where] = [
-      between(calm),
-      between(rage),
-      pick(stormFaults),
-      pick(lab.facts.backends),
-      draw() < 0.5,
-      pick(pointsOfLetters),
-    ];
-    // Where a cut finds a process that stands still, it is as good as crashed.
-    const point = named && kind !== 'cut' ? where : null;
-    await crowd.untilBegun(crowd.begun + pause);
-    if (crowd.isDone || signal?.aborted) return gusts;
-    const at = await strike(lab, { kind, target, point });
-    const underWay = crowd.begun - crowd.ended;
-    if (at !== undefined) await atMost(PATIENCE_MS, crowd.untilEnded(crowd.ended + span));
-    await lab.heal();
-    if (at === undefined) continue;
-    const gust = { kind, target, point, at, healthyAt: Date.now(), underWay };
-    gusts.push(gust);
-    onGust(gust);
-  }
+  let deck: string[] = [];
+  return () => {
+    const [pause, span, target] = [between(calm), between(rage), pick(backends)];
+    if (draw() < 0.5) return { pause, span, target, kind: pick(stormFaults), point: null };
+    if (deck.length === 0) deck = shuffled(pointsOfLetters, draw);
+    return { pause, span, target, kind: pick(faultsAtPoints), point: deck.pop()! };
+  };
 }

@@ -1,5 +1,5 @@
 import { allCells, nameOf } from '../../src/cell.ts';
-import type { KeptRun } from '../../src/page/kept.ts';
+import type { KeptRun } from '../../src/page/matrix.ts';
 import type { CellResult } from '../../src/result.ts';
 import { countsOf } from '../../src/result.ts';
 import type { Run } from '../../src/run.ts';

@@ -1,14 +1,10 @@
 import { randomInt } from 'node:crypto';
-import { LabError, requireMachine } from '@resplice/engines';
+import { LabError } from '@resplice/engines';
 import { arms, most } from '@resplice/topology';
 import { clientLink, given, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
-import { exitCode } from '../exit-code.ts';
-import { type DrillLab, matrixDrill } from '../matrix-drill.ts';
-import { printJson, say, showProgress } from '../output.ts';
-import { withStopSignal } from '../stop-signal.ts';
-
-const codes = { pass: exitCode.pass, fail: exitCode.fail, inconclusive: exitCode.inconclusive } as const;
+import { matrixDrill } from '../matrix-drill.ts';
+import { stormDrill } from '../storm-drill.ts';
 
 const drills = ['paper', 'matrix', 'storm'] as const;
 type Drill = (typeof drills)[number];
@@ -30,7 +26,7 @@ const belongs: Readonly<Record<string, readonly Drill[]>> = {
   full: ['paper'],
   scale: ['paper'],
   resume: ['paper'],
-  write: ['matrix', 'paper'],
+  write: ['matrix', 'storm', 'paper'],
 };
 
 export const command = defineCommand({
@@ -86,7 +82,7 @@ export const command = defineCommand({
     },
     write: {
       type: 'boolean',
-      help: 'render the page of this run: of matrix docs/MATRIX.md, of paper --full docs/RESULTS.md',
+      help: 'render this run’s page: MATRIX.md or STORM.md in docs/, of paper --full RESULTS.md',
     },
     seed: {
       type: 'string',
@@ -111,37 +107,6 @@ export const command = defineCommand({
       proxies: given(values.proxies, text => wholeNumber('--proxies', text, 1, most.proxies)),
       backends: given(values.backends, text => wholeNumber('--backends', text, 1, most.backends)),
     };
-    return drill === 'matrix' ? matrixDrill(values, lab, seed) : storm(values, lab, seed);
+    return drill === 'matrix' ? matrixDrill(values, lab, seed) : stormDrill(values, lab, seed);
   },
 });
-
-interface StormValues {
-  readonly sends?: string | undefined;
-  readonly users?: string | undefined;
-  readonly json?: boolean | undefined;
-}
-
-async function storm(values: StormValues, lab: DrillLab, seed: number): Promise<number> {
-  const { runStorm, stormSummary, stormTable } = await import('@resplice/drill');
-  const sends = wholeNumber('--sends', values.sends ?? '500', 1, 100_000);
-  const people = wholeNumber('--users', values.users ?? '12', 2, 1000);
-  requireMachine();
-  say(`${sends} letters of ${people} people, seed ${seed}`);
-  const result = await withStopSignal(signal =>
-    runStorm(
-      { lab, sends, people, seed },
-      {
-        signal,
-        progress: showProgress,
-        onGust: ({ kind, target, point, underWay }, begun) =>
-          showProgress(
-            `${begun}/${sends} ${kind} ${target}${point === null ? '' : ` ${point}`}, ${underWay} letters were under way`,
-          ),
-      },
-    ),
-  );
-  for (const line of stormTable(result)) process.stderr.write(`${line}\n`);
-  if (values.json) printJson(result);
-  say(stormSummary(result));
-  return codes[result.verdict];
-}

@@ -3,9 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { keptMatrix, writeMatrix } from '../../src/page/files.ts';
-import { matrixIn, matrixJson, withRun } from '../../src/page/kept.ts';
-import { matrixPage, summaryRows } from '../../src/page/page.ts';
+import { matrixPage, summaryRows } from '../../src/page/matrix.ts';
 import { type Changes, inconclusive, run, wholeRun } from './fixture.ts';
 
 const changes: Changes = {
@@ -20,7 +18,7 @@ const changes: Changes = {
 };
 const resplice = wholeRun('resplice', changes);
 const haproxy = wholeRun('haproxy', changes, { at: '2026-01-01T00:00:00.000Z', seed: 7 });
-const both = withRun(withRun(undefined, haproxy).matrix, resplice).matrix;
+const both = matrixPage.withRun(matrixPage.withRun(undefined, haproxy).kept, resplice).kept;
 
 suite('the kept matrix', () => {
   test('has the latest whole run of each arm, in the order that they are shown', () => {
@@ -29,34 +27,34 @@ suite('the kept matrix', () => {
       ['resplice', 'haproxy'],
     );
     const again = { ...haproxy, seed: 8 };
-    const { matrix, dropped } = withRun(both, again);
-    assert.deepEqual([matrix.runs.map(({ seed }) => seed), dropped], [[resplice.seed, 8], []]);
+    const { kept, dropped } = matrixPage.withRun(both, again);
+    assert.deepEqual([kept.runs.map(({ seed }) => seed), dropped], [[resplice.seed, 8], []]);
     assert.throws(
-      () => withRun(both, { ...again, cells: again.cells.slice(1) }),
+      () => matrixPage.withRun(both, { ...again, cells: again.cells.slice(1) }),
       /proxy\/crash\/handshake\/read was not made/,
     );
   });
 
   test('keeps nothing beside a run of another machine or kernel, and says so', () => {
     const elsewhere = wholeRun('nginx', {}, { machine: { ...resplice.machine, kernel: '6.2' } });
-    const { matrix, dropped } = withRun(both, elsewhere);
-    assert.deepEqual([matrix.runs.map(({ arm }) => arm), dropped], [['nginx'], ['resplice', 'haproxy']]);
+    const { kept, dropped } = matrixPage.withRun(both, elsewhere);
+    assert.deepEqual([kept.runs.map(({ arm }) => arm), dropped], [['nginx'], ['resplice', 'haproxy']]);
   });
 
   test('is read as it was written, with four digits', () => {
-    const json = matrixJson(both);
-    assert.equal(matrixJson(matrixIn(json)), json);
-    assert.equal(matrixIn(json).runs[0]!.cells[0]!.addedStallMs!.median, 12.35);
+    const json = matrixPage.json(both);
+    assert.equal(matrixPage.json(matrixPage.read(json)), json);
+    assert.equal(matrixPage.read(json).runs[0]!.cells[0]!.addedStallMs!.median, 12.35);
     assert.equal(
       json.split('\n').filter(line => line.startsWith('{"cell":')).length,
       2 * resplice.cells.length,
     );
-    assert.throws(() => matrixIn('{"version":2,"runs":[]}'), /version 2/);
+    assert.throws(() => matrixPage.read('{"version":2,"runs":[]}'), /version 2/);
   });
 });
 
 suite('the page of the matrix', () => {
-  const page = matrixPage(both);
+  const page = matrixPage.render(both);
 
   test('says how much went unnoticed; what is inconclusive did not', () => {
     const proxies = resplice.cells.filter(({ component }) => component === 'proxy').length;
@@ -99,16 +97,16 @@ suite('the page of the matrix', () => {
     assert.match(page, /\n- Resplice, proxy\/crash\/head\/read: fail: reset: a \| b\n/);
     assert.match(page, /\n- HAProxy, proxy\/cut\/head\/read: inconclusive: too late\n/);
     assert.doesNotMatch(page, /- HAProxy, proxy\/crash/);
-    assert.throws(() => matrixPage({ version: 1, runs: [] }), RangeError);
+    assert.throws(() => matrixPage.render({ version: 1, runs: [] }), RangeError);
   });
 
   test('is written with its data beside it, from which it is rendered anew', () => {
     const directory = mkdtempSync(join(tmpdir(), 'resplice-matrix-'));
     try {
-      assert.equal(keptMatrix(directory), undefined);
-      writeMatrix(resplice, 'the first', directory);
-      const files = writeMatrix({ ...haproxy, cells: haproxy.cells }, 'the second', directory);
-      const kept = keptMatrix(directory)!;
+      assert.equal(matrixPage.kept(directory), undefined);
+      matrixPage.write(resplice, 'the first', directory);
+      const files = matrixPage.write({ ...haproxy, cells: haproxy.cells }, 'the second', directory);
+      const kept = matrixPage.kept(directory)!;
       assert.deepEqual(
         kept.runs.map(({ arm, command }) => [arm, command]),
         [
@@ -116,7 +114,7 @@ suite('the page of the matrix', () => {
           ['haproxy', 'the second'],
         ],
       );
-      assert.equal(readFileSync(files.page, 'utf8'), matrixPage(kept));
+      assert.equal(readFileSync(files.page, 'utf8'), matrixPage.render(kept));
       assert.match(kept.runs[1]!.machine.versions.HAProxy ?? 'unknown', /^(\d+\.\d+|unknown)/);
     } finally {
       rmSync(directory, { recursive: true });
@@ -125,8 +123,8 @@ suite('the page of the matrix', () => {
 
   test('docs/MATRIX.md is what docs/matrix.json gives: nobody edits it by hand, and neither is without the other', () => {
     const written = new URL('../../../docs/MATRIX.md', import.meta.url);
-    const kept = keptMatrix();
+    const kept = matrixPage.kept();
     assert.equal(existsSync(written), kept !== undefined);
-    if (kept) assert.equal(readFileSync(written, 'utf8'), matrixPage(kept));
+    if (kept) assert.equal(readFileSync(written, 'utf8'), matrixPage.render(kept));
   });
 });

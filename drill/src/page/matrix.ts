@@ -1,20 +1,21 @@
 /** docs/MATRIX.md: every arm's run side by side. */
-import { markdownTable } from '@resplice/figures';
-import { type Component, type MomentName, momentNames, type Workload, workloads } from '../cell.ts';
-import type { CellResult } from '../result.ts';
-import { type KeptMatrix, type KeptRun, matrixIn, matrixJson } from './kept.ts';
+import { compact, markdownTable } from '@resplice/figures';
+import {
+  allCells,
+  type Component,
+  type MomentName,
+  momentNames,
+  nameOf,
+  type Workload,
+  workloads,
+} from '../cell.ts';
+import type { CellResult, MatrixResult } from '../result.ts';
+import { ArmPage, type ArmRun, type KeptRuns, machineText, nameOfArm, versionsText } from './arm-page.ts';
 import { type Outcome, outcomeLegend, outcomeOf, outcomeText } from './outcome.ts';
 
-const armNames: Readonly<Record<string, string>> = {
-  resplice: 'Resplice',
-  haproxy: 'HAProxy',
-  nginx: 'nginx',
-  forward: 'kernel forwarding',
-};
-
-function nameOfArm(arm: string): string {
-  return armNames[arm] ?? arm;
-}
+/** A whole run of one arm. */
+export interface KeptRun extends MatrixResult, ArmRun {}
+export type KeptMatrix = KeptRuns<KeptRun>;
 
 function count(cells: readonly CellResult[], outcome: Outcome): number {
   return cells.filter(cell => outcomeOf(cell) === outcome).length;
@@ -43,14 +44,12 @@ export function summaryRows({ runs }: KeptMatrix): string[][] {
 }
 
 function runRows({ runs }: KeptMatrix): string[][] {
-  const rows = runs.map(({ arm, at, command, repeat, machine: { versions } }) => [
-    nameOfArm(arm),
-    at.slice(0, 10),
-    String(repeat),
-    Object.entries(versions)
-      .map(([program, version]) => `${program} ${version}`)
-      .join(', '),
-    `\`${command}\``,
+  const rows = runs.map(run => [
+    nameOfArm(run.arm),
+    run.at.slice(0, 10),
+    String(run.repeat),
+    versionsText(run),
+    `\`${run.command}\``,
   ]);
   return [['', 'made', 'runs of each cell', 'versions', 'by'], ...rows];
 }
@@ -93,19 +92,12 @@ function remarks({ runs }: KeptMatrix): string[] {
 }
 
 function circumstances({ runs }: KeptMatrix): string[] {
-  const [first] = runs;
-  if (!first) throw new RangeError('there is no run to show');
-  const { machine, link, proxies, backends } = first;
-  const { processor, cores, memoryGiB, kernel, system } = machine;
-  return [
-    `${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}, ${system}; link ${link}, ${proxies} proxies, ${backends} back ends.`,
-  ];
+  const first = runs[0]!;
+  const { link, proxies, backends } = first;
+  return [`${machineText(first)}; link ${link}, ${proxies} proxies, ${backends} back ends.`];
 }
 
-/** @throws RangeError when there is no run */
-export function matrixPage(given: KeptMatrix): string {
-  // From the values as they are kept, or it would not be the same when it is rendered from them.
-  const matrix = matrixIn(matrixJson(given));
+function render(matrix: KeptMatrix): string {
   const tables = sections.flatMap(([component, title]) =>
     workloads.flatMap(workload => [
       `### ${title}, ${workloadNames[workload]}`,
@@ -142,3 +134,24 @@ export function matrixPage(given: KeptMatrix): string {
     ...remarks(matrix),
   ].join('\n')}\n`;
 }
+
+function checkWhole({ cells }: MatrixResult): void {
+  const made = new Set(cells.map(({ cell }) => cell));
+  const missing = allCells().find(cell => !made.has(nameOf(cell)));
+  if (missing) throw new RangeError(`only whole runs are kept: ${nameOf(missing)} was not made`);
+}
+
+/** A line for a cell, so that two runs can be compared. */
+function runJson({ cells, ...run }: KeptRun): string {
+  const head = JSON.stringify(run, compact).slice(0, -1);
+  return `${head},"cells":[\n${cells.map(cell => JSON.stringify(cell, compact)).join(',\n')}\n]}`;
+}
+
+export const matrixPage = new ArmPage<KeptRun>({
+  page: 'MATRIX.md',
+  data: 'matrix.json',
+  setting: ({ link, proxies, backends, site }) => [link, proxies, backends, site],
+  check: checkWhole,
+  json: runJson,
+  render,
+});
