@@ -3,6 +3,7 @@ import {
   componentName,
   daemonFields,
   distinct,
+  ipAddress,
   peer,
   port,
   probe,
@@ -27,6 +28,10 @@ export const loggerConfig = z.strictObject({
   backends: distinct(z.strictObject({ ...peer.shape, port }), 'name', 'id', 'address')
     .min(1)
     .max(64),
+  /** Back-end loggers, which are told what may be forgotten; at the same port as the kits. */
+  auxiliaries: distinct(z.strictObject({ name: componentName, address: ipAddress }), 'name', 'address')
+    .max(64)
+    .default([]),
   /** How packets are spread over the proxies. */
   steering: z.enum(steeringModes).default('hash'),
   /** UDP port of the proxies' questions about each other. */

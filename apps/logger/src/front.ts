@@ -90,7 +90,8 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
   if (store.isInMemory)
     log.warn({ directory: config.spillDirectory }, 'the directory for long requests is itself in memory');
   const kits = new Kits({
-    ...{ kitKey: kitKeyOf(key), self: config.name, backends: config.backends, port: config.kitPort, log },
+    ...{ kitKey: kitKeyOf(key), self: config.name, port: config.kitPort, log },
+    ...{ backends: config.backends, auxiliaries: config.auxiliaries },
   });
   kits.use(Treatments.keepJournals(config.listeners));
   const commits = new Commits(kits, tally);

@@ -1,5 +1,5 @@
 // The back ends' kits, as the logger speaks with them (P11.5, P12.1, P12.3): one channel to each, kept open while any listener or route
-// says that its application keeps a journal.
+// says that its application keeps a journal. Back-end loggers have one too: they are told what may be forgotten, and nothing else.
 
 import { formatIp } from '@resplice/dataplane';
 import {
@@ -46,7 +46,8 @@ export interface KitsOptions {
   /** This logger's name, which the kits know. */
   self: string;
   backends: readonly BackendConfig[];
-  /** TCP port of the kits. */
+  auxiliaries: readonly { readonly name: string; readonly address: string }[];
+  /** TCP port of all of them. */
   port: number;
   log: Log;
 }
@@ -54,6 +55,7 @@ export interface KitsOptions {
 export class Kits implements Journals {
   readonly #options: KitsOptions;
   readonly #clients = new Map<string, ChannelClient>();
+  readonly #auxiliaries = new Map<string, ChannelClient>();
   /** Resolved when the next of them is connected. */
   #up = Promise.withResolvers<void>();
 
@@ -67,7 +69,11 @@ export class Kits implements Journals {
       this.close();
       return;
     }
-    const { backends, kitKey, self, port, log } = this.#options;
+    const { backends, auxiliaries, kitKey, self, port, log } = this.#options;
+    for (const { name, address } of auxiliaries) {
+      if (this.#auxiliaries.has(name)) continue;
+      this.#auxiliaries.set(name, new ChannelClient({ kitKey, self, peer: { name, address, port } }));
+    }
     for (const { name, address } of backends) {
       if (this.#clients.has(name)) continue;
       const client = new ChannelClient({
@@ -89,8 +95,10 @@ export class Kits implements Journals {
   }
 
   close(): void {
-    for (const client of this.#clients.values()) client.close();
-    this.#clients.clear();
+    for (const clients of [this.#clients, this.#auxiliaries]) {
+      for (const client of clients.values()) client.close();
+      clients.clear();
+    }
   }
 
   idOf(conversation: Conversation, { given, isNumbered }: Transaction): string | undefined {
@@ -141,7 +149,9 @@ export class Kits implements Journals {
     for (let at = 0; at < transactions.length; at += MOST_COMMITS) {
       const part = transactions.slice(at, at + MOST_COMMITS);
       // One that is away forgets by itself.
-      for (const client of this.#clients.values()) client.tell({ type: 'commit', transactions: part });
+      for (const client of [...this.#clients.values(), ...this.#auxiliaries.values()]) {
+        client.tell({ type: 'commit', transactions: part });
+      }
     }
   }
 }

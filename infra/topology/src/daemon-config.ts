@@ -17,7 +17,7 @@ export interface DaemonPaths {
 
 export type DaemonConfig = Readonly<Record<string, unknown>>;
 
-/** `kit` and `identity` are TCP: between the back ends' kits, and the agent's answers to its own. */
+/** `kit` and `identity` are TCP: among the back ends' kits and loggers of both roles, and the agent's answers to its own kit. */
 export const ports = { control: 7000, probe: 7001, kit: 7002, identity: 7003 } as const;
 
 /** Three misses of 20 ms: a dead proxy is out of the table after some 60 ms (ARCHITECTURE §6). */
@@ -127,6 +127,10 @@ function logger(topology: Topology, host: Host): DaemonConfig {
     back: deviceAndAddress(host, 'back'),
     proxies: proxiesOn(topology, 'middle'),
     backends: backendsOf(topology),
+    auxiliaries: hostsOf(topology, 'auxlogger').map(each => ({
+      name: each.name,
+      address: addressOn(each, 'back'),
+    })),
     maxConnections: topology.rules.limits.connections,
     listeners: topology.rules.listeners,
     pools: topology.rules.pools,
@@ -192,11 +196,15 @@ function postgres(_: Topology, host: Host): DaemonConfig {
   };
 }
 
-function auxlogger(topology: Topology): DaemonConfig {
+function auxlogger(topology: Topology, host: Host): DaemonConfig {
   return {
     role: 'auxiliary',
     backends: backendsOf(topology).map(({ name, address }) => ({ name, address })),
     services: relayed,
+    commits: {
+      listen: { address: addressOn(host, 'back'), port: ports.kit },
+      from: hostsOf(topology, 'logger').map(({ name }) => name),
+    },
   };
 }
 

@@ -82,8 +82,11 @@ suite('daemon configuration', () => {
           upstream: { host: '10.65.0.21', port: 2525 },
         },
       ],
+      commits: { listen: { address: '10.64.0.2', port: 7002 }, from: ['logger-1'] },
       logDirectory: '/d',
     });
+    const { auxiliaries } = configOf('logger-1', buildTopology({ proxies: 1, backends: 2, site: 'webmail' }));
+    assert.deepEqual(auxiliaries, [{ name: 'auxlogger-1', address: '10.64.0.2' }]);
   });
 
   test('balancer', () => {
@@ -134,6 +137,7 @@ suite('daemon configuration', () => {
       back: { device: 'back0', address: '10.64.0.1' },
       proxies: middleProxies,
       backends,
+      auxiliaries: [],
       maxConnections: 262144,
       listeners: [{ name: 'web', port: 80, pool: 'web', tags: { deterministic: true } }],
       pools: { web: { backends: 'all', balance: 'least-connections' } },

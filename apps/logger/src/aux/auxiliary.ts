@@ -1,6 +1,7 @@
 // The back-end logger (P5.2): in the path between back ends and auxiliary servers. It keeps what these answered, on disk before a
 // back end hears the end of it, and answers a successor from there (P8.3, P12).
 
+import { ChannelServer, kitKeyOf } from '@resplice/kit-channel';
 import type { Daemon, Deps } from '@resplice/service-kit';
 import { Claims } from './claims.ts';
 import type { AuxiliaryConfig } from './config.ts';
@@ -47,6 +48,21 @@ export async function buildAuxiliary(config: AuxiliaryConfig, deps: Deps): Promi
     return { service, relay, gate: new Gate({ service, backends: names, limits, tally, log, onArrival }) };
   });
   for (const { gate } of services) await gate.listen();
+  const { commits } = config;
+  const over =
+    commits &&
+    new ChannelServer({
+      kitKey: kitKeyOf(deps.key),
+      ...commits.listen,
+      callers: new Set(commits.from),
+      handle(asked) {
+        if (asked.type !== 'commit') throw new Error(`nobody answers ${asked.type} here`);
+        outcomes.commit(asked.transactions);
+        return undefined;
+      },
+      onError: (error, caller) => log.warn({ err: error, caller }, 'a message could not be understood'),
+    });
+  await over?.listen();
 
   metrics.events('events_total', 'What it did, by kind.', tally);
   metrics.gauge('connections', 'Connections from back ends.', () => total(({ gate }) => gate.size));
@@ -90,7 +106,7 @@ export async function buildAuxiliary(config: AuxiliaryConfig, deps: Deps): Promi
     }),
     async close() {
       for (const { relay } of services) relay.close();
-      await Promise.all(services.map(({ gate }) => gate.close()));
+      await Promise.all([...services.map(({ gate }) => gate.close()), over?.close()]);
       await outcomes.close();
     },
   };

@@ -8,6 +8,11 @@ const service = z.strictObject({
   listen: z.strictObject({ address: ipAddress, port }),
   /** The auxiliary server; `host` is an address or a name. */
   upstream: z.strictObject({ host: z.string().min(1).max(253), port }),
+  /**
+   * Of an HTTP server: it knows a transaction by the ID in its PROXY header, and does it once. What is in doubt is asked again of such
+   * a one only, unless the request is idempotent.
+   */
+  knowsTransactions: z.boolean().default(false),
 });
 
 const DAY_MS = 24 * 3_600_000;
@@ -22,6 +27,14 @@ export const auxiliaryConfig = z.strictObject({
     .min(1)
     .max(64),
   services: distinct(service, 'name').min(1).max(16),
+  /** Who says which transactions are over, and where; without it what they left is forgotten by its age alone. */
+  commits: z
+    .strictObject({
+      listen: z.strictObject({ address: ipAddress, port }),
+      /** Names of front-end loggers. */
+      from: z.array(componentName).min(1).max(64),
+    })
+    .optional(),
   /** For the log, on a disk. One daemon's alone. */
   logDirectory: absolutePath,
   /** What is older may be forgotten, ms: no back end comes back to a transaction after so long. */

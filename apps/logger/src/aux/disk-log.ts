@@ -26,6 +26,8 @@ export interface DiskLogOptions {
   onFound(frame: Frame, place: Place): void;
   /** Everything in that segment is gone. */
   onForgotten(segment: number): void;
+  /** Whether a segment may be forgotten before its time. Earlier ones always go first. */
+  isOfNoUse?(segment: number): boolean;
   /** A write failed, or the log can be written again. */
   onState(error: Error | undefined): void;
   /** Creates a file for appending; replaced in tests. */
@@ -328,11 +330,11 @@ export class DiskLog {
 
   /** All but the last one, which may be in use. */
   async #forget(): Promise<void> {
-    const { keepMs, maxBytes, onForgotten } = this.#options;
+    const { keepMs, maxBytes, onForgotten, isOfNoUse } = this.#options;
     const oldest = Date.now() - keepMs;
     while (this.#segments.length > 1) {
       const [first] = this.#segments;
-      const isOld = first!.newestMs < oldest;
+      const isOld = first!.newestMs < oldest || isOfNoUse?.(first!.number) === true;
       if (!isOld && this.bytes <= maxBytes) return;
       if (this.#written.some(({ segment }) => segment === first)) return;
       if (!isOld) this.forgottenEarly++;

@@ -1,16 +1,13 @@
-// What was answered, by transaction and step: kept in the log, found by an index in memory.
+// What was answered, by transaction and step: kept in the log, found by an index in memory, and forgotten when clients have the
+// responses that it led to (P11.5).
 
 import { z } from 'zod';
 import { DiskLog, type DiskLogOptions, type Place } from './disk-log.ts';
 import type { Frame } from './frame.ts';
+import { type DialogueKey, Known } from './known.ts';
 import type { AuxiliaryTally } from './tally.ts';
 
-/** Which dialogue: one connection's place in a transaction. */
-export interface DialogueKey {
-  readonly service: string;
-  readonly transaction: string;
-  readonly step: number;
-}
+export type { DialogueKey } from './known.ts';
 
 const dialogueKey = { service: z.string(), transaction: z.string(), step: z.int() };
 const reply = z.object({ code: z.int(), text: z.string() });
@@ -49,6 +46,8 @@ const record = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('intent'), ...dialogueKey }),
   /** It came to nothing. */
   z.object({ kind: z.literal('void'), ...dialogueKey }),
+  /** Nobody runs these again. */
+  z.object({ kind: z.literal('commit'), transactions: z.array(z.string()) }),
   z.object({ kind: z.literal('attempt'), transaction: z.string(), attempt: z.int() }),
   z.object({ kind: z.literal('epoch'), backend: z.string(), epoch: z.int() }),
 ]);
@@ -60,24 +59,15 @@ export type AuxiliaryRecord = z.infer<typeof record>;
 /** What the claims are told at start. */
 export type ClaimRecord = Extract<AuxiliaryRecord, { kind: 'attempt' | 'epoch' }>;
 
-export interface OutcomesOptions extends Omit<DiskLogOptions, 'onFound' | 'onForgotten'> {
+export interface OutcomesOptions extends Omit<DiskLogOptions, 'onFound' | 'onForgotten' | 'isOfNoUse'> {
   readonly tally: AuxiliaryTally;
   onClaim(record: ClaimRecord): void;
 }
 
-/** Older ones are forgotten: nobody asks any more. */
-const MAX_DOUBTS = 100_000;
-
-const nameOf = ({ service, transaction, step }: DialogueKey): string => `${service} ${transaction} ${step}`;
-
 export class Outcomes {
   #log!: DiskLog;
   readonly #tally: AuxiliaryTally;
-  readonly #places = new Map<string, Place[]>();
-  /** Names by segment, to forget them with it. */
-  readonly #segments = new Map<number, string[]>();
-  /** Intents without an outcome. */
-  readonly #doubts = new Set<string>();
+  readonly #known = new Known();
 
   private constructor(tally: AuxiliaryTally) {
     this.#tally = tally;
@@ -89,9 +79,10 @@ export class Outcomes {
     outcomes.#log = await DiskLog.open({
       ...options,
       onFound: (frame, place) => outcomes.#found(frame, place, options),
-      onForgotten: segment => outcomes.#forget(segment),
+      onForgotten: segment => outcomes.#known.forget(segment),
+      isOfNoUse: segment => outcomes.#known.isOfNoUse(segment),
     });
-    options.tally.inDoubt = outcomes.#doubts.size;
+    options.tally.inDoubt = outcomes.#known.doubts;
     return outcomes;
   }
 
@@ -101,7 +92,7 @@ export class Outcomes {
 
   /** Dialogues of which an outcome is known. */
   get size(): number {
-    return this.#places.size;
+    return this.#known.size;
   }
 
   /**
@@ -111,8 +102,7 @@ export class Outcomes {
    */
   async keep(outcome: MailRecord | ResponseRecord, durable: boolean, body?: Uint8Array): Promise<void> {
     const place = await this.#log.append(outcome, durable, body);
-    this.#index(nameOf(outcome), place);
-    this.#doubts.delete(nameOf(outcome));
+    this.#known.add(outcome, place);
   }
 
   /**
@@ -124,13 +114,14 @@ export class Outcomes {
     const key = { service, transaction, step };
     const wasDoubtful = this.isDoubtful(key);
     if (wasDoubtful) this.#tally.inDoubtRepeated++;
-    await this.#log.append({ kind: 'intent', ...key }, false);
-    this.#doubts.add(nameOf(key));
-    const [oldest] = this.#doubts;
-    if (this.#doubts.size > MAX_DOUBTS && oldest !== undefined) this.#doubts.delete(oldest);
+    const { segment } = await this.#log.append({ kind: 'intent', ...key }, false);
+    this.#known.doubt(key, segment);
+    let isUndone = wasDoubtful;
     return () => {
-      if (wasDoubtful) return;
-      this.#doubts.delete(nameOf(key));
+      // Once: somebody else may have begun meanwhile.
+      if (isUndone) return;
+      isUndone = true;
+      this.#known.settle(key);
       // If it is lost, a daemon after us has a doubt too many.
       this.#log.append({ kind: 'void', ...key }, false).catch(() => {});
     };
@@ -138,18 +129,30 @@ export class Outcomes {
 
   /** The server may have done what was asked, and we do not know: nothing must be said that means that it has not. */
   isDoubtful(key: DialogueKey): boolean {
-    return this.#doubts.has(nameOf(key));
+    return this.#known.isDoubtful(key);
   }
 
   /** A claim that must be known after a restart, too. @throws LogWriteError */
   async claim(claim: ClaimRecord): Promise<void> {
-    await this.#log.append(claim, false);
+    const { segment } = await this.#log.append(claim, false);
+    // As long as somebody may be frozen.
+    this.#known.hold(segment);
+  }
+
+  /** Clients have the responses of these transactions: nobody comes back to their dialogues. */
+  commit(transactions: readonly string[]): void {
+    const known = transactions.filter(each => this.#known.has(each));
+    if (known.length === 0) return;
+    for (const each of known) this.#known.drop(each);
+    this.#tally.committed += known.length;
+    // If it is lost, a daemon after us knows them until they are old.
+    this.#log.append({ kind: 'commit', transactions: known }, false).catch(() => {});
   }
 
   /** The messages of a dialogue that were answered, in order. */
   async mails(key: DialogueKey): Promise<MailRecord[]> {
     const mails: MailRecord[] = [];
-    for (const place of this.#places.get(nameOf(key)) ?? []) {
+    for (const place of this.#known.places(key)) {
       const known = await this.#read(place);
       if (known?.head.kind === 'mail') mails[known.head.index] = known.head;
     }
@@ -157,7 +160,7 @@ export class Outcomes {
   }
 
   async response(key: DialogueKey): Promise<{ head: ResponseRecord; body: Buffer } | undefined> {
-    const place = this.#places.get(nameOf(key))?.at(-1);
+    const place = this.#known.places(key).at(-1);
     if (place === undefined) return undefined;
     const known = await this.#read(place);
     if (known?.head.kind !== 'response') return undefined;
@@ -183,31 +186,23 @@ export class Outcomes {
     const { success, data } = record.safeParse(head);
     // Another version's: of no use, and no harm.
     if (!success) return;
-    if (data.kind === 'attempt' || data.kind === 'epoch') {
-      onClaim(data);
-      return;
+    switch (data.kind) {
+      case 'attempt':
+      case 'epoch':
+        this.#known.hold(place.segment);
+        onClaim(data);
+        break;
+      case 'commit':
+        for (const each of data.transactions) this.#known.drop(each);
+        break;
+      case 'intent':
+        this.#known.doubt(data, place.segment);
+        break;
+      case 'void':
+        this.#known.settle(data);
+        break;
+      default:
+        this.#known.add(data, place);
     }
-    const name = nameOf(data);
-    if (data.kind === 'intent') this.#doubts.add(name);
-    else this.#doubts.delete(name);
-    if (data.kind === 'mail' || data.kind === 'response') this.#index(name, place);
-  }
-
-  #index(name: string, place: Place): void {
-    const places = this.#places.get(name);
-    if (places === undefined) this.#places.set(name, [place]);
-    else places.push(place);
-    const names = this.#segments.get(place.segment);
-    if (names === undefined) this.#segments.set(place.segment, [name]);
-    else names.push(name);
-  }
-
-  #forget(segment: number): void {
-    for (const name of this.#segments.get(segment) ?? []) {
-      const left = (this.#places.get(name) ?? []).filter(place => place.segment !== segment);
-      if (left.length > 0) this.#places.set(name, left);
-      else this.#places.delete(name);
-    }
-    this.#segments.delete(segment);
   }
 }

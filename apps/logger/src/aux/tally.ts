@@ -36,6 +36,10 @@ export class AuxiliaryTally {
   inDoubt = 0;
   /** Of these, asked for once more. */
   inDoubtRepeated = 0;
+  /** Of these, not asked for again: the server might do it twice. */
+  inDoubtRefused = 0;
+  /** Transactions that were forgotten since clients have their responses. */
+  committed = 0;
   /** Responses too long to be recorded. */
   unprotected = 0;
   /** Commands, lines and messages that a back end must not send. */

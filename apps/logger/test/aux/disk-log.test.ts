@@ -137,6 +137,22 @@ suite('the log', () => {
     await again.log.close();
   });
 
+  test('forgets before its time what is of no use, from the oldest on', async t => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const useless = new Set<number>();
+    const { log, forgotten } = await opened({ keepMs: 60_000, isOfNoUse: segment => useless.has(segment) });
+    for (let n = 1; n <= 4; n++) {
+      if (n === 3) useless.add(2);
+      if (n === 4) useless.add(1);
+      await log.append({ n }, true);
+      assert.deepEqual(forgotten, n < 4 ? [] : [1, 2], `${n}`);
+      t.mock.timers.tick(11_000);
+    }
+    assert.deepEqual(files(), ['auxiliary-00000003.log', 'auxiliary-00000004.log']);
+    assert.equal(log.forgottenEarly, 0);
+    await log.close();
+  });
+
   test('forgets what is old, and nothing else', async t => {
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
     const { log, forgotten } = await opened({ keepMs: 60_000 });

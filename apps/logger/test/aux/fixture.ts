@@ -1,6 +1,7 @@
 // An auxiliary logger as a process, an SMTP server behind it, a way between the two that can be held up, and back ends that stop
 // in the middle of what they say.
 
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -16,6 +17,7 @@ import {
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ChannelClient, kitKeyOf } from '@resplice/kit-channel';
 import { encodeProxyHeader } from '@resplice/protocol';
 import { ask, until } from '@resplice/service-kit/testing';
 import type { Limits, ServiceConfig } from '../../src/aux/config.ts';
@@ -60,11 +62,16 @@ export class LoggerProcess {
   readonly directory = mkdtempSync(join(tmpdir(), 'auxiliary-'));
   readonly #socket = join(this.directory, 'admin.sock');
   readonly port: number;
+  readonly #commitPort: number;
   #child: ChildProcess | undefined;
   #output = '';
 
-  private constructor(port: number, { protocol, upstream, limits = {} }: LoggerOptions) {
+  private constructor(
+    [port, commitPort]: [number, number],
+    { protocol, upstream, limits = {} }: LoggerOptions,
+  ) {
     this.port = port;
+    this.#commitPort = commitPort;
     writeFileSync(join(this.directory, 'key'), `${'5a'.repeat(32)}\n`, { mode: 0o600 });
     const config = {
       name: 'auxlogger-1',
@@ -81,6 +88,7 @@ export class LoggerProcess {
           upstream: { host: '127.0.0.1', port: upstream },
         },
       ],
+      commits: { listen: { address: '127.0.0.1', port: commitPort }, from: ['logger-1'] },
       logDirectory: join(this.directory, 'log'),
       limits,
     };
@@ -88,7 +96,7 @@ export class LoggerProcess {
   }
 
   static async start(options: LoggerOptions): Promise<LoggerProcess> {
-    const logger = new LoggerProcess(await freePort(), options);
+    const logger = new LoggerProcess([await freePort(), await freePort()], options);
     await logger.start();
     return logger;
   }
@@ -134,6 +142,24 @@ export class LoggerProcess {
   /** One of its counters. */
   async count(event: string): Promise<number> {
     return (await this.status()).metrics[`events_total.${event}`] ?? Number.NaN;
+  }
+
+  /** Says, as the front-end logger does, that clients have the responses of these transactions. */
+  async commit(transactions: readonly string[]): Promise<void> {
+    const client = new ChannelClient({
+      kitKey: kitKeyOf(Buffer.alloc(32, 0x5a)),
+      self: 'logger-1',
+      peer: { name: 'auxlogger-1', address: '127.0.0.1', port: this.#commitPort },
+    });
+    try {
+      await client.tried;
+      if (!client.tell({ type: 'commit', transactions: [...transactions] }))
+        throw new Error('nobody hears it');
+      // It answers nothing of the kind, but behind what was told before.
+      await assert.rejects(client.request({ type: 'status' }), /nobody answers status/);
+    } finally {
+      client.close();
+    }
   }
 
   /** All that it has written to disk. */

@@ -60,6 +60,7 @@ async function relay(protocol: ServiceConfig['protocol'], upstream: number) {
   const service = {
     ...{ name: protocol, protocol, listen: { address: '127.0.0.1', port: await freePort() } },
     upstream: { host: '127.0.0.1', port: upstream },
+    knowsTransactions: false,
   };
   const { limits } = auxiliaryConfig.pick({ limits: true }).parse({});
   const claims = new Claims(tally, () => {}, silentLog());
@@ -206,11 +207,15 @@ suite('HTTP', () => {
     assert.match(await post('full-3'), /^HTTP\/1\.1 200 [\s\S]*answer 1$/);
   });
 
-  test('what was answered and cannot be recorded has no answer', async () => {
+  test('what was answered and cannot be recorded has no answer, and is not asked again', async () => {
     failAt = '"kind":"response"';
     assert.equal(await post('full-4'), '');
     assert.equal(asked, 2);
     failAt = undefined;
-    await until('it to be over', async () => /answer 3$/.test(await post('full-4')));
+    await until('it to be refused', async () => {
+      assert.equal(await post('full-4'), '');
+      return tally.inDoubtRefused > 0;
+    });
+    assert.equal(asked, 2);
   });
 });

@@ -8,6 +8,9 @@ import { decodeProxyHeader, readProxyHeader } from '@resplice/protocol';
 import { until } from '@resplice/service-kit/testing';
 import { type CallerOptions, headerOf, LoggerProcess, Talker } from './fixture.ts';
 
+/** A transaction's ID as kits make them. */
+const OVER = 'over'.repeat(6);
+
 interface Asked {
   readonly method: string;
   readonly url: string;
@@ -80,10 +83,11 @@ suite('an HTTP service', () => {
     readonly method?: string;
     readonly path?: string;
     readonly body?: string;
+    readonly headers?: string;
   }
 
-  const text = ({ method = 'POST', path = '/', body = 'words' }: Request): string =>
-    `${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const text = ({ method = 'POST', path = '/', body = 'words', headers = '' }: Request): string =>
+    `${method} ${path} HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
 
   /** What a back end is answered, as a whole. */
   async function fetch(options: CallerOptions, request: Request = {}): Promise<string> {
@@ -164,24 +168,71 @@ suite('an HTTP service', () => {
     });
   }
 
-  test('the logger is killed while the answer is waited for: asked again, in the same transaction’s name', async () => {
-    const count = asked.length;
-    const talker = await Talker.dial(logger.port, { transaction: 'doubt' });
-    talker.say(text({ path: '/wait' }));
+  /** A request of which the logger does not live to hear the answer, and then whatever comes of it. */
+  async function inDoubt(transaction: string, request: Request): Promise<{ again: () => Promise<string> }> {
+    const talker = await Talker.dial(logger.port, { transaction });
+    talker.say(text({ path: '/wait', ...request }));
     await until('it to be asked', () => waiting.length === 1);
     await logger.kill();
     await talker.over();
+    waiting.splice(0);
     await logger.start();
-    assert.equal(await logger.count('in_doubt'), 1);
-    const answer = fetch({ transaction: 'doubt' }, { path: '/wait' });
-    await until('it to be asked again', () => waiting.length === 2);
-    for (const give of waiting.splice(0)) give();
-    assert.match(await answer, /200 OK/);
-    assert.equal(await logger.count('in_doubt_repeated'), 1);
-    assert.deepEqual(
-      asked.slice(count).map(({ transaction }) => transaction),
-      ['doubt', 'doubt'],
+    assert.ok((await logger.count('in_doubt')) >= 1);
+    return {
+      again: () => fetch({ transaction, backend: 'backend-2', attempt: 1 }, { path: '/wait', ...request }),
+    };
+  }
+
+  test('the logger is killed while the answer is waited for: whether it was done is not known, and it is not asked again', async () => {
+    const count = asked.length;
+    const { again } = await inDoubt('doubt', {});
+    // No answer at all is the only true one; and it stays so.
+    assert.equal(await again(), '');
+    assert.equal(await again(), '');
+    assert.equal(asked.length, count + 1);
+    const counts = await Promise.all(
+      ['in_doubt_refused', 'in_doubt_repeated'].map(each => logger.count(each)),
     );
+    assert.deepEqual(counts, [2, 0]);
+    await until('it to be said', () => /"transaction":"doubt"[^\n]*not known/.test(logger.output));
+    assert.match(await fetch({ transaction: 'doubt', attempt: 1, step: 1 }), /^HTTP\/1\.1 200 /);
+  });
+
+  for (const [what, request] of [
+    ['is idempotent', { method: 'PUT' }],
+    ['says that the server knows it', { headers: 'Idempotency-Key: "doubt"\r\n' }],
+  ] as const) {
+    test(`the same of one that ${what}: asked again, in the same transaction’s name`, async () => {
+      const count = asked.length;
+      const transaction = `doubt-${what.length}`;
+      const { again } = await inDoubt(transaction, request);
+      const answer = again();
+      await until('it to be asked again', () => waiting.length === 1);
+      waiting.pop()!();
+      assert.match(await answer, /200 OK/);
+      assert.equal(await logger.count('in_doubt_repeated'), 1);
+      assert.deepEqual(
+        asked.slice(count).map(each => each.transaction),
+        [transaction, transaction],
+      );
+    });
+  }
+
+  test('what clients have the response of is forgotten, and after a restart too', async () => {
+    const count = asked.length;
+    const recorded = async (): Promise<number> => (await logger.status()).log.recorded;
+    const first = await fetch({ transaction: OVER });
+    const other = await fetch({ transaction: 'goes-on' });
+    const before = await recorded();
+    await logger.commit([OVER, 'x'.repeat(24)]);
+    await until('it to be forgotten', async () => (await recorded()) === before - 1);
+    assert.equal(await logger.count('committed'), 1);
+    await logger.kill();
+    await logger.start();
+    assert.equal(await recorded(), before - 1);
+    assert.equal(await fetch({ transaction: 'goes-on' }), other);
+    assert.notEqual(await fetch({ transaction: OVER }), first);
+    assert.equal(asked.length, count + 3);
   });
 
   test('half a request of a predecessor is aborted, and the successor’s is asked', async () => {

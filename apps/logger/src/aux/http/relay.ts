@@ -14,6 +14,8 @@ import { type Answer, Exchange, NoAnswerError, type Question, type Stream } from
 interface Pending {
   readonly exchange: Exchange;
   readonly speaker: Speaker;
+  /** How to undo that it is about to be asked; undefined: it changes nothing, or cannot be recorded. */
+  readonly intent: Promise<(() => void) | undefined>;
   /** Its body has come as a whole. */
   question: Question | undefined;
   /** Resolves when it may be given. */
@@ -22,6 +24,9 @@ interface Pending {
 
 /** Change nothing (RFC 9110 9.2.1): their responses need not wait for the disk. */
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** Have the same effect however often they are made (RFC 9110 9.2.2). */
+const IDEMPOTENT = new Set([...SAFE, 'PUT', 'DELETE']);
 
 const isAnswer = (answer: Answer | Stream): answer is Answer => 'body' in answer;
 
@@ -86,6 +91,7 @@ export class HttpRelay implements AuxiliaryRelay {
       pending.exchange.abort('its back end is gone');
       pending.speaker.cut();
       this.#pending.delete(name);
+      (await pending.intent)?.();
       pending = undefined;
     }
     if (known === undefined && pending === undefined) {
@@ -116,10 +122,16 @@ export class HttpRelay implements AuxiliaryRelay {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { service, limits, tally } = this.#options;
+    const { service, limits, tally, outcomes, log } = this.#options;
     const { transaction, caller, route } = speaker;
     const method = request.method ?? 'GET';
     const path = request.url ?? '/';
+    if (outcomes.isDoubtful(key) && !this.#mayRepeat(request)) {
+      tally.inDoubtRefused++;
+      log.error({ ...key, method, path }, 'whether this was done is not known: it is not asked for again');
+      response.destroy();
+      return;
+    }
     tally.dialled++;
     const exchange = new Exchange({
       ...service.upstream,
@@ -127,10 +139,12 @@ export class HttpRelay implements AuxiliaryRelay {
       patienceMs: limits.upstreamMs,
       maxBytes: limits.responseBytes,
     });
-    const pending: Pending = { exchange, speaker, question: undefined, answer: exchange.answer };
+    const isSafe = SAFE.has(method);
+    const intent = isSafe ? Promise.resolve(undefined) : this.#intend(key);
+    const pending: Pending = { exchange, speaker, intent, question: undefined, answer: exchange.answer };
     this.#pending.set(name, pending);
-    const undo = SAFE.has(method) ? () => {} : await this.#intend(key);
-    if (undo === undefined) {
+    const undo = await intent;
+    if (undo === undefined && !isSafe) {
       exchange.abort('what it would answer could not be recorded');
       this.#pending.delete(name);
       return this.#refuse(key, response, 503, 'The answer could not be recorded: nothing was asked.');
@@ -139,7 +153,7 @@ export class HttpRelay implements AuxiliaryRelay {
     if (question === undefined) {
       tally.contentsAborted++;
       exchange.abort('its back end broke off');
-      undo();
+      undo?.();
       if (this.#pending.get(name) === pending) this.#pending.delete(name);
       return;
     }
@@ -154,11 +168,20 @@ export class HttpRelay implements AuxiliaryRelay {
         else answer.rest.once('close', done);
       },
       error => {
-        if (error instanceof NoAnswerError && !error.mayHaveRun) undo();
+        if (error instanceof NoAnswerError && !error.mayHaveRun) undo?.();
         done();
       },
     );
     await this.#await(key, pending, response, method);
+  }
+
+  /** Whether a request that may have been done already can be made again without doing it twice. */
+  #mayRepeat({ method = 'GET', headers }: IncomingMessage): boolean {
+    return (
+      IDEMPOTENT.has(method) ||
+      this.#options.service.knowsTransactions ||
+      headers['idempotency-key'] !== undefined
+    );
   }
 
   /** How to undo it; undefined: the log cannot be written. */
