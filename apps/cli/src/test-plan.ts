@@ -16,6 +16,8 @@ export interface TestPlan {
   readonly unit: readonly string[];
   /** One after the other: they bring the one lab up, or measure time. */
   readonly endToEnd: readonly string[];
+  /** Likewise, and last: a container engine changes how the machine forwards, and the lab's tests must not meet that. */
+  readonly containers: readonly string[];
   /** Only tests with this in their name; undefined: all. */
   readonly namePattern: string | undefined;
 }
@@ -44,11 +46,13 @@ export function wholePlan(): TestPlan {
     '{packages,apps,infra,examples}/*/test/**/*.test.ts',
     '{bench,drill}/test/**/*.test.ts',
   );
+  const containers = files('e2e/compose*.test.ts');
   const measuring = files('infra/tc-netem-wrapper/test/*.test.ts');
   return {
     checks,
     unit: units.filter(file => !measuring.includes(file)),
-    endToEnd: [...measuring, ...files('e2e/**/*.test.ts')],
+    endToEnd: [...measuring, ...files('e2e/**/*.test.ts').filter(file => !containers.includes(file))],
+    containers,
     namePattern: undefined,
   };
 }
@@ -63,16 +67,18 @@ export function narrowPlan(plan: TestPlan, pattern: string, read = textOf): Test
     checks: plan.checks.filter(({ name }) => name.includes(pattern)),
     unit: plan.unit.filter(file => file.includes(pattern)),
     endToEnd: plan.endToEnd.filter(file => file.includes(pattern)),
+    containers: plan.containers.filter(file => file.includes(pattern)),
     namePattern: undefined,
   };
-  const found = narrowed.checks.length + narrowed.unit.length + narrowed.endToEnd.length > 0;
-  if (found) return narrowed;
+  const { checks: some, unit, endToEnd, containers } = narrowed;
+  if ([some, unit, endToEnd, containers].some(({ length }) => length > 0)) return narrowed;
   // A file that does not even hold the words need not run, least of all bring the lab up.
   const holds = (file: string) => read(file).includes(pattern);
   return {
     checks: [],
     unit: plan.unit.filter(holds),
     endToEnd: plan.endToEnd.filter(holds),
+    containers: plan.containers.filter(holds),
     namePattern: pattern,
   };
 }

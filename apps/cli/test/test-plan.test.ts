@@ -7,15 +7,18 @@ const plan: TestPlan = {
   checks: [{ name: 'biome', command: ['biome'] }],
   unit: ['packages/dataplane/test/packet.test.ts', 'apps/proxy/test/proxy.test.ts'],
   endToEnd: ['e2e/proxy-crash.test.ts'],
+  containers: ['e2e/compose.test.ts'],
   namePattern: undefined,
 };
 
 suite('the test plan', () => {
   test('finds this very file among the units, and no file twice', () => {
-    const { unit, endToEnd, checks } = wholePlan();
+    const { unit, endToEnd, containers, checks } = wholePlan();
     assert.ok(unit.includes('apps/cli/test/test-plan.test.ts'));
     assert.ok(endToEnd.every(file => /^(?:e2e|infra\/tc-netem-wrapper)\//.test(file)));
-    assert.equal(new Set([...unit, ...endToEnd]).size, unit.length + endToEnd.length);
+    const all = [...unit, ...endToEnd, ...containers];
+    assert.equal(new Set(all).size, all.length);
+    assert.deepEqual(containers, ['e2e/compose-engine.test.ts', 'e2e/compose.test.ts']);
     assert.deepEqual(
       checks.map(check => check.name),
       ['biome', 'tsc', 'bpf objects are fresh'],
@@ -26,11 +29,13 @@ suite('the test plan', () => {
     const narrowed = narrowPlan(plan, 'proxy');
     assert.deepEqual(narrowed.unit, ['apps/proxy/test/proxy.test.ts']);
     assert.deepEqual(narrowed.endToEnd, ['e2e/proxy-crash.test.ts']);
-    assert.deepEqual(narrowed.checks, []);
+    assert.deepEqual([narrowed.checks, narrowed.containers], [[], []]);
+    assert.deepEqual(narrowPlan(plan, 'compose').containers, plan.containers);
     assert.deepEqual(narrowPlan(plan, 'biome'), {
       checks: plan.checks,
       unit: [],
       endToEnd: [],
+      containers: [],
       namePattern: undefined,
     });
   });
@@ -41,6 +46,7 @@ suite('the test plan', () => {
       checks: [],
       unit: ['packages/dataplane/test/packet.test.ts'],
       endToEnd: [],
+      containers: [],
       namePattern: 'wraps around',
     });
   });

@@ -1,6 +1,7 @@
 import { LabError, NetnsEngine, requireMachine } from '@resplice/engines';
 import { requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
+import { withContainerEngine } from '../container-engine.ts';
 import { exitCode } from '../exit-code.ts';
 import { runChecks } from '../static-checks.ts';
 import { isGreen, sum, summaryLine } from '../test-count.ts';
@@ -21,15 +22,20 @@ export const command = defineCommand({
     requireMachine();
     const [pattern] = positionals;
     const plan = pattern === undefined ? wholePlan() : narrowPlan(wholePlan(), pattern);
-    if (plan.endToEnd.length > 0 && new NetnsEngine().isThere()) {
+    if (plan.endToEnd.length + plan.containers.length > 0 && new NetnsEngine().isThere()) {
       throw new LabError('usage', 'the end-to-end tests need the lab for themselves; first: ./resplice down');
     }
     const { namePattern } = plan;
+    const oneByOne = (files: readonly string[]) =>
+      runTests({ files, concurrency: 1, idleMs: endToEndIdleMs, namePattern });
     const counts = [
       await runChecks(plan.checks),
       await runTests({ files: plan.unit, concurrency: 2, idleMs: unitIdleMs, namePattern }),
-      await runTests({ files: plan.endToEnd, concurrency: 1, idleMs: endToEndIdleMs, namePattern }),
+      await oneByOne(plan.endToEnd),
     ];
+    if (plan.containers.length > 0) {
+      counts.push(await withContainerEngine(() => oneByOne(plan.containers)));
+    }
     const total = sum(counts);
     process.stdout.write(`${summaryLine(total)}\n`);
     return isGreen(total, process.env.CI === 'true') ? exitCode.pass : exitCode.fail;
