@@ -38,12 +38,26 @@ export type CrowdNews =
   /** All is over: pages that came whole, people who are still logged in. */
   | { readonly type: 'over'; readonly pages: number; readonly sessions: number };
 
+/** What the crowd is told: to begin, to begin so many letters more and then wait, to go on, to look whether they are logged in. */
+export type CrowdCommand = 'go' | { readonly more: number } | 'look';
+
 const order = workerData as CrowdOrder;
 const port = parentPort!;
 const tell = (news: CrowdNews): void => port.postMessage(news);
 enterNetworkNamespace(order.namespace);
 
 let last = 0;
+/** Nobody begins a later letter than that one for now. */
+let limit = 0;
+let onChange = Promise.withResolvers<void>();
+const isOver = Promise.withResolvers<void>();
+
+port.on('message', (command: CrowdCommand) => {
+  if (command === 'look') isOver.resolve();
+  else limit = command === 'go' ? order.sends : Math.min(last + command.more, order.sends);
+  onChange.resolve();
+  onChange = Promise.withResolvers();
+});
 
 function whyOf(error: unknown): { why: string; loggedOut: boolean } {
   if (!(error instanceof Broken || error instanceof LoggedOut)) throw error;
@@ -78,6 +92,10 @@ async function write(person: Person, number: number): Promise<void> {
 
 async function live(person: Person): Promise<void> {
   while (last < order.sends) {
+    if (last >= limit) {
+      await onChange.promise;
+      continue;
+    }
     const number = ++last;
     await look(person, number % 2 === 0 ? '/mail/inbox' : '/mail/sent');
     await write(person, number);
@@ -88,11 +106,10 @@ const people = order.people.map(account => new Person(order.origin, account));
 // One after the other: passwords cost time on purpose, and this is not what the storm is about.
 for (const person of people) await person.logIn();
 tell({ type: 'ready' });
-await new Promise(resolve => port.once('message', resolve));
 await Promise.all(people.map(live));
 // When nothing is broken any more.
 tell({ type: 'done' });
-await new Promise(resolve => port.once('message', resolve));
+await isOver.promise;
 const known = await Promise.all(
   people.map(person =>
     person.isLoggedIn().catch(error => {

@@ -1,7 +1,7 @@
 /** The storm's side of the crowd's thread: how far it is, and what its people have met. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { CrowdNews, CrowdOrder, SendOutcome } from './crowd-worker.ts';
+import type { CrowdCommand, CrowdNews, CrowdOrder, SendOutcome } from './crowd-worker.ts';
 
 /** A letter whose author was told something else than that it is sent. */
 export interface BrokenSend {
@@ -51,9 +51,18 @@ export class Crowd {
     });
   }
 
-  /** Lets people begin. */
+  /** Lets people begin, or go on. */
   go(): void {
-    this.#worker.postMessage('go');
+    this.#command('go');
+  }
+
+  /** Lets people begin so many letters more; then they wait until they may go on. */
+  rest(more: number): void {
+    this.#command({ more });
+  }
+
+  #command(command: CrowdCommand): void {
+    this.#worker.postMessage(command);
   }
 
   /** Returns when so many letters have been begun, or no more will be. */
@@ -86,7 +95,7 @@ export class Crowd {
 
   /** Has everybody look whether he is still logged in. */
   async lastLook(): Promise<{ readonly pages: number; readonly sessions: number }> {
-    this.#worker.postMessage('look');
+    this.#command('look');
     await this.#until(() => this.#over !== undefined);
     return this.#over!;
   }

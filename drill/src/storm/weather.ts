@@ -1,6 +1,6 @@
 /**
- * The faults of a storm: one back end after the other is struck while letters are under way, and healed. Half of them fall at a point
- * of a letter's way that the webmail knows by name, at all of these equally often.
+ * The faults of a storm: one back end after the other is struck while letters are under way, and healed. Every second one falls at a
+ * point of a letter's way that the webmail knows by name, at all of these equally often.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,6 +44,8 @@ const faultsAtPoints = ['crash', 'freeze'] as const;
 /** Letters that are begun between all being well and the next fault, and that are answered before it is undone: least and most. */
 const calm = [2, 8] as const;
 const rage = [3, 12] as const;
+/** Letters that are begun while a fault is undone: to heal takes seconds, in which all the others would be written. */
+const REJOINING = 4;
 /** A fault that stops everything is undone after so long all the same, ms. */
 const PATIENCE_MS = 15_000;
 
@@ -100,19 +102,28 @@ export async function rageOver(
     const { pause, span, ...planned } = next();
     await crowd.untilBegun(crowd.begun + pause);
     if (crowd.isDone || signal?.aborted) return { gusts, points };
-    const at = await strike(lab, planned);
+    const target = await busyOne(lab, planned.target);
+    const at = await strike(lab, { ...planned, target });
     const { underWay } = crowd;
     if (planned.point !== null) {
       const { aimed, reached } = points[planned.point]!;
       points[planned.point] = { aimed: aimed + 1, reached: reached + (at === undefined ? 0 : 1) };
     }
     if (at !== undefined) await atMost(PATIENCE_MS, crowd.untilEnded(crowd.ended + span));
+    crowd.rest(REJOINING);
     await lab.heal();
+    crowd.go();
     if (at === undefined) continue;
-    const gust = { ...planned, at, healthyAt: Date.now(), underWay };
+    const gust = { ...planned, target, at, healthyAt: Date.now(), underWay };
     gusts.push(gust);
     onGust(gust);
   }
+}
+
+/** That back end, or another one if it serves nobody: connections stay where a fault has moved them. On other arms nobody knows. */
+async function busyOne(lab: DrillLab, target: string): Promise<string> {
+  const serving = (await lab.status()).connections.flatMap(({ backend }) => backend ?? []);
+  return serving.includes(target) ? target : (serving[0] ?? target);
 }
 
 interface Planned extends Pick<Gust, 'kind' | 'target' | 'point'> {
@@ -129,9 +140,11 @@ export function forecast(seed: number, backends: readonly string[]): () => Plann
     least + Math.floor(draw() * (most - least + 1));
   const pick = <T>(all: readonly T[]): T => all[Math.floor(draw() * all.length)]!;
   let deck: string[] = [];
+  let isAtPoint = false;
   return () => {
     const [pause, span, target] = [between(calm), between(rage), pick(backends)];
-    if (draw() < 0.5) return { pause, span, target, kind: pick(stormFaults), point: null };
+    isAtPoint = !isAtPoint;
+    if (!isAtPoint) return { pause, span, target, kind: pick(stormFaults), point: null };
     if (deck.length === 0) deck = shuffled(pointsOfLetters, draw);
     return { pause, span, target, kind: pick(faultsAtPoints), point: deck.pop()! };
   };
