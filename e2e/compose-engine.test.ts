@@ -1,6 +1,10 @@
 /** The lab as containers: `./resplice` works on it as on the other one. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { output } from './fixtures/command.ts';
 import { lackOfEngine } from './fixtures/compose.ts';
 import { resplice as run } from './fixtures/lab.ts';
 import { waitFor } from './fixtures/wait.ts';
@@ -15,11 +19,16 @@ async function resplice(...args: string[]): Promise<string> {
   return stdout;
 }
 
-suite('./resplice up --engine compose', { skip, timeout: 600_000 }, () => {
+suite('./resplice up --engine compose', { skip, timeout: 900_000 }, () => {
   interface Shown {
     readonly engine: string;
-    readonly vip: { readonly url: string };
-    readonly components: readonly { readonly name: string; readonly state: string }[];
+    readonly vip: { readonly url: string; readonly address: string };
+    readonly components: readonly {
+      readonly name: string;
+      readonly state: string;
+      readonly processes: object;
+      readonly faults: readonly object[];
+    }[];
     readonly connections: readonly {
       readonly proxy: string;
       readonly backend: string;
@@ -75,8 +84,152 @@ suite('./resplice up --engine compose', { skip, timeout: 600_000 }, () => {
     assert.equal((await loading).split(' ')[0], known.split(' ')[0]);
   });
 
+  /** A slow download on one connection that must be whole, whatever is done meanwhile. */
+  async function during(work: () => Promise<void>): Promise<void> {
+    const { url } = (await status()).vip;
+    const fetched = `curl -fsS --limit-rate 1M ${url}100mb.bin | sha256sum`;
+    const loading = resplice('exec', 'client-1', '--', 'sh', '-c', fetched);
+    const [, known] = await Promise.all([
+      work(),
+      resplice('exec', 'client-1', '--', 'curl', '-fsS', `${url}100mb.sha256`),
+    ]);
+    assert.equal((await loading).split(' ')[0], known.split(' ')[0]);
+  }
+
+  test('a back end and a proxy are drained under a download, stay out, and come back', async () => {
+    await during(async () => {
+      const { backend, proxy } = await waitFor(
+        'the download',
+        10_000,
+        async () => (await status()).connections[0],
+      );
+      for (const target of [backend, proxy]) {
+        const { emptyAt } = JSON.parse(await resplice('drain', target, '--deadline', '60')) as {
+          emptyAt: number | null;
+        };
+        assert.ok(emptyAt !== null, `${target} is not empty`);
+        const [now] = (await status()).connections;
+        assert.ok(now && now.backend !== target && now.proxy !== target, JSON.stringify(now));
+        assert.equal(await stateOf(target), 'draining');
+      }
+      await resplice('fault', 'heal');
+      for (const target of [backend, proxy]) assert.equal(await stateOf(target), 'up');
+    });
+  });
+
+  test('another resplice.yaml is followed without a restart', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'resplice-site-'));
+    const file = join(directory, 'resplice.yaml');
+    const served = async (port: number) => {
+      const { address } = (await status()).vip;
+      const asked = ['curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', `http://${address}:${port}/`];
+      return resplice('exec', 'client-1', '--', ...asked);
+    };
+    const pids = async () => (await status()).components.map(({ processes }) => processes);
+    try {
+      const before = await pids();
+      writeFileSync(
+        file,
+        'listeners:\n  - { name: web, port: 80, pool: all }\n  - { name: more, port: 8081, pool: all }\npools:\n  all: { backends: all }\n',
+      );
+      await resplice('reload', file);
+      assert.deepEqual([await served(80), await served(8081)], ['200', '200']);
+      assert.deepEqual(await pids(), before);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test('two components that are isolated hear each other no more, until that is healed', async () => {
+    const heard = async (from: string, address: string): Promise<boolean> => {
+      const dial = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/9' 2>&1`;
+      const argv = ['exec', from, '--', 'bash', '-c', dial];
+      const { stdout } = await run(argv, { deadlineMs: 60_000 });
+      // Whoever hears it refuses: nothing listens there.
+      return /refused/.test(stdout);
+    };
+    assert.deepEqual(
+      [await heard('proxy-1', '10.63.0.12'), await heard('proxy-1', '10.63.0.1')],
+      [true, true],
+    );
+    await resplice('fault', 'isolate', 'proxy-1', '--from', 'proxy-2');
+    assert.deepEqual(
+      [await heard('proxy-1', '10.63.0.12'), await heard('proxy-1', '10.63.0.1')],
+      [false, true],
+    );
+    assert.deepEqual((await status()).components.find(({ name }) => name === 'proxy-1')!.faults, [
+      { kind: 'isolate', target: 'proxy-1', from: 'proxy-2' },
+    ]);
+    await resplice('fault', 'heal', 'proxy-1');
+    assert.equal(await heard('proxy-1', '10.63.0.12'), true);
+  });
+
+  test('a proxy stops itself at a point of a set-up, another one goes on, and healing has it go on as well', async () => {
+    await resplice('fault', 'freeze', 'proxy-1', '--at', 'before-delivery');
+    const { url } = (await status()).vip;
+    await waitFor('proxy-1 to stop', 30_000, async () => {
+      await resplice('exec', 'client-1', '--', 'curl', '-fsS', '-o', '/dev/null', '--max-time', '20', url);
+      return (await stateOf('proxy-1')) === 'degraded';
+    });
+    await resplice('fault', 'heal', 'proxy-1');
+    assert.equal(await stateOf('proxy-1'), 'up');
+  });
+
+  test('logs are those of the containers', async () => {
+    assert.match(await resplice('logs', 'proxy-1'), /"configuration taken over"/);
+    const all = await resplice('logs');
+    for (const name of ['lb-1/lb', 'backend-3/demo']) assert.ok(all.includes(`${name} | `), name);
+  });
+
+  test('there are more, and fewer, under a download, and nothing is made anew that stays', async () => {
+    const containers = async () =>
+      (await output(['docker', 'ps', '--no-trunc', '--format', '{{.Names}} {{.ID}}'])).trim().split('\n');
+    const up = (proxies: number, backends: number) =>
+      resplice(
+        ...['up', '--engine', 'compose', '--detach', '--site', 'demo'],
+        ...['--proxies', String(proxies), '--backends', String(backends)],
+      );
+    const before = await containers();
+    await during(async () => {
+      await waitFor('the download', 10_000, async () => (await status()).connections[0]);
+      await up(3, 4);
+      const more = await containers();
+      assert.deepEqual(
+        before.filter(each => !more.includes(each)),
+        [],
+        'all that was there is there',
+      );
+      for (const name of ['proxy-3', 'backend-4']) assert.equal(await stateOf(name), 'up');
+      // Whatever it is that has the connection goes.
+      await up(2, 2);
+      assert.deepEqual(
+        (await containers()).filter(each => !before.includes(each)),
+        [],
+      );
+    });
+    assert.deepEqual(
+      (await status()).components.map(({ name }) => name).filter(name => /^(proxy|backend)/.test(name)),
+      ['proxy-1', 'proxy-2', 'backend-1', 'backend-2'],
+    );
+  });
+
   test('what containers cannot do is refused in a sentence', async () => {
-    await assert.rejects(resplice('fault', 'isolate', 'proxy-1', '--from', 'proxy-2'), /does not isolate/);
-    await assert.rejects(resplice('up', '--engine', 'compose'), /a lab is up already/);
+    await assert.rejects(resplice('up', '--engine', 'compose', '--site', 'demo'), /a lab is up already/);
+    await assert.rejects(resplice('up', '--engine', 'compose', '--link', '66ms'), /does not emulate links/);
+    await assert.rejects(resplice('user', 'add', 'dora'), /serves no webmail/);
+  });
+});
+
+suite('./resplice up --engine compose with the webmail', { skip, timeout: 300_000 }, () => {
+  before(() => resplice('up', '--engine', 'compose', '--detach'));
+  after(() => resplice('down'));
+
+  test('accounts are added by name and password, once', async () => {
+    const add = () =>
+      run(['user', 'add', 'dora', '--name', 'Dora Quint'], { input: 'correct horse battery\n' });
+    const [first, second] = [await add(), await add()];
+    assert.match(first.stderr, /dora@resplice\.example can log in/);
+    assert.equal(second.code, 64);
+    assert.match(second.stderr, /dora@resplice\.example exists already; nothing was changed/);
   });
 });

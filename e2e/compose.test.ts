@@ -117,6 +117,13 @@ suite('docker compose', { skip, timeout: 600_000 }, () => {
     assert.equal(page, await (await fetch(url)).text());
   });
 
+  test('a daemon with a kernel half can do without none of its rights', async () => {
+    for (const capability of ['BPF', 'NET_ADMIN', 'NET_RAW', 'PERFMON']) {
+      assert.equal(await project.without('proxy-2', capability), 'exited', capability);
+    }
+    await project.up();
+  });
+
   test('nothing in the image is a compiler, or a key', async () => {
     const image = 'resplice-tier:latest';
     const looked = await run(

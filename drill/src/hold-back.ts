@@ -23,7 +23,7 @@ function toPort(port: number): string {
 /**
  * From here on nothing reaches the client at this port.
  *
- * @param namespace name of the client's network namespace
+ * @param namespace of the client's network, as `inNamespace` takes it
  * @param local `address:port` of its end
  * @returns what lets everything through again; harmless twice
  */

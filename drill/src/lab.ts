@@ -1,7 +1,14 @@
 /** The lab that is drilled: the one that is up, or one of our own that goes down again. */
-import { readFileSync } from 'node:fs';
-import type { BackendCommand, ComponentStatus, Engine, LabStatus, Watcher } from '@resplice/engines';
-import { LabError, labPlace, NetnsEngine } from '@resplice/engines';
+import {
+  type Access,
+  type BackendCommand,
+  type ComponentStatus,
+  type Engine,
+  LabError,
+  type LabStatus,
+  NetnsEngine,
+  type Watcher,
+} from '@resplice/engines';
 import {
   type Arm,
   applicationPort,
@@ -14,6 +21,8 @@ import {
 
 /** What was asked for; a lab that is up already need only agree with what is not undefined. */
 export interface LabWish {
+  /** Of the lab that is up, or of one to be made; if absent, the usual one. */
+  readonly engine?: Engine;
   readonly arm: Arm | undefined;
   readonly link: ClientLink | undefined;
   readonly proxies: number | undefined;
@@ -35,11 +44,14 @@ export interface LabFacts {
   /** Where the site listens on each back end. */
   readonly port: number;
   readonly vip: LabStatus['vip'];
-  /** Name under /run/netns of the client's place. */
+  /** Path of the client's network namespace. */
   readonly clientNamespace: string;
+  /** The balancer's administrator; undefined where no balancer of ours is. */
+  readonly balancerSocket: string | undefined;
 }
 
-function factsOf({ arm, link, vip: at, client, components }: LabStatus): LabFacts {
+async function factsOf(engine: Engine, { arm, link, vip: at, components }: LabStatus): Promise<LabFacts> {
+  const [client, balancer] = await Promise.all(['client-1', 'lb-1'].map(name => engine.access(name)));
   const named = (role: string): ComponentStatus[] => components.filter(each => each.role === role);
   const serves = (process: string) => named('backend').every(({ processes }) => process in processes);
   return {
@@ -51,7 +63,8 @@ function factsOf({ arm, link, vip: at, client, components }: LabStatus): LabFact
     site: serves('demo') ? 'demo' : serves('webmail') ? 'webmail' : 'command',
     port: arm === 'forward' ? vip.port : applicationPort,
     vip: at,
-    clientNamespace: client.netns,
+    clientNamespace: client!.namespace,
+    balancerSocket: balancer!.adminSockets.lb,
   };
 }
 
@@ -74,7 +87,7 @@ const defaults = { proxies: 2, backends: 2 } as const;
 
 export class DrillLab {
   readonly engine: Engine;
-  readonly facts: LabFacts;
+  #facts: LabFacts;
   readonly #wish: LabWish;
   readonly #isOurs: boolean;
   readonly #watcher: Watcher;
@@ -83,7 +96,7 @@ export class DrillLab {
    * @throws LabError usage when a lab is up that is not what was asked for, or is under a fault; and what the engine's `up` throws
    */
   static async open(wish: LabWish, watcher: Watcher): Promise<DrillLab> {
-    const engine = new NetnsEngine();
+    const engine = wish.engine ?? new NetnsEngine();
     const running = await engine.status();
     if (running === 'starting') {
       throw new LabError(
@@ -93,9 +106,9 @@ export class DrillLab {
     }
     if (running === undefined) {
       await bringUp(engine, wish, watcher);
-      return new DrillLab(engine, wish, watcher, factsOf(await statusOf(engine)), true);
+      return new DrillLab(engine, wish, watcher, await factsOf(engine, await statusOf(engine)), true);
     }
-    const facts = factsOf(running);
+    const facts = await factsOf(engine, running);
     const differing = differences(facts, wish);
     if (differing.length > 0) {
       throw new LabError('usage', `the lab that is up has ${differing.join(', ')}; first: ./resplice down`);
@@ -109,10 +122,14 @@ export class DrillLab {
 
   private constructor(engine: Engine, wish: LabWish, watcher: Watcher, facts: LabFacts, isOurs: boolean) {
     this.engine = engine;
-    this.facts = facts;
+    this.#facts = facts;
     this.#wish = wish;
     this.#watcher = watcher;
     this.#isOurs = isOurs;
+  }
+
+  get facts(): LabFacts {
+    return this.#facts;
   }
 
   status(): Promise<LabStatus> {
@@ -125,12 +142,9 @@ export class DrillLab {
     return found;
   }
 
-  /** The processes that the lab has started there, without the half second that `status` takes: a moment may be short. */
-  processesOf(component: string): number[] {
-    const { processes } = JSON.parse(readFileSync(labPlace.labFile, 'utf8')) as {
-      processes: Record<string, Record<string, { pid: number }>>;
-    };
-    return Object.values(processes[component] ?? {}).map(({ pid }) => pid);
+  /** How to get at it, without the half second that `status` takes: a moment may be short. */
+  access(component: string): Promise<Access> {
+    return this.engine.access(component);
   }
 
   /** Undoes every fault; returns when healthy. @throws LabError unhealthy */
@@ -146,6 +160,8 @@ export class DrillLab {
     const { signal } = this.#watcher;
     await this.engine.down();
     await bringUp(this.engine, this.#wish, signal ? { signal } : {});
+    // Its places are others.
+    this.#facts = await factsOf(this.engine, await this.status());
   }
 
   /** Takes a lab of our own down; leaves another one healed. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '@resplice/e2e/fixtures/client.ts';
 import { waitFor } from '@resplice/e2e/fixtures/wait.ts';
-import { LabError, labPlace, type Watcher } from '@resplice/engines';
+import { LabError, type Watcher } from '@resplice/engines';
 import { median, quantile } from '@resplice/figures';
 import { type Cell, nameOf } from './cell.ts';
 import { DrillLab, type LabWish } from './lab.ts';
@@ -68,18 +68,19 @@ async function enter(lab: DrillLab, { seed, urlPath }: MatrixOptions): Promise<S
   const { facts } = lab;
   const mark = randomUUID();
   const pace = paceOver(facts.link);
-  const client = await Client.start(`/run/netns/${facts.clientNamespace}`);
+  const client = await Client.start(facts.clientNamespace);
   try {
     if (facts.site !== 'demo') {
       const page = await pageAt(lab, client, urlPath, pace);
       const site: Site = anySite(page, facts, pace, ({ local }) => servedBy(lab, local));
       return { lab, client, site, witness: null, seed, mark };
     }
-    const places = facts.backends.map(name => ({
-      name,
-      namespace: `/run/netns/${labPlace.netnsPrefix}${name}`,
-      port: facts.port,
-    }));
+    const places = await Promise.all(
+      facts.backends.map(async name => {
+        const { namespace } = await lab.access(name);
+        return { name, namespace, port: facts.port };
+      }),
+    );
     return { lab, client, site: demoSite(pace), witness: await Witness.start(places), seed, mark };
   } catch (error) {
     await client.stop();

@@ -23,7 +23,7 @@ export interface Strike {
 /** The proxy that the connection's packets meet. */
 async function proxyOf({ facts }: DrillLab, { local }: ClientConnection): Promise<string> {
   // Plain routing has one way only.
-  return facts.arm === 'forward' ? facts.proxies[0]! : servingProxy(facts, local);
+  return facts.arm === 'forward' ? facts.proxies[0]! : servingProxy(facts, local, facts.balancerSocket);
 }
 
 function neighbourOf({ facts }: DrillLab, target: string, fault: Cell['fault']): string | undefined {
@@ -59,7 +59,7 @@ export async function strike(
 ): Promise<Strike> {
   const target = component === 'proxy' ? await proxyOf(lab, connection) : backend;
   if (target === undefined) throw new Inconclusive('no back end was seen to serve the request');
-  const pids = lab.processesOf(target);
+  const { pids } = await lab.access(target);
   // From a back end: the one that serves, if that is known.
   const from = fault === 'isolate-backend' && backend ? backend : neighbourOf(lab, target, fault);
   const { at } = await make(lab, fault, target, from);
@@ -79,7 +79,7 @@ export async function notFired(
   await healing.catch(() => {});
   const { state, faults, processes } = await lab.component(target);
   if (fault === 'restart') {
-    const left = lab.processesOf(target).filter(pid => pids.includes(pid));
+    const left = (await lab.access(target)).pids.filter(pid => pids.includes(pid));
     return left.length === 0 ? null : `${target} still runs process ${left.join(', ')} of before its restart`;
   }
   const kind = from === undefined ? fault : 'isolate';

@@ -29,8 +29,17 @@ async function withDatabase<T>(work: (database: Database) => Promise<T>): Promis
 
 /** Adds the demo's accounts. @returns how they are told to people */
 export async function addDemoAccounts(): Promise<string> {
+  const elsewhere = (await presentEngine()).accounts?.();
+  if (elsewhere) return elsewhere.addDemo();
   await withDatabase(seedDemo);
   return `accounts ${demoAccounts.map(({ address }) => address).join(', ')}; password of all: ${DEMO_PASSWORD}`;
+}
+
+/** @throws LabError not-up, usage when there can be no accounts */
+export async function requireAccounts(): Promise<void> {
+  const engine = await presentEngine();
+  if (engine.accounts) engine.accounts();
+  else engine.database();
 }
 
 /**
@@ -57,6 +66,8 @@ export async function addMailAccount(account: NewAccount): Promise<void> {
       `a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters, this one has ${length}; nothing was changed`,
     );
   }
+  const elsewhere = (await presentEngine()).accounts?.();
+  if (elsewhere) return elsewhere.add(account);
   const isNew = await withDatabase(database => addAccount(database, account));
   if (!isNew) throw new LabError('usage', `${account.address} exists already; nothing was changed`);
 }

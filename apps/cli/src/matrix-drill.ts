@@ -1,11 +1,12 @@
 /** `./resplice drill matrix`: from flags to a run, and from the run to what is shown and kept of it. */
 import type { LabWish } from '@resplice/drill';
-import { LabError, requireMachine } from '@resplice/engines';
+import { type Engine, LabError, requireMachine } from '@resplice/engines';
 import { lan } from '@resplice/topology';
-import { given, wholeNumber } from './arguments.ts';
+import { given, oneOf, wholeNumber } from './arguments.ts';
 import { callersCommand } from './callers-command.ts';
 import { exitCode } from './exit-code.ts';
 import { printJson, say, showProgress } from './output.ts';
+import { engineNamed, engineNames, presentEngine } from './present-engine.ts';
 import { withStopSignal } from './stop-signal.ts';
 
 const codes = { pass: exitCode.pass, fail: exitCode.fail, inconclusive: exitCode.inconclusive } as const;
@@ -15,6 +16,7 @@ export type DrillLab = Omit<LabWish, 'site' | 'backendCommand'>;
 
 export interface MatrixValues {
   readonly cells?: string | undefined;
+  readonly engine?: string | undefined;
   readonly link?: string | undefined;
   readonly proxies?: string | undefined;
   readonly backends?: string | undefined;
@@ -26,7 +28,7 @@ export interface MatrixValues {
 }
 
 /** What would make a run another than those that it is shown beside. */
-const narrowing = ['cells', 'link', 'proxies', 'backends', 'backend-cmd', 'url-path'] as const;
+const narrowing = ['engine', 'cells', 'link', 'proxies', 'backends', 'backend-cmd', 'url-path'] as const;
 /** In what all runs on the page were made. */
 const shown = { link: lan, proxies: 2, backends: 2, site: 'demo' } as const;
 
@@ -36,6 +38,16 @@ function labOf(values: MatrixValues, lab: DrillLab): LabWish {
   if (foreign)
     throw new LabError('usage', `--write is for whole runs in the usual lab, without --${foreign}`);
   return { ...lab, ...shown, backendCommand: undefined };
+}
+
+/** @throws LabError usage when a lab of another one is up */
+async function engineOf(wanted: string | undefined): Promise<Engine> {
+  const present = await presentEngine();
+  if (wanted === undefined || wanted === present.name) return present;
+  if (present.isThere()) {
+    throw new LabError('usage', `the lab that is up has --engine ${present.name}; first: ./resplice down`);
+  }
+  return engineNamed(oneOf('--engine', wanted, engineNames));
 }
 
 function patterns<T>(text: string, parse: (text: string) => T): T {
@@ -57,7 +69,7 @@ export async function matrixDrill(values: MatrixValues, lab: DrillLab, seed: num
     seed,
     repeat: wholeNumber('--repeat', values.repeat ?? '1', 1, 1000),
     urlPath: values['url-path'] ?? '/',
-    lab: labOf(values, lab),
+    lab: { ...labOf(values, lab), engine: await engineOf(values.engine) },
   };
   requireMachine();
   // What cannot be read is better known before the run than after it.

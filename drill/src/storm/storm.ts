@@ -77,7 +77,7 @@ async function storm(
   try {
     const people = await ledger.addPeople(count);
     crowd = await Crowd.start({
-      namespace: `/run/netns/${facts.clientNamespace}`,
+      namespace: facts.clientNamespace,
       origin: facts.vip.url,
       people,
       mark,

@@ -11,11 +11,11 @@ import {
   seedDemo,
 } from '@resplice/mailstore';
 import { hostNamed } from '@resplice/topology';
-import { deploymentIn, topologyFor } from './deployment.ts';
+import { knownTopology } from './known-deployment.ts';
 import { partOf, surroundingsOf } from './part.ts';
 
 async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
-  const topology = topologyFor(deploymentIn(process.env));
+  const topology = knownTopology();
   const host = hostNamed(topology, 'smtp-1');
   if (!host) throw new Error('this deployment serves no webmail');
   const part = partOf(host, 'smtp');
@@ -36,7 +36,11 @@ async function firstLine(): Promise<string> {
   return Buffer.concat(parts).toString().split(/\r?\n/, 1)[0]!;
 }
 
-/** With the password that is the first line of standard input. @returns what to tell people */
+/**
+ * With the password that is the first line of standard input.
+ * @returns what to tell people
+ * @throws RangeError when it cannot be; nothing was changed then
+ */
 export async function addMailAccount(name: string, text = name): Promise<string> {
   if (!/^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/.test(name)) {
     throw new RangeError(`"${name}" is no name for a mailbox: letters, digits, dots, dashes, underscores`);
@@ -47,7 +51,8 @@ export async function addMailAccount(name: string, text = name): Promise<string>
   }
   const address = `${name}@${DEMO_DOMAIN}`;
   const isNew = await withDatabase(database => addAccount(database, { address, name: text, password }));
-  return isNew ? `${address} can log in` : `${address} exists already; nothing was changed`;
+  if (!isNew) throw new RangeError(`${address} exists already; nothing was changed`);
+  return `${address} can log in`;
 }
 
 /** Their password is public: they are for trying things. @returns what to tell people */

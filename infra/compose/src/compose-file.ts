@@ -2,7 +2,7 @@
 
 import { machineOn, type Network, type NetworkName, networks } from '@resplice/topology';
 import { stringify } from 'yaml';
-import { type Deployment, environmentOf, topologyFor } from './deployment.ts';
+import { type Deployment, topologyFor } from './deployment.ts';
 import { type Service, servicesOf } from './services.ts';
 
 interface ComposeFile {
@@ -42,7 +42,7 @@ function volumeOf(name: string) {
 
 export function composeFile(deployment: Deployment): ComposeFile {
   const topology = topologyFor(deployment);
-  const services = servicesOf(topology, environmentOf(deployment));
+  const services = servicesOf(topology, deployment);
   const volumes = new Set(
     Object.values(services)
       .flatMap(service => service.volumes ?? [])

@@ -1,35 +1,46 @@
-import { buildTopology, type Topology } from '@resplice/topology';
+import { parseArgs } from 'node:util';
+import { buildTopology, type Topology, type TopologyOptions } from '@resplice/topology';
 
-/** What a compose file is made for; its services hand it on to every container, which builds the same topology from it. */
+/** What a compose file is made for. */
 export interface Deployment {
   readonly proxies: number;
   readonly backends: number;
   readonly site: 'webmail' | 'demo';
 }
 
+/** What of it changes while it runs. */
+export interface Settings {
+  /** Proxies and back ends that are to be empty. */
+  readonly drained: readonly string[];
+  /** Listeners, pools and limits; absent: the site's own. */
+  readonly rules?: TopologyOptions['rules'];
+}
+
 export const usualDeployment: Deployment = { proxies: 2, backends: 2, site: 'webmail' };
+export const plainSettings: Settings = { drained: [] };
 
 /** The balancer's own address is the VIP: an engine can publish no other. */
-export function topologyFor(deployment: Deployment): Topology {
-  return buildTopology({ ...deployment, vip: 'balancer' });
+export function topologyFor(deployment: Deployment, settings: Settings = plainSettings): Topology {
+  return buildTopology({ ...deployment, ...settings, vip: 'balancer' });
 }
 
-const names = { proxies: 'RESPLICE_PROXIES', backends: 'RESPLICE_BACKENDS', site: 'RESPLICE_SITE' } as const;
-
-export function environmentOf({ proxies, backends, site }: Deployment): Record<string, string> {
-  return { [names.proxies]: String(proxies), [names.backends]: String(backends), [names.site]: site };
+/** As {@link deploymentFrom} reads them. */
+export function argumentsOf({ proxies, backends, site }: Deployment): string[] {
+  return ['--proxies', String(proxies), '--backends', String(backends), '--site', site];
 }
 
-/** @throws RangeError naming the variable that is wrong */
-export function deploymentIn(environment: NodeJS.ProcessEnv): Deployment {
-  const count = (name: string): number => {
-    const value = Number(environment[name]);
+/** @throws RangeError naming the argument that is wrong */
+export function deploymentFrom(args: readonly string[]): Deployment {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ args: [...args], options: { proxies: text, backends: text, site: text } });
+  const count = (name: 'proxies' | 'backends'): number => {
+    const value = Number(values[name] ?? usualDeployment[name]);
     if (Number.isInteger(value) && value > 0) return value;
-    throw new RangeError(`${name}: "${environment[name] ?? ''}" is no count`);
+    throw new RangeError(`--${name}: "${values[name]}" is no count`);
   };
-  const site = environment[names.site];
+  const site = values.site ?? usualDeployment.site;
   if (site !== 'webmail' && site !== 'demo') {
-    throw new RangeError(`${names.site}: "${site ?? ''}" is neither webmail nor demo`);
+    throw new RangeError(`--site: "${site}" is neither webmail nor demo`);
   }
-  return { proxies: count(names.proxies), backends: count(names.backends), site };
+  return { proxies: count('proxies'), backends: count('backends'), site };
 }

@@ -1,7 +1,10 @@
-import { parseArgs } from 'node:util';
+import { text } from 'node:stream/consumers';
+import type { Settings } from './deployment.ts';
+import { exitWrong } from './exit.ts';
 
 const usage = `usage: main.ts run COMPONENT PART...
-       main.ts keys
+       main.ts keys [--proxies N] [--backends N] [--site webmail|demo]
+       main.ts settle [--proxies N] [--backends N] [--site webmail|demo] <SETTINGS
        main.ts account NAME [TEXT] <PASSWORD
        main.ts demo-accounts
        main.ts file [--proxies N] [--backends N] [--site webmail|demo]
@@ -17,8 +20,21 @@ try {
       break;
     }
     case 'keys': {
-      const { makeKeys } = await import('./keys.ts');
+      const [{ makeKeys }, { makeKnown }, { deploymentFrom }] = await Promise.all([
+        import('./keys.ts'),
+        import('./known-deployment.ts'),
+        import('./deployment.ts'),
+      ]);
       makeKeys();
+      makeKnown(deploymentFrom(rest));
+      break;
+    }
+    case 'settle': {
+      const [{ settle }, { deploymentFrom }] = await Promise.all([
+        import('./known-deployment.ts'),
+        import('./deployment.ts'),
+      ]);
+      settle(deploymentFrom(rest), JSON.parse(await text(process.stdin)) as Settings);
       break;
     }
     case 'account': {
@@ -34,28 +50,16 @@ try {
     }
     case 'file': {
       const { composeText } = await import('./compose-file.ts');
-      const { usualDeployment, deploymentIn } = await import('./deployment.ts');
-      const text = { type: 'string' } as const;
-      const { values } = parseArgs({
-        args: rest,
-        options: { proxies: text, backends: text, site: text },
-      });
-      process.stdout.write(
-        composeText(
-          deploymentIn({
-            RESPLICE_PROXIES: values.proxies ?? String(usualDeployment.proxies),
-            RESPLICE_BACKENDS: values.backends ?? String(usualDeployment.backends),
-            RESPLICE_SITE: values.site ?? usualDeployment.site,
-          }),
-        ),
-      );
+      const { deploymentFrom } = await import('./deployment.ts');
+      process.stdout.write(composeText(deploymentFrom(rest)));
       break;
     }
     default:
       process.stderr.write(usage);
-      process.exitCode = 64;
+      process.exitCode = exitWrong;
   }
 } catch (error) {
-  process.stderr.write(`${(error as Error).stack}\n`);
-  process.exit(1);
+  const isWrong = error instanceof RangeError;
+  process.stderr.write(`${isWrong ? error.message : (error as Error).stack}\n`);
+  process.exit(isWrong ? exitWrong : 1);
 }

@@ -1,10 +1,22 @@
 // One process of a host, in a container: what it reads at its start is written from the topology, then it runs.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { ownPrograms } from '@resplice/engines';
-import { daemonConfig, type Host, type HostProcess, kitConfig, type Topology } from '@resplice/topology';
+import {
+  type DaemonConfig,
+  type DaemonProcess,
+  daemonConfig,
+  type Host,
+  type HostProcess,
+  hostNamed,
+  kitConfig,
+  type Topology,
+} from '@resplice/topology';
 import { type KeyBundle, keyFileOf } from './keys.ts';
+import { knownTopology } from './known-deployment.ts';
 import { adminSocket, configFileOf, dataDirectory, pinDirectory, runDirectory } from './paths.ts';
 
 type Runnable = Extract<HostProcess, { kind: 'daemon' | 'site' | 'service' }>;
@@ -15,25 +27,37 @@ export function partOf(host: Host, name: string): Runnable {
   throw new RangeError(`${host.name} has no process named "${name}"`);
 }
 
-function writeJson(file: string, content: unknown): void {
-  writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`);
+function jsonOf(content: unknown): string {
+  return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** @returns the program's arguments */
-function prepareDaemon(
-  topology: Topology,
-  host: Host,
-  part: Extract<Runnable, { kind: 'daemon' }>,
-): string[] {
-  const file = configFileOf(part.name);
-  const paths = {
+/** Whoever reads it has the old file or the new one. */
+function writeJson(file: string, content: unknown): void {
+  writeFileSync(`${file}.next`, jsonOf(content));
+  renameSync(`${file}.next`, file);
+}
+
+function configOf(topology: Topology, host: Host, part: DaemonProcess): DaemonConfig {
+  return daemonConfig(topology, host, part, {
     keyFile: keyFileOf('cluster'),
     pinDirectory,
     adminSocket,
     breakpoints: runDirectory,
     data: dataDirectory,
-  };
-  writeJson(file, daemonConfig(topology, host, part, paths));
+  });
+}
+
+/** Of the file that a daemon finds, for who does not see it: a daemon tells the hash of what it follows. */
+export function configHash(topology: Topology, host: Host, part: DaemonProcess): string {
+  return createHash('sha256')
+    .update(jsonOf(configOf(topology, host, part)))
+    .digest('hex');
+}
+
+/** @returns the program's arguments */
+function prepareDaemon(topology: Topology, host: Host, part: DaemonProcess): string[] {
+  const file = configFileOf(part.name);
+  writeJson(file, configOf(topology, host, part));
   return ['--config', file];
 }
 
@@ -57,7 +81,7 @@ export function surroundingsOf(
   };
 }
 
-export function startPart(topology: Topology, host: Host, name: string): ChildProcess {
+function spawnPart(topology: Topology, host: Host, name: string): ChildProcess {
   const part = partOf(host, name);
   if (part.kind === 'daemon') {
     const args = prepareDaemon(topology, host, part);
@@ -68,4 +92,65 @@ export function startPart(topology: Topology, host: Host, name: string): ChildPr
     stdio: 'inherit',
     env: { ...process.env, ...surroundingsOf(topology, host, part) },
   });
+}
+
+/** Who hears of a process's end. */
+interface Observer {
+  ended(exitCode: number): void;
+  failed(error: Error): void;
+}
+
+/** A process of the host that runs here, and is replaced when that is asked for. */
+export class Part {
+  readonly #component: string;
+  readonly #name: string;
+  readonly #observer: Observer;
+  #child: ChildProcess | undefined;
+  /** Another one is started when this one has ended. */
+  #isLeaving = false;
+
+  constructor(component: string, name: string, observer: Observer) {
+    this.#component = component;
+    this.#name = name;
+    this.#observer = observer;
+  }
+
+  #known(): { topology: Topology; host: Host } {
+    const topology = knownTopology();
+    const host = hostNamed(topology, this.#component);
+    if (!host) throw new RangeError(`${this.#component} is no part of the deployment any more`);
+    return { topology, host };
+  }
+
+  start(): void {
+    const { topology, host } = this.#known();
+    const child = spawnPart(topology, host, this.#name);
+    this.#child = child;
+    this.#isLeaving = false;
+    child.once('error', error => this.#observer.failed(error));
+    child.once('exit', (code, signal) => {
+      if (!this.#isLeaving) this.#observer.ended(code ?? 128 + constants.signals[signal!]);
+      else this.start();
+    });
+  }
+
+  /** A daemon takes what is known now over, or says that it cannot; others have read all that they need at their start. */
+  follow(): void {
+    const { topology, host } = this.#known();
+    const part = partOf(host, this.#name);
+    if (part.kind !== 'daemon') return;
+    prepareDaemon(topology, host, part);
+    this.#child?.kill('SIGHUP');
+  }
+
+  replace(): void {
+    this.#known();
+    this.#isLeaving = true;
+    this.#child?.kill('SIGTERM');
+  }
+
+  stop(signal: NodeJS.Signals): void {
+    this.#isLeaving = false;
+    this.#child?.kill(signal);
+  }
 }

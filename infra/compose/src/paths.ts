@@ -12,6 +12,9 @@ export const dataDirectory = '/var/lib/resplice';
 /** Each bundle of keys is a volume, and a container sees only those of its own. */
 export const keyDirectory = '/run/keys';
 
+/** What the deployment is now: one container writes it, all others read it. */
+export const deploymentDirectory = '/run/deployment';
+
 /** Exists while every interface is plugged in and every route stands. */
 export const pluggedFile = `${runDirectory}/plugged`;
 

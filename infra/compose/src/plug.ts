@@ -43,8 +43,11 @@ export async function plug(host: Host, fail: (error: Error) => void): Promise<vo
     try {
       while (again) {
         again = false;
-        // A device may go between being seen and being named: whatever it was, another event follows.
-        const whole = await plugOnce(host).catch(error => say(`network: ${(error as Error).message}`));
+        const whole = await plugOnce(host).catch((error: Error) => {
+          // A device may go between being seen and being named, and another event follows; a right that is missing never comes.
+          if (/not permitted/.test(error.message)) fail(error);
+          else say(`network: ${error.message}`);
+        });
         if (whole) plugged.resolve();
       }
     } finally {

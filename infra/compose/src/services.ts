@@ -3,10 +3,12 @@
 
 import { applicationPort, type Host, type HostProcess, hostsOf, type Topology } from '@resplice/topology';
 import { networkPart } from './container.ts';
+import { argumentsOf, type Deployment } from './deployment.ts';
 import { applicationUser, type KeyBundle } from './keys.ts';
 import {
   adminSocket,
   dataDirectory,
+  deploymentDirectory,
   keyDirectory,
   pinDirectory,
   pluggedFile,
@@ -20,7 +22,6 @@ export interface Service {
   readonly command: readonly string[];
   readonly hostname?: string;
   readonly user?: string;
-  readonly environment?: Readonly<Record<string, string>>;
   readonly depends_on?: Readonly<Record<string, object>>;
   readonly network_mode?: string;
   readonly networks?: Readonly<Record<string, object>>;
@@ -83,6 +84,8 @@ function healthOf(part: HostProcess | undefined) {
 
 const keysMade = { keys: { condition: 'service_completed_successfully' } };
 
+const deploymentVolume = `deployment:${deploymentDirectory}:ro`;
+
 function keyVolumes(bundles: readonly KeyBundle[], mode: ':ro' | '' = ':ro'): string[] {
   return bundles.map(bundle => `keys-${bundle}:${keyDirectory}/${bundle}${mode}`);
 }
@@ -120,11 +123,7 @@ function networksOf({ interfaces }: Host): Record<string, object> {
 }
 
 /** The container that is the host: it has its network, and its processes unless they are beside it. */
-function hostService(
-  host: Host,
-  part: HostProcess | undefined,
-  environment: Record<string, string>,
-): Service {
+function hostService(host: Host, part: HostProcess | undefined): Service {
   const isDatabase = part?.name === 'postgres';
   const hasData = isDatabase || part?.name === 'auxlogger';
   const needsPins = host.role === 'backend' || (part !== undefined && hasDataplane(part));
@@ -134,7 +133,6 @@ function hostService(
     ...(host.role === 'client' ? { profiles: ['drill'] } : {}),
     command: ['run', host.name, networkPart, ...(part ? [part.name] : [])],
     hostname: host.name,
-    environment,
     depends_on: keysMade,
     networks: networksOf(host),
     ...(host.role === 'lb' ? { ports: [`\${RESPLICE_PORT:-8080}:80`] } : {}),
@@ -143,6 +141,7 @@ function hostService(
     cap_add: [...(part && hasDataplane(part) ? dataplane : ['NET_ADMIN']), ...(isDatabase ? otherUser : [])],
     tmpfs: [runDirectory, ...(isDatabase ? ['/tmp'] : [])],
     volumes: [
+      deploymentVolume,
       ...(part ? keyVolumes(bundlesOf(part)) : []),
       ...(needsPins ? [`bpf-${host.name}:${pinDirectory}`] : []),
       ...(hasData ? [`data-${host.name}:${dataDirectory}`] : []),
@@ -153,19 +152,19 @@ function hostService(
 }
 
 /** A process beside a back end's network. Restarted with it: otherwise it would be left in one that nobody is on. */
-function besideService(host: Host, part: HostProcess, environment: Record<string, string>): Service {
+function besideService(host: Host, part: HostProcess): Service {
   const isAgent = part.kind === 'daemon';
   return {
     image: imageOf('tier'),
     command: ['run', host.name, part.name],
     ...(isAgent ? {} : { user: 'node' }),
-    environment,
     depends_on: { ...keysMade, [host.name]: { condition: 'service_healthy', restart: true } },
     network_mode: `service:${host.name}`,
     ...confined,
     ...(isAgent ? { cap_add: dataplane } : {}),
     tmpfs: [isAgent ? runDirectory : `${runDirectory}:uid=${applicationUser},gid=${applicationUser}`],
     volumes: [
+      deploymentVolume,
       ...keyVolumes(bundlesOf(part)),
       // Its network's owner has it as well: it stays mounted, with what is pinned there, while the agent is away.
       ...(isAgent ? [`bpf-${host.name}:${pinDirectory}`] : []),
@@ -175,18 +174,18 @@ function besideService(host: Host, part: HostProcess, environment: Record<string
   };
 }
 
-/** Makes the keys, once, before everybody else starts. */
-function keysService(topology: Topology): Service {
+/** Before everybody else starts, it makes the keys, once, and writes down how many there are. Its arguments are its alone. */
+function keysService(topology: Topology, deployment: Deployment): Service {
   const hasWebmail = hostsOf(topology, 'db').length > 0;
   const bundles: readonly KeyBundle[] = hasWebmail ? ['cluster', 'kit', 'webmail', 'smtp'] : ['cluster'];
   return {
     image: imageOf('tier'),
     build: buildOf('tier'),
-    command: ['keys'],
+    command: ['keys', ...argumentsOf(deployment)],
     network_mode: 'none',
     ...confined,
     cap_add: ['CHOWN'],
-    volumes: keyVolumes(bundles, ''),
+    volumes: [`deployment:${deploymentDirectory}`, ...keyVolumes(bundles, '')],
     restart: 'no',
   };
 }
@@ -196,17 +195,14 @@ export function besides(host: Host): readonly HostProcess[] {
   return host.role === 'backend' ? host.processes : [];
 }
 
-export function servicesOf(topology: Topology, environment: Record<string, string>): Record<string, Service> {
+export function servicesOf(topology: Topology, deployment: Deployment): Record<string, Service> {
   const services = topology.hosts.flatMap((host): [string, Service][] => {
     const apart = besides(host);
     const own = host.processes.find(each => !apart.includes(each));
     return [
-      [host.name, hostService(host, own, environment)],
-      ...apart.map((part): [string, Service] => [
-        `${host.name}-${part.name}`,
-        besideService(host, part, environment),
-      ]),
+      [host.name, hostService(host, own)],
+      ...apart.map((part): [string, Service] => [`${host.name}-${part.name}`, besideService(host, part)]),
     ];
   });
-  return { keys: keysService(topology), ...Object.fromEntries(services) };
+  return { keys: keysService(topology, deployment), ...Object.fromEntries(services) };
 }

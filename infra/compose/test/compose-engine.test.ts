@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { LabError, type UpOptions } from '@resplice/engines';
-import { hostNamed, parseLink } from '@resplice/topology';
+import { hostNamed, parseLink, plainSite } from '@resplice/topology';
 import { topologyFor, usualDeployment } from '../src/deployment.ts';
 import { containerOf, serviceOf, servicesOf } from '../src/engine/project.ts';
 import { ComposeEngine, composeFile } from '../src/index.ts';
@@ -25,8 +25,16 @@ suite('compose engine', () => {
     await refused(engine.up({ ...plain, link: parseLink('66ms') }), /does not emulate links/);
     await refused(engine.up({ ...plain, steering: 'spray' }), /does not steer by spray/);
     await refused(engine.up({ ...plain, kit: false }), /does not leave the kit out/);
-    await refused(engine.isolate(), /does not isolate/);
-    await refused(engine.drain(), /does not drain/);
+    const rules = {
+      ...plainSite,
+      listeners: [{ ...plainSite.listeners[0]!, auth: { basic: { realm: 'r', htpasswd: '/f' } } }],
+    };
+    const siteFile = { file: '/resplice.yaml', rules };
+    await refused(
+      engine.up({ ...plain, siteFile }),
+      /does not ask for passwords, as the listener "web" does/,
+    );
+    await refused(engine.reload(siteFile), /does not ask for passwords/);
   });
 
   test('knows the containers of each component, and of each of its processes', () => {

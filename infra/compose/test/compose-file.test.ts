@@ -5,9 +5,9 @@ import { suite, test } from 'node:test';
 import { type Host, networks } from '@resplice/topology';
 import { parse } from 'yaml';
 import {
+  argumentsOf,
   type Deployment,
-  deploymentIn,
-  environmentOf,
+  deploymentFrom,
   topologyFor,
   usualDeployment,
 } from '../src/deployment.ts';
@@ -87,17 +87,11 @@ suite('docker-compose.yml', () => {
     }
   });
 
-  test('no secret is in an environment, and only daemons see the cluster key', () => {
-    for (const [name, service] of Object.entries<{
-      environment?: Record<string, string>;
-      volumes?: string[];
-    }>(file.services)) {
-      const variables = Object.keys(service.environment ?? {});
-      assert.deepEqual(
-        variables.filter(each => !/^RESPLICE_(PROXIES|BACKENDS|SITE)$/.test(each)),
-        [],
-        name,
-      );
+  test('no environment is made, so that no secret is in one; only daemons see the cluster key', () => {
+    for (const [name, service] of Object.entries<{ environment?: unknown; volumes?: string[] }>(
+      file.services,
+    )) {
+      assert.equal(service.environment, undefined, name);
       const isDaemon = ['keys', 'db-1', 'auxlogger-1'].includes(name) || kindOf(name) === 'dataplane';
       assert.equal(
         (service.volumes ?? []).some(each => each.startsWith('keys-cluster:')),
@@ -105,6 +99,14 @@ suite('docker-compose.yml', () => {
         name,
       );
     }
+  });
+
+  test('of what is there already, other numbers change nothing but what is run before all others', () => {
+    const more = parse(composeText({ ...usualDeployment, proxies: 3, backends: 4 })).services;
+    const changed = Object.keys(file.services).filter(
+      name => JSON.stringify(file.services[name]) !== JSON.stringify(more[name]),
+    );
+    assert.deepEqual(changed, ['keys']);
   });
 
   test('reverse-path filters are off on the interfaces that are there before the settings are', () => {
@@ -116,12 +118,12 @@ suite('docker-compose.yml', () => {
     const deployment: Deployment = { proxies: 3, backends: 4, site: 'demo' };
     const { services } = composeFile(deployment);
     assert.ok(services['proxy-3'] && services['backend-4-agent'] && services['backend-4-demo']);
-    assert.deepEqual(deploymentIn(environmentOf(deployment)), deployment);
+    assert.deepEqual(deploymentFrom(argumentsOf(deployment)), deployment);
   });
 
-  test('a container that is told nonsense says which variable it is', () => {
-    const sound = environmentOf(usualDeployment);
-    assert.throws(() => deploymentIn({ ...sound, RESPLICE_PROXIES: 'two' }), /RESPLICE_PROXIES: "two"/);
-    assert.throws(() => deploymentIn({ ...sound, RESPLICE_SITE: undefined }), /RESPLICE_SITE/);
+  test('who is told nonsense says which argument it is', () => {
+    assert.throws(() => deploymentFrom(['--proxies', 'two']), /--proxies: "two"/);
+    assert.throws(() => deploymentFrom(['--site', 'shop']), /--site: "shop"/);
+    assert.deepEqual(deploymentFrom([]), usualDeployment);
   });
 });

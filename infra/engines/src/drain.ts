@@ -3,7 +3,7 @@ import { hostsOf } from '@resplice/topology';
 import { connectionsOf } from './connections.ts';
 import type { DrainReport, Watcher } from './engine.ts';
 import { LabError } from './errors.ts';
-import { type HostInspection, inspect } from './inspection.ts';
+import type { HostInspection } from './inspection.ts';
 import { type Lab, requireLab, requireTarget } from './lab.ts';
 import { hasFault, isFaulted, writeLabState } from './lab-state.ts';
 import type { Place } from './place.ts';
@@ -64,6 +64,9 @@ function leftAtProxy(name: string, all: readonly HostInspection[]): Left | undef
   return { connections: setups, unprotected: 0 };
 }
 
+/** What is seen of every component. */
+export type Look = (lab: Lab) => Promise<readonly HostInspection[]>;
+
 /**
  * Waits until nothing is left of what a drained component had.
  *
@@ -75,13 +78,14 @@ export async function untilEmpty(
   target: string,
   deadlineMs: number,
   { signal, progress }: Watcher,
+  look: Look,
 ): Promise<DrainReport> {
   const at = Date.now();
   const { host } = requireTarget(requireLab(place), target);
   let told = '';
   for (;;) {
     const lab = requireLab(place);
-    const all = await inspect(lab);
+    const all = await look(lab);
     const left =
       host.role === 'proxy' ? leftAtProxy(host.name, all) : await leftAtBackend(lab, host.name, all);
     const report = { kind: 'drain', target, at, ...(left ?? { connections: 0, unprotected: 0 }) } as const;

@@ -88,6 +88,32 @@ export interface LogFile {
   readonly path: string;
 }
 
+/** A log that somebody else keeps. */
+export interface LogCommand extends Omit<LogFile, 'path'> {
+  /** The command line that shows it, and goes on with what is written. */
+  readonly command: (follow: boolean) => readonly [string, ...string[]];
+}
+
+export type LogSource = LogFile | LogCommand;
+
+/** How programs on this machine get at a component. */
+export interface Access {
+  /** Path of its network namespace. */
+  readonly namespace: string;
+  /** Of its daemons that run, by process. */
+  readonly adminSockets: Readonly<Record<string, string>>;
+  /** What the lab has started there, and has not seen end. */
+  readonly pids: readonly number[];
+}
+
+/** The webmail's, where they are not reached by {@link Engine.database}. */
+export interface MailAccounts {
+  /** @returns how they are told to people */
+  addDemo(): Promise<string>;
+  /** @throws LabError usage when there is such an account already */
+  add(account: { readonly address: string; readonly name: string; readonly password: string }): Promise<void>;
+}
+
 /** Network namespaces of this machine, or containers of an engine that runs on it. */
 export type EngineName = 'netns' | 'compose';
 
@@ -144,12 +170,14 @@ export interface Engine {
   status(): Promise<LabStatus | 'starting' | undefined>;
   /** @throws LabError usage when the lab does not serve the webmail */
   database(): DatabaseAddress;
-  /** Where {@link database} cannot be: adds the demo's accounts. @returns how they are told to people */
-  addDemoAccounts?(): Promise<string>;
+  /** Where {@link database} cannot be. @throws LabError usage when the lab does not serve the webmail */
+  accounts?(): MailAccounts;
   /** What is kept for the webmail's back ends; null: nobody serves it here, or without a kit. Asking takes a process for each. */
   webmailStatus(): Promise<WebmailStatus | null>;
   /** Is there a lab, be it on its way? Cheap. */
   isThere(): boolean;
   /** The logs of a target, or of all; a file need not exist yet. */
-  logs(target?: string): readonly LogFile[];
+  logs(target?: string): readonly LogSource[];
+  /** @throws LabError unhealthy when it is not there */
+  access(component: string): Promise<Access>;
 }

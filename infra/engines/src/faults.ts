@@ -4,13 +4,13 @@ import type { Host, HostProcess } from '@resplice/topology';
 import { removePins } from './bpf-filesystem.ts';
 import { LabError } from './errors.ts';
 import { makeLinks, plugIn, removeLinks, setPorts } from './host-network.ts';
-import { canBeIsolated, isolateHosts, reuniteHosts } from './isolation.ts';
-import { type Lab, requireHost, type Target } from './lab.ts';
+import { isolatedFrom, isolateHosts, requireNeighbours, reuniteHosts } from './isolation.ts';
+import { type Lab, nameOf, type Target } from './lab.ts';
 import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
 import { alreadyGone, inodesOf } from './namespaces.ts';
 import { componentDirectoryOf, netnsOf } from './place.ts';
-import { pointsOf } from './points.ts';
+import { pointsOf, requirePoint } from './points.ts';
 import {
   isAlive,
   killFamily,
@@ -27,10 +27,6 @@ import {
 /** A back end's crash leaves its kernel running; any other component goes as a whole machine (CLI.md). */
 function dropsAsMachine(host: Host): boolean {
   return host.role !== 'backend';
-}
-
-function nameOf({ host, process }: Target): string {
-  return process ? `${host.name}/${process.name}` : host.name;
 }
 
 /** Notes a fault before it is made, so that `heal` finds it even if we die in the middle. */
@@ -107,14 +103,7 @@ export async function freeze(lab: Lab, target: Target): Promise<number> {
 
 /** Stops itself there when it next gets there (SIGSTOP). The lab's lock must be held. */
 export function freezeAt(lab: Lab, { host, process }: Target, point: string): number {
-  const points = process ? [] : pointsOf(host);
-  if (points.length === 0)
-    throw new LabError(
-      'usage',
-      `only proxies and the webmail's back ends as a whole have points to freeze at, not ${nameOf({ host, process })}`,
-    );
-  if (!points.includes(point))
-    throw new LabError('usage', `there is no point "${point}"; there is: ${points.join(', ')}`);
+  requirePoint({ host, process }, point);
   note(lab, { kind: 'freeze', target: host.name, point });
   writeFileSync(join(componentDirectoryOf(lab.place, host.name), point), '');
   return Date.now();
@@ -126,31 +115,12 @@ function disarm({ place }: Lab, host: Host): void {
     rmSync(join(componentDirectoryOf(place, host.name), point), { force: true });
 }
 
-function requireNeighbours({ topology }: Lab, host: Host, from: Host): void {
-  if (host === from) throw new LabError('usage', `${host.name} cannot be isolated from itself`);
-  if (canBeIsolated(host, from)) return;
-  const neighbours = topology.hosts.filter(each => canBeIsolated(host, each));
-  throw new LabError(
-    'usage',
-    `${host.name} and ${from.name} do not talk to each other; ${host.name} can be isolated from ${neighbours.map(each => each.name).join(', ')}`,
-  );
-}
-
 /** The two hear each other no more; everybody else hears both. The lab's lock must be held. */
 export async function isolate(lab: Lab, host: Host, from: Host): Promise<number> {
   requireNeighbours(lab, host, from);
   note(lab, { kind: 'isolate', target: host.name, from: from.name });
   await isolateHosts(lab.place, lab.topology, host, from);
   return Date.now();
-}
-
-/** Those whom these faults isolate from the host, on whichever side it was named. */
-function isolatedFrom(lab: Lab, host: Host, faults: readonly Fault[]): Host[] {
-  return faults.flatMap(({ kind, target, from }) => {
-    if (kind !== 'isolate' || from === undefined) return [];
-    if (target === host.name) return [requireHost(lab, from)];
-    return from === host.name ? [requireHost(lab, target)] : [];
-  });
 }
 
 /** Starts those of the host's processes that do not run. The lab's lock must be held. */

@@ -17,7 +17,7 @@ export interface Problem {
 }
 
 /** One sentence; those with the same reason share it. */
-function textOf(problems: readonly Problem[]): string {
+export function textOf(problems: readonly Problem[]): string {
   const byReason = new Map<string, string[]>();
   for (const { component, process, reason } of problems) {
     const name = process ? `${component}/${process}` : component;
@@ -60,7 +60,12 @@ function unnoticed(lab: Lab, { host, processes }: HostInspection): Problem[] {
 /** What keeps the sound part of the lab from being healthy; components under a fault are not asked. */
 export async function problemsOf(lab: Lab): Promise<Problem[]> {
   const hosts = lab.topology.hosts.filter(host => !isFaulted(lab.state, host.name));
-  const inspections = await inspect(lab, hosts);
+  const problems = problemsAmong(lab, await inspect(lab, hosts));
+  return problems.length > 0 ? problems : frontDoorProblem(lab);
+}
+
+/** What these say of themselves, or else of each other. @param inspections of components that are under no fault */
+export function problemsAmong(lab: Lab, inspections: readonly HostInspection[]): Problem[] {
   const own = inspections.flatMap(({ host, processes }) =>
     processes
       .filter(each => each.reason !== undefined)
@@ -71,9 +76,7 @@ export async function problemsOf(lab: Lab): Promise<Problem[]> {
         final: gone,
       })),
   );
-  if (own.length > 0) return own;
-  const blind = inspections.flatMap(inspection => unnoticed(lab, inspection));
-  return blind.length > 0 ? blind : frontDoorProblem(lab);
+  return own.length > 0 ? own : inspections.flatMap(inspection => unnoticed(lab, inspection));
 }
 
 const patienceMs = 3000;

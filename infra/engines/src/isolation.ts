@@ -1,6 +1,9 @@
 import { commonNetworks, type Host, interfaceOn, type Topology } from '@resplice/topology';
+import { LabError } from './errors.ts';
 import { fabric } from './host-network.ts';
-import { alreadyGone, batch } from './namespaces.ts';
+import { type Lab, requireHost } from './lab.ts';
+import type { Fault } from './lab-state.ts';
+import { alreadyGone, type BatchOptions, batch } from './namespaces.ts';
 import { netnsOf, type Place } from './place.ts';
 
 /** A port of the fabric that lets some frames through no more. */
@@ -60,9 +63,29 @@ export function canBeIsolated(a: Host, b: Host): boolean {
   return a !== b && (path || commonNetworks(a, b).length > 0);
 }
 
+/** @throws LabError usage, naming whom the host talks to */
+export function requireNeighbours({ topology }: Pick<Lab, 'topology'>, host: Host, from: Host): void {
+  if (host === from) throw new LabError('usage', `${host.name} cannot be isolated from itself`);
+  if (canBeIsolated(host, from)) return;
+  const neighbours = topology.hosts.filter(each => canBeIsolated(host, each));
+  throw new LabError(
+    'usage',
+    `${host.name} and ${from.name} do not talk to each other; ${host.name} can be isolated from ${neighbours.map(each => each.name).join(', ')}`,
+  );
+}
+
+/** Those whom these faults isolate from the host, on whichever side it was named. */
+export function isolatedFrom(lab: Lab, host: Host, faults: readonly Fault[]): Host[] {
+  return faults.flatMap(({ kind, target, from }) => {
+    if (kind !== 'isolate' || from === undefined) return [];
+    if (target === host.name) return [requireHost(lab, from)];
+    return from === host.name ? [requireHost(lab, target)] : [];
+  });
+}
+
 /** One preference per neighbour, so that each filter is replaced and removed by itself. 0 is not one. */
 function preferenceOf(topology: Topology, { neighbour }: DeafPort): number {
-  return topology.hosts.indexOf(neighbour) + 1;
+  return topology.hosts.findIndex(({ name }) => name === neighbour.name) + 1;
 }
 
 const drop = 2;
@@ -105,14 +128,26 @@ export function addressFilter(field: 'source' | 'destination', addresses: readon
   return [instructions.length, ...instructions].join(',');
 }
 
+/** Where the ports of the lab's switch are, if not in the caller's network. */
+type Switch = Pick<BatchOptions, 'netns'>;
+
+function switchOf(place: Place): Switch {
+  return { netns: netnsOf(place, fabric) };
+}
+
 /** A and B hear each other no more; everybody else hears both. Repeating it is harmless. */
-export async function isolateHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
+export function isolateHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
+  return isolateOn(switchOf(place), topology, a, b);
+}
+
+/** @param a with the ports and MACs that it has there, as `b` */
+export async function isolateOn(where: Switch, topology: Topology, a: Host, b: Host): Promise<void> {
   const lines = portsBetween(a, b).flatMap(each => [
     `qdisc replace dev ${each.port} clsact`,
     `filter replace dev ${each.port} ${each.direction} pref ${preferenceOf(topology, each)} handle 1 protocol all bpf bytecode '${each.bytecode}' direct-action`,
   ]);
   // A machine that is gone has no ports: it gets its filters when it comes back.
-  await batch('tc', lines, { netns: netnsOf(place, fabric), tolerate: alreadyGone });
+  await batch('tc', lines, { ...where, tolerate: alreadyGone });
 }
 
 /** The kernel's words when there is no such filter, queueing discipline or port; tc adds a second line to its errors. */
@@ -120,12 +155,14 @@ const noFilter =
   /Cannot find (device|specified filter chain)|No such device|Parent Qdisc doesn't exist|Filter with specified priority\/protocol not found|We have an error talking to the kernel/;
 
 /** Undoes `isolateHosts`, and nothing else. Harmless when there is nothing to undo. */
-export async function reuniteHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
-  await batch(
-    'tc',
-    portsBetween(a, b).map(
-      each => `filter del dev ${each.port} ${each.direction} pref ${preferenceOf(topology, each)}`,
-    ),
-    { netns: netnsOf(place, fabric), tolerate: noFilter },
+export function reuniteHosts(place: Place, topology: Topology, a: Host, b: Host): Promise<void> {
+  return reuniteOn(switchOf(place), topology, a, b);
+}
+
+/** Undoes `isolateOn`. */
+export async function reuniteOn(where: Switch, topology: Topology, a: Host, b: Host): Promise<void> {
+  const lines = portsBetween(a, b).map(
+    each => `filter del dev ${each.port} ${each.direction} pref ${preferenceOf(topology, each)}`,
   );
+  await batch('tc', lines, { ...where, tolerate: noFilter });
 }

@@ -47,8 +47,8 @@ export interface LabState {
   /** Who is bringing it up. */
   readonly startedBy: ProcessIdentity;
   readonly startedAt: number;
-  readonly proxies: number;
-  readonly backends: number;
+  proxies: number;
+  backends: number;
   /** `netns` if absent. */
   readonly engine?: EngineName;
   readonly steering?: SteeringMode;

@@ -36,6 +36,11 @@ export interface Target {
   readonly process: HostProcess | undefined;
 }
 
+/** `COMPONENT` or `COMPONENT/PROCESS` */
+export function nameOf({ host, process }: Target): string {
+  return process ? `${host.name}/${process.name}` : host.name;
+}
+
 /** Reads a target that must be a component, for faults of its links. @throws LabError usage */
 export function requireComponent(lab: Lab, fault: 'cut' | 'isolate', target: string): Host {
   const { host, process } = requireTarget(lab, target);

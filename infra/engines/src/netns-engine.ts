@@ -4,6 +4,7 @@ import { buildTopology, hostsOf, mailDatabase } from '@resplice/topology';
 import { mountBpf, removePins } from './bpf-filesystem.ts';
 import { asCapability, requireClsact, requireDatabase, requireMachine } from './capabilities.ts';
 import type {
+  Access,
   DatabaseAddress,
   Deployment,
   DrainReport,
@@ -16,6 +17,7 @@ import type {
 } from './engine.ts';
 import { LabError, notUp } from './errors.ts';
 import { crash, cut, freeze, freezeAt, isolate, revive, startMissing } from './faults.ts';
+import { adoptSite } from './followed-site.ts';
 import { configureFabric, connectHost, fabric } from './host-network.ts';
 import {
   findLab,
@@ -287,18 +289,8 @@ export class NetnsEngine implements Engine {
   }
 
   /** From here a daemon that is started follows the new file. @returns what takes effect at the next `up` only */
-  #write(lab: Lab, { file, rules }: SiteFile): string[] {
-    const { limits } = lab.topology.rules;
-    const { connections } = rules.limits;
-    // The size of a kernel map that is in use.
-    const notes =
-      connections === limits.connections
-        ? []
-        : [
-            `limits.connections: ${connections} takes effect at the next up; until then it stays ${limits.connections}`,
-          ];
-    const kept = { ...rules.limits, connections: limits.connections };
-    lab.state.siteFile = { file, rules: { ...rules, limits: kept } };
+  #write(lab: Lab, siteFile: SiteFile): string[] {
+    const notes = adoptSite(lab, siteFile);
     writeLabState(lab.place, lab.state);
     this.#writeConfigs(lab);
     return notes;
@@ -318,13 +310,16 @@ export class NetnsEngine implements Engine {
   }
 
   async drain(target: string, deadlineMs: number, watcher: Watcher = {}): Promise<DrainReport> {
-    const { noteDrain, untilEmpty } = await import('./drain.ts');
+    const [{ noteDrain, untilEmpty }, { inspect }] = await Promise.all([
+      import('./drain.ts'),
+      import('./inspection.ts'),
+    ]);
     await this.#change(async lab => {
       noteDrain(lab, target);
       this.#writeConfigs(lab);
     });
     await this.#follow(watcher);
-    return untilEmpty(this.#place, target, deadlineMs, watcher);
+    return untilEmpty(this.#place, target, deadlineMs, watcher, inspect);
   }
 
   async status(): Promise<LabStatus | 'starting' | undefined> {
@@ -378,6 +373,19 @@ export class NetnsEngine implements Engine {
         path: processFilesOf(this.#place, host.name, name).log,
       })),
     );
+  }
+
+  async access(component: string): Promise<Access> {
+    const { place, topology, state } = requireLab(this.#place);
+    const host = requireHost({ place, topology, state }, component);
+    const daemons = host.processes.filter(({ kind }) => kind === 'daemon');
+    return {
+      namespace: netnsPathOf(place, component),
+      adminSockets: Object.fromEntries(
+        daemons.map(({ name }) => [name, processFilesOf(place, component, name).socket]),
+      ),
+      pids: Object.values(state.processes[component] ?? {}).map(({ pid }) => pid),
+    };
   }
 
   #context({ place, topology, state }: Lab): LaunchContext {

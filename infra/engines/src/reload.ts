@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Host } from '@resplice/topology';
 import { adminGet } from './admin-client.ts';
-import { readDaemonStatus } from './daemon-status.ts';
+import { type ConfigStatus, readDaemonStatus } from './daemon-status.ts';
 import { LabError } from './errors.ts';
 import type { Lab } from './lab.ts';
 import { processFilesOf } from './place.ts';
@@ -22,16 +22,23 @@ export interface FollowOptions {
  * @returns those that do not run now, or are stopped: they take it over when they go on, `proxy-2/proxy`
  * @throws LabError unhealthy when one refuses or does not get done; interrupted
  */
-export async function followConfigs(lab: Lab, options: FollowOptions): Promise<string[]> {
+export function followConfigs(lab: Lab, options: FollowOptions): Promise<string[]> {
   const deadline = Date.now() + options.deadlineMs;
-  const { hosts } = lab.topology;
+  return inWaves(lab, host => followOn(lab, host, deadline, options.signal));
+}
+
+/** @param follow has a host's daemons do it; each names itself if it does so later only. @returns these */
+export async function inWaves(
+  { topology: { hosts } }: Lab,
+  follow: (host: Host) => readonly Promise<string | undefined>[],
+): Promise<string[]> {
   // Balancers last: whom they send to a new listener must find it on any proxy, and its rules at the logger.
   const balancers = hosts.filter(({ role }) => role === 'lb');
   const loggers = hosts.filter(({ role }) => role === 'logger');
   const others = hosts.filter(host => !balancers.includes(host) && !loggers.includes(host));
   const later: string[] = [];
   for (const wave of [others, loggers, balancers]) {
-    const outcomes = await Promise.all(wave.flatMap(host => followOn(lab, host, deadline, options.signal)));
+    const outcomes = await Promise.all(wave.flatMap(follow));
     later.push(...outcomes.filter(each => each !== undefined));
   }
   return later;
@@ -50,6 +57,15 @@ function followOn(
       const { config, socket } = processFilesOf(lab.place, host.name, name);
       return follow({ name: `${host.name}/${name}`, identity, config, socket, deadline, signal });
     });
+}
+
+/** Whether the daemon follows the configuration of that hash. @throws LabError unhealthy when it refuses to */
+export function hasTaken(name: string, status: ConfigStatus | undefined, wanted: string): boolean {
+  if (status?.refused?.sha256 === wanted)
+    throw new LabError('unhealthy', `${name} refuses its new configuration`, {
+      details: status.refused.problems,
+    });
+  return status?.sha256 === wanted;
 }
 
 interface Follower {
@@ -82,11 +98,7 @@ async function follow(follower: Follower): Promise<string | undefined> {
       // Starting: it has no signal handler yet, and reads the file in any case.
       () => undefined,
     );
-    if (status?.sha256 === wanted) return undefined;
-    if (status?.refused?.sha256 === wanted)
-      throw new LabError('unhealthy', `${name} refuses its new configuration`, {
-        details: status.refused.problems,
-      });
+    if (hasTaken(name, status, wanted)) return undefined;
     if (status && told !== wanted) {
       process.kill(identity.pid, 'SIGHUP');
       told = wanted;

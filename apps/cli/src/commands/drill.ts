@@ -11,6 +11,7 @@ type Drill = (typeof drills)[number];
 
 /** Options that do not belong to every drill, and whose they are. */
 const belongs: Readonly<Record<string, readonly Drill[]>> = {
+  engine: ['matrix'],
   cells: ['matrix'],
   'backend-cmd': ['matrix'],
   'url-path': ['matrix'],
@@ -34,6 +35,11 @@ export const command = defineCommand({
   synopsis: '[paper|matrix|storm] [OPTIONS]',
   summary: 'The paper’s tables, measured; or every fault at every moment, or many while letters are sent.',
   options: {
+    engine: {
+      type: 'string',
+      value: 'ENGINE',
+      help: 'of matrix: what the lab is made of, as `up` takes it; else that of the one that is up',
+    },
     cells: {
       type: 'string',
       value: 'PATTERNS',

@@ -1,4 +1,4 @@
-import { type Engine, LabError, requireMachine, type SiteFile } from '@resplice/engines';
+import { LabError, requireMachine, type SiteFile } from '@resplice/engines';
 import { type Arm, arms, most, steeringModes } from '@resplice/topology';
 import { clientLink, oneOf, requirePositionals, wholeNumber } from '../arguments.ts';
 import { callersCommand } from '../callers-command.ts';
@@ -16,13 +16,6 @@ function followedFile(file: string, backends: number, arm: Arm): SiteFile {
   const { siteFile, warnings } = readSiteFile(file, backendNames(backends));
   for (const line of warnings) say(line);
   return siteFile;
-}
-
-/** Adds them, and says what they are. */
-async function demoAccounts(engine: Engine): Promise<string> {
-  if (engine.addDemoAccounts) return engine.addDemoAccounts();
-  const { addDemoAccounts } = await import('../mail-accounts.ts');
-  return addDemoAccounts();
 }
 
 export const command = defineCommand({
@@ -97,7 +90,7 @@ export const command = defineCommand({
       const started = Date.now();
       await engine.up(options, { signal, progress: showProgress });
       const hasAccounts = options.backendCommand === null && site === 'webmail';
-      const accounts = hasAccounts ? await demoAccounts(engine) : null;
+      const accounts = hasAccounts ? await (await import('../mail-accounts.ts')).addDemoAccounts() : null;
       say(`up and healthy after ${((Date.now() - started) / 1000).toFixed(1)} s`);
       if (accounts !== null) say(accounts);
       if (values.detach) return exitCode.pass;

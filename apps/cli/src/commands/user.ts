@@ -3,7 +3,6 @@ import { oneOf, requirePositionals } from '../arguments.ts';
 import { defineCommand } from '../command.ts';
 import { exitCode } from '../exit-code.ts';
 import { say } from '../output.ts';
-import { presentEngine } from '../present-engine.ts';
 
 export const command = defineCommand({
   name: 'user',
@@ -16,10 +15,10 @@ export const command = defineCommand({
     requirePositionals(positionals, 2, 2, './resplice user add NAME [--name TEXT]');
     oneOf('user', positionals[0]!, ['add']);
     requireRoot();
-    const { addMailAccount, addressOf } = await import('../mail-accounts.ts');
+    const { addMailAccount, addressOf, requireAccounts } = await import('../mail-accounts.ts');
     const address = addressOf(positionals[1]!);
     // Before anybody types a password for nothing.
-    (await presentEngine()).database();
+    await requireAccounts();
     const { newPassword } = await import('../password-input.ts');
     const name = values.name?.trim() || address.split('@')[0]!;
     await addMailAccount({ address, name, password: await newPassword() });

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import {
+  type Access,
   command,
   type DatabaseAddress,
   type Deployment as Deployed,
@@ -9,25 +10,26 @@ import {
   type KitStatus,
   LabError,
   type LabStatus,
-  type LogFile,
+  type LogSource,
   labPlace,
+  type MailAccounts,
   type ReloadReport,
   requireRoot,
+  type SiteFile,
   type Trace,
   type UpOptions,
   type Watcher,
   type WebmailStatus,
 } from '@resplice/engines';
 import {
-  type Fault,
+  adoptSite,
   findLab,
   hasRemains,
   isAlive,
-  isFaulted,
-  isWithin,
   kitFrom,
   type Lab,
-  type LabState,
+  noteDrain,
+  notUp,
   processEntry,
   readLabState,
   requireComponent,
@@ -35,36 +37,32 @@ import {
   requireLab,
   requireTarget,
   statusFrom,
-  type Target,
   traceIn,
+  untilEmpty,
   withLabLock,
   writeLabState,
 } from '@resplice/engines/lab';
 import { type Host, hostNamed, hostsOf, lan } from '@resplice/topology';
 import { adminSocket, configFileOf } from '../paths.ts';
+import { crash, cut, freeze, freezeAt, heal, isolate, soundServices } from './faults.ts';
+import { followSettings, settingsOf } from './following.ts';
 import { fileIn, inspectHosts } from './inspection.ts';
-import { containerOf, Project, requireEngine, serviceOf, servicesOf } from './project.ts';
+import { accountsOf } from './mail-accounts.ts';
+import { namespaceOf } from './ports.ts';
+import { containerOf, logCommand, type Project, requireEngine, serviceOf, servicesOf } from './project.ts';
+import { projectOf, scale } from './scaling.ts';
 
 const upDeadlineMs = 60_000;
-const healDeadlineMs = 30_000;
 const place = labPlace;
 
 function unable(what: string): LabError {
   return new LabError('usage', `the compose engine does not ${what}; the netns one does: leave --engine out`);
 }
 
-function projectOf({ proxies, backends, site = 'demo' }: LabState): Project {
-  return new Project({ proxies, backends, site });
-}
-
-function servicesIn({ host, process }: Target): string[] {
-  return process ? [serviceOf(host, process.name)] : servicesOf(host);
-}
-
-/** What a crash kills: of a back end its processes, whose kernel stays. */
-function mortalIn(target: Target): string[] {
-  const [owner, ...beside] = servicesIn(target);
-  return beside.length > 0 ? beside : [owner!];
+/** What a file names, containers do not see. */
+function requireVisible({ rules }: SiteFile): void {
+  const asking = rules.listeners.find(({ auth }) => auth !== undefined);
+  if (asking) throw unable(`ask for passwords, as the listener "${asking.name}" does`);
 }
 
 function requirePlain({ arm, kit, link, steering, backendCommand, siteFile }: UpOptions): void {
@@ -73,12 +71,7 @@ function requirePlain({ arm, kit, link, steering, backendCommand, siteFile }: Up
   if (link && link.name !== lan.name) throw unable('emulate links');
   if (steering && steering !== 'hash') throw unable(`steer by ${steering}`);
   if (backendCommand) throw unable('run a command of yours');
-  if (siteFile) throw unable('follow a resplice.yaml');
-}
-
-/** Of every component that nothing was done to. */
-function soundServices({ state, topology }: Lab): string[] {
-  return topology.hosts.filter(({ name }) => !isFaulted(state, name)).flatMap(servicesOf);
+  if (siteFile) requireVisible(siteFile);
 }
 
 async function requirePage({ topology }: Lab): Promise<void> {
@@ -89,6 +82,22 @@ async function requirePage({ topology }: Lab): Promise<void> {
   if (code === 0 && Number(stdout) < 500) return;
   const why = code === 0 ? `answered ${stdout}` : stderr.trim();
   throw new LabError('unhealthy', `GET ${topology.vip.url} from client-1: ${why}`);
+}
+
+/** Whether it differs in its numbers only. @throws LabError usage when something was done to it */
+function canBecome({ state }: Lab, { proxies, backends, site = 'demo', siteFile }: UpOptions): boolean {
+  const differs = state.proxies !== proxies || state.backends !== backends;
+  const isAlike = state.engine === 'compose' && state.phase === 'up' && state.site === site && !siteFile;
+  if (!isAlike || !differs) return false;
+  if (state.faults.length === 0) return true;
+  throw new LabError('usage', `${state.faults[0]!.target}: under a fault; first: ./resplice fault heal`);
+}
+
+/** Before anybody reads it. */
+async function settleFirst(lab: Lab): Promise<void> {
+  const project = projectOf(lab.state);
+  await project.build();
+  await project.settle(settingsOf(lab));
 }
 
 /** A kit tells only who stands beside it; undefined when it does not answer. */
@@ -104,15 +113,23 @@ async function kitOf({ name }: Host): Promise<KitStatus | undefined> {
 export class ComposeEngine implements Engine {
   readonly name = 'compose';
 
-  async up(options: UpOptions, { progress, signal }: Watcher = {}): Promise<void> {
+  /** One of containers that is up already becomes one of other numbers. */
+  async up(options: UpOptions, watcher: Watcher = {}): Promise<void> {
+    const { progress, signal } = watcher;
     requireRoot();
     requirePlain(options);
     await requireEngine();
+    const running = findLab(place);
+    if (running && canBecome(running, options)) {
+      progress?.(`making it one of ${options.proxies} proxies and ${options.backends} back ends`);
+      return scale(running, options, watcher);
+    }
     await withLabLock(place, async () => this.#claim(options));
     try {
       const lab = findLab(place)!;
       progress?.('building images and starting containers');
-      await projectOf(lab.state).start(soundServices(lab), upDeadlineMs);
+      if (lab.state.siteFile) await settleFirst(lab);
+      await projectOf(lab.state).start(soundServices(lab), upDeadlineMs, { build: true });
       signal?.throwIfAborted();
       await requirePage(lab);
       lab.state.phase = 'up';
@@ -124,7 +141,7 @@ export class ComposeEngine implements Engine {
     }
   }
 
-  #claim({ proxies, backends, site = 'demo' }: UpOptions): void {
+  #claim({ proxies, backends, site = 'demo', siteFile }: UpOptions): void {
     const known = readLabState(place);
     const isOurs = known?.engine === 'compose' && known.phase !== 'up' && !isAlive(known.startedBy);
     // What another engine left half-made is that one's to remove.
@@ -140,6 +157,7 @@ export class ComposeEngine implements Engine {
       startedAt: Date.now(),
       ...{ proxies, backends, site },
       backendCommand: null,
+      siteFile,
       processes: {},
       faults: [],
     });
@@ -160,97 +178,131 @@ export class ComposeEngine implements Engine {
     return ['docker', 'exec', '--interactive', ...terminal, containerOf(host.name), ...what];
   }
 
-  crash(target: string): Promise<FaultReport> {
-    return this.#break('crash', target, (project, found) => project.kill(mortalIn(found)));
+  async crash(target: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) => crash(lab, project, requireTarget(lab, target)));
+    return { kind: 'crash', target, at };
   }
 
-  freeze(target: string): Promise<FaultReport> {
-    return this.#break('freeze', target, (project, found) => project.pause(servicesIn(found)));
+  async freeze(target: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) => freeze(lab, project, requireTarget(lab, target)));
+    return { kind: 'freeze', target, at };
   }
 
-  cut(target: string): Promise<FaultReport> {
-    return this.#break('cut', target, (project, _, lab) =>
-      project.disconnect(requireComponent(lab, 'cut', target)),
+  async cut(target: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) => cut(lab, project, requireComponent(lab, 'cut', target)));
+    return { kind: 'cut', target, at };
+  }
+
+  async freezeAt(target: string, point: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) =>
+      freezeAt(lab, project, requireTarget(lab, target), point),
     );
+    return { kind: 'freeze', target, at, point };
   }
 
-  #break(
-    kind: 'crash' | 'freeze' | 'cut',
-    target: string,
-    work: (project: Project, found: Target, lab: Lab) => Promise<unknown>,
-  ): Promise<FaultReport> {
-    return withLabLock(place, async () => {
-      const lab = requireLab(place);
-      await work(projectOf(lab.state), requireTarget(lab, target), lab);
-      const at = Date.now();
-      const known = lab.state.faults.some(fault => fault.kind === kind && fault.target === target);
-      if (!known) lab.state.faults.push({ kind, target, at } satisfies Fault);
-      writeLabState(place, lab.state);
-      return { kind, target, at };
+  async isolate(target: string, from: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) => {
+      const [one, other] = [target, from].map(each => requireComponent(lab, 'isolate', each));
+      return isolate(lab, project, one!, other!);
     });
+    return { kind: 'isolate', target, at, from };
   }
 
-  async restart(target: string, watcher: Watcher = {}): Promise<FaultReport> {
-    const { at } = await this.crash(target);
-    const { healthyAt } = await this.heal(target, watcher);
-    return { kind: 'restart', target, at, healthyAt: healthyAt! };
+  async restart(target: string): Promise<FaultReport> {
+    const at = await this.#change(async (lab, project) => {
+      const found = requireTarget(lab, target);
+      const drains = lab.state.faults.filter(({ kind }) => kind === 'drain');
+      const crashedAt = await crash(lab, project, found);
+      // What is to be empty stays so, also when it is restarted: that may be what it was drained for.
+      lab.state.faults = lab.state.faults.filter(({ kind }) => kind !== 'drain');
+      await heal(lab, project, { target, found });
+      lab.state.faults = [...lab.state.faults, ...drains];
+      writeLabState(place, lab.state);
+      return crashedAt;
+    });
+    return { kind: 'restart', target, at, healthyAt: Date.now() };
   }
 
-  async heal(target?: string, _: Watcher = {}): Promise<FaultReport> {
-    return withLabLock(place, async () => {
-      const lab = requireLab(place);
-      const project = projectOf(lab.state);
+  async heal(target?: string): Promise<FaultReport> {
+    const at = await this.#change((lab, project) => {
       const found = target === undefined ? undefined : requireTarget(lab, target);
-      const undone = lab.state.faults.filter(fault => target === undefined || isWithin(fault, target));
-      const hosts = found ? [found.host] : lab.topology.hosts;
-      await project.unpause(found ? servicesIn(found) : hosts.flatMap(servicesOf));
-      for (const fault of undone.filter(({ kind }) => kind === 'cut'))
-        await project.connect(requireHost(lab, fault.target));
-      lab.state.faults = lab.state.faults.filter(fault => !undone.includes(fault));
+      return heal(lab, project, { target, found });
+    });
+    return { kind: 'heal', target: target ?? null, at, healthyAt: Date.now() };
+  }
+
+  async drain(target: string, deadlineMs: number, watcher: Watcher = {}): Promise<DrainReport> {
+    await this.#change(async (lab, project) => {
+      noteDrain(lab, target);
+      await followSettings(requireLab(place), project, watcher);
+    });
+    const look = (lab: Lab) => inspectHosts(projectOf(lab.state), lab.topology.hosts);
+    return untilEmpty(place, target, deadlineMs, watcher, look);
+  }
+
+  async reload(siteFile: SiteFile, watcher: Watcher = {}): Promise<ReloadReport> {
+    requireVisible(siteFile);
+    return this.#change(async (lab, project) => {
+      const notes = adoptSite(lab, siteFile);
       writeLabState(place, lab.state);
-      const at = Date.now();
-      const sound = [...new Set([...soundServices(lab), ...(found ? servicesIn(found) : [])])];
-      await project.untilRecovered(sound, healDeadlineMs);
-      await project.start(sound, healDeadlineMs);
-      return { kind: 'heal', target: target ?? null, at, healthyAt: Date.now() };
+      const later = await followSettings(requireLab(place), project, watcher);
+      return { file: siteFile.file, at: Date.now(), later, notes };
     });
   }
 
-  freezeAt(): Promise<FaultReport> {
-    return Promise.reject(unable('stop processes at points'));
-  }
-
-  isolate(): Promise<FaultReport> {
-    return Promise.reject(unable('isolate two components from each other'));
-  }
-
-  drain(): Promise<DrainReport> {
-    return Promise.reject(unable('drain'));
-  }
-
-  reload(): Promise<ReloadReport> {
-    return Promise.reject(unable('follow a resplice.yaml'));
+  #change<T>(work: (lab: Lab, project: Project) => Promise<T>): Promise<T> {
+    return withLabLock(place, async () => {
+      const lab = requireLab(place);
+      return work(lab, projectOf(lab.state));
+    });
   }
 
   database(): DatabaseAddress {
-    throw unable('show its database to this machine: docker exec -i resplice-smtp-1-1 adds accounts');
+    throw unable('show its database to this machine');
   }
 
-  /** The SMTP server's container knows the database. */
-  async addDemoAccounts(): Promise<string> {
-    const program = ['node', '/resplice/infra/compose/src/main.ts', 'demo-accounts'];
-    const { stdout } = await command('docker', ['exec', containerOf('smtp-1'), ...program]);
-    return `accounts ${stdout.trim()}`;
+  accounts(): MailAccounts {
+    return accountsOf(requireLab(place));
   }
 
-  logs(): readonly LogFile[] {
-    throw new LabError('usage', 'containers keep their own logs: docker compose logs');
+  logs(target?: string): readonly LogSource[] {
+    const lab = findLab(place);
+    if (!lab) throw notUp();
+    const targets = target
+      ? [requireTarget(lab, target)]
+      : lab.topology.hosts.map(host => ({ host, process: undefined }));
+    return targets.flatMap(({ host, process }) =>
+      (process ? [process] : host.processes).map(({ name }) => ({
+        component: host.name,
+        process: name,
+        command: logCommand(serviceOf(host, name)),
+      })),
+    );
+  }
+
+  async access(component: string): Promise<Access> {
+    const lab = requireLab(place);
+    const host = requireHost(lab, component);
+    const seen = await projectOf(lab.state).inspect(servicesOf(host));
+    const owner = seen.get(host.name);
+    if (!owner?.State.Running) throw new LabError('unhealthy', `${component} does not run`);
+    const daemons = host.processes.filter(({ kind }) => kind === 'daemon');
+    return {
+      namespace: namespaceOf(owner),
+      adminSockets: Object.fromEntries(
+        daemons.flatMap(({ name }) => {
+          const container = seen.get(serviceOf(host, name));
+          return container?.State.Running ? [[name, fileIn(container, adminSocket)]] : [];
+        }),
+      ),
+      pids: host.processes.flatMap(({ name }) => seen.get(serviceOf(host, name))?.State.Pid || []),
+    };
   }
 
   deployment(): Deployed {
-    const { topology } = requireLab(place);
+    const { topology, state } = requireLab(place);
     const backends = hostsOf(topology, 'backend').map(({ name }) => name);
-    return { arm: topology.arm, backends, siteFile: null };
+    return { arm: topology.arm, backends, siteFile: state.siteFile?.file ?? null };
   }
 
   async trace(client: string): Promise<{ trace?: Trace; why: string }> {

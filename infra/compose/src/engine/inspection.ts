@@ -1,6 +1,13 @@
 // What runs of a deployment, and what its daemons say.
 
-import { askDaemon, type HostInspection, type ProcessInspection } from '@resplice/engines/lab';
+import {
+  askDaemon,
+  type HostInspection,
+  isStopped,
+  livingProcesses,
+  type ProcessEntry,
+  type ProcessInspection,
+} from '@resplice/engines/lab';
 import type { Host, HostProcess } from '@resplice/topology';
 import { adminSocket } from '../paths.ts';
 import { type Project, type SeenContainer, serviceOf, servicesOf } from './project.ts';
@@ -10,8 +17,12 @@ export function fileIn({ State }: SeenContainer, path: string): string {
   return `/proc/${State.Pid}/root${path}`;
 }
 
+/** What a container's first process has started and a signal has stopped. */
+export function stoppedIn({ State }: SeenContainer): ProcessEntry[] {
+  return livingProcesses().filter(entry => entry.parent === State.Pid && isStopped(entry));
+}
+
 function reasonOf({ State }: SeenContainer): string | undefined {
-  if (State.Paused) return 'stopped';
   const health = State.Health?.Status;
   return health === undefined || health === 'healthy' ? undefined : `not healthy: ${health}`;
 }
@@ -22,8 +33,9 @@ function inspectProcess(process: HostProcess, seen: SeenContainer | undefined): 
     return Promise.resolve(none);
   }
   const pid = seen.State.Pid;
-  if (process.kind === 'daemon' && !seen.State.Paused)
-    return askDaemon(process, pid, fileIn(seen, adminSocket));
+  if (seen.State.Paused || stoppedIn(seen).length > 0)
+    return Promise.resolve({ process, pid, gone: false, reason: 'stopped', status: undefined });
+  if (process.kind === 'daemon') return askDaemon(process, pid, fileIn(seen, adminSocket));
   return Promise.resolve({ process, pid, gone: false, reason: reasonOf(seen), status: undefined });
 }
 

@@ -1,11 +1,13 @@
 // The engine's command line, for one deployment of ours.
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type CommandResult, command, LabError } from '@resplice/engines';
+import { type CommandResult, command, LabError, labPlace } from '@resplice/engines';
 import type { Host } from '@resplice/topology';
 import { composeText, networkNameOf, projectName } from '../compose-file.ts';
-import type { Deployment } from '../deployment.ts';
+import { argumentsOf, type Deployment, type Settings } from '../deployment.ts';
 import { besides } from '../services.ts';
 
 const pollMs = 200;
@@ -48,6 +50,23 @@ export function containerOf(service: string): string {
   return `${projectName}-${service}-1`;
 }
 
+/** What shows the log of a service's containers, and goes on through restarts when it is told to follow. */
+export function logCommand(service: string): (follow: boolean) => readonly [string, ...string[]] {
+  return follow => [
+    ...([
+      'docker',
+      'compose',
+      '--project-name',
+      projectName,
+      'logs',
+      '--no-log-prefix',
+      '--no-color',
+    ] as const),
+    ...(follow ? ['--follow'] : []),
+    service,
+  ];
+}
+
 export class Project {
   readonly #deployment: Deployment;
 
@@ -60,15 +79,35 @@ export class Project {
     return command('docker', [...options, ...args], { input: composeText(this.#deployment), anyExit });
   }
 
+  async build(): Promise<void> {
+    await this.compose(['build', '--quiet']);
+  }
+
+  /** Writes down what every container finds settled from here on. */
+  async settle(settings: Settings): Promise<void> {
+    // Standard input is taken.
+    const file = join(labPlace.runDirectory, 'compose.yml');
+    writeFileSync(file, composeText(this.#deployment));
+    const where = ['--file', file, '--project-directory', root];
+    const settling = ['settle', ...argumentsOf(this.#deployment)];
+    const input = JSON.stringify(settings);
+    await command('docker', ['compose', ...where, 'run', '--rm', '--no-deps', '-T', 'keys', ...settling], {
+      input,
+    });
+  }
+
   /**
    * Starts services that do not run, and waits until they are healthy.
    * @throws LabError unhealthy, with what the engine and the containers said last
    */
-  async start(services: readonly string[], deadlineMs: number): Promise<void> {
+  async start(services: readonly string[], deadlineMs: number, { build = false } = {}): Promise<void> {
     const wait = ['--wait', '--wait-timeout', String(Math.ceil(deadlineMs / 1000))];
-    const { code, stderr } = await this.compose(['up', '--detach', '--build', ...wait, ...services], {
-      anyExit: true,
-    });
+    const { code, stderr } = await this.compose(
+      ['up', '--detach', ...(build ? ['--build'] : []), ...wait, ...services],
+      {
+        anyExit: true,
+      },
+    );
     if (code === 0) return;
     const said = stderr.trim().split('\n').slice(-3);
     const { stdout } = await this.compose(['logs', '--tail', '3', '--no-color', ...services], {
@@ -96,6 +135,11 @@ export class Project {
     }
   }
 
+  /** Stops these services, which are no part of the deployment any more, and removes them. */
+  async remove(services: readonly string[]): Promise<void> {
+    await this.compose(['rm', '--stop', '--force', ...services]);
+  }
+
   async down(): Promise<void> {
     await this.compose(['down', '--volumes', '--timeout', '5']);
   }
@@ -115,26 +159,32 @@ export class Project {
 
   /** Does it to those for which it makes sense now. */
   async #each(
-    verb: 'kill' | 'pause' | 'unpause',
+    verb: readonly [string, ...string[]],
     services: readonly string[],
     fits: (state: SeenContainer['State']) => boolean,
   ): Promise<number> {
     const seen = await this.inspect(services);
     const targets = [...seen].filter(([, { State }]) => fits(State)).map(([service]) => containerOf(service));
-    if (targets.length > 0) await command('docker', [verb, ...targets]);
+    if (targets.length > 0) await command('docker', [...verb, ...targets]);
     return targets.length;
   }
 
   kill(services: readonly string[]): Promise<number> {
-    return this.#each('kill', services, ({ Running }) => Running);
+    return this.#each(['kill'], services, ({ Running }) => Running);
+  }
+
+  /** To the first process of each. */
+  signal(services: readonly string[], signal: NodeJS.Signals): Promise<number> {
+    const sent = ({ Running, Paused }: SeenContainer['State']) => Running && !Paused;
+    return this.#each(['kill', '--signal', signal], services, sent);
   }
 
   pause(services: readonly string[]): Promise<number> {
-    return this.#each('pause', services, ({ Running, Paused }) => Running && !Paused);
+    return this.#each(['pause'], services, ({ Running, Paused }) => Running && !Paused);
   }
 
   unpause(services: readonly string[]): Promise<number> {
-    return this.#each('unpause', services, ({ Paused }) => Paused);
+    return this.#each(['unpause'], services, ({ Paused }) => Paused);
   }
 
   /** Takes the host off all of its networks; its processes live on. */

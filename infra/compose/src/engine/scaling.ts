@@ -1,0 +1,139 @@
+// More members, or fewer, of a lab that is up. Its containers stay as they are: those that run learn of the others by replacing
+// their daemons, one after the other, while the kernel goes on with what is pinned, and so with every connection.
+
+import type { UpOptions, Watcher } from '@resplice/engines';
+import {
+  adminGet,
+  isWithin,
+  type Lab,
+  noteDrain,
+  readDaemonStatus,
+  requireLab,
+  untilEmpty,
+  withLabLock,
+  writeLabState,
+} from '@resplice/engines/lab';
+import { type DaemonProcess, type Host, hostNamed, hostsOf, type Role } from '@resplice/topology';
+import { signals } from '../container.ts';
+import { configHash } from '../part.ts';
+import { adminSocket } from '../paths.ts';
+import { followSettings, settingsOf } from './following.ts';
+import { untilHealthy, untilNothing } from './health.ts';
+import { fileIn, inspectHosts } from './inspection.ts';
+import { Project, serviceOf, servicesOf } from './project.ts';
+
+const replaceDeadlineMs = 30_000;
+const startDeadlineMs = 60_000;
+
+type Numbers = Pick<UpOptions, 'proxies' | 'backends'>;
+
+export function projectOf({ proxies, backends, site = 'demo' }: Lab['state']): Project {
+  return new Project({ proxies, backends, site });
+}
+
+/** Packets are sent to those only whom everybody behind them knows. */
+const rolesInOrder: readonly Role[] = ['auxlogger', 'backend', 'logger', 'proxy'];
+
+/** Starts a daemon anew in its container; returns when it is ready, with the configuration that is known now. */
+async function replaceDaemon({ state, topology }: Lab, host: Host, daemon: DaemonProcess): Promise<void> {
+  const project = projectOf(state);
+  const service = serviceOf(host, daemon.name);
+  const wanted = configHash(topology, host, daemon);
+  await project.signal([service], signals.replace);
+  await untilNothing(replaceDeadlineMs, async () => {
+    const seen = (await project.inspect([service])).get(service);
+    if (!seen?.State.Running) return `${host.name}/${daemon.name} does not run`;
+    const answer = await adminGet(fileIn(seen, adminSocket), '/status', 1000).catch(() => undefined);
+    const status = answer && readDaemonStatus(answer.body);
+    if (status?.ready && status.config?.sha256 === wanted) return '';
+    return `${host.name}/${daemon.name} is not ready`;
+  });
+}
+
+async function replaceDaemons(lab: Lab, hosts: readonly Host[], { progress }: Watcher): Promise<void> {
+  for (const host of hosts) {
+    for (const process of host.processes) {
+      if (process.kind !== 'daemon') continue;
+      progress?.(`${host.name}/${process.name} learns who there is`);
+      await replaceDaemon(lab, host, process);
+    }
+  }
+}
+
+/** Returns when nothing is left of what the component had. */
+async function empty(place: Lab['place'], component: string, watcher: Watcher): Promise<void> {
+  await withLabLock(place, async () => {
+    const lab = requireLab(place);
+    noteDrain(lab, component);
+    await followSettings(requireLab(place), projectOf(lab.state), watcher);
+  });
+  const look = ({ state, topology }: Lab) => inspectHosts(projectOf(state), topology.hosts);
+  await untilEmpty(place, component, Number.POSITIVE_INFINITY, watcher, look);
+}
+
+function forgetFaults({ place, state }: Lab, components: readonly string[]): void {
+  state.faults = state.faults.filter(fault => !components.some(each => isWithin(fault, each)));
+  writeLabState(place, state);
+}
+
+/** Kits know of each other from their start on: while its back end is empty, each application is started anew. */
+async function replaceApplications({ place, topology }: Lab, watcher: Watcher): Promise<void> {
+  const backends = hostsOf(topology, 'backend');
+  if (backends.length < 2) return;
+  for (const { name, processes } of backends) {
+    if (!processes.some(each => each.name === 'webmail')) return;
+    watcher.progress?.(`${name}/webmail learns who there is`);
+    await empty(place, name, watcher);
+    await withLabLock(place, async () => {
+      const lab = requireLab(place);
+      await projectOf(lab.state).signal([`${name}-webmail`], signals.replace);
+      forgetFaults(lab, [name]);
+      await followSettings(requireLab(place), projectOf(lab.state), watcher);
+      await untilHealthy(place, projectOf(lab.state));
+    });
+  }
+}
+
+/**
+ * Makes the lab one of so many. Who is to go is emptied before, however long that takes.
+ * @throws LabError unhealthy, usage, interrupted: the lab is up all the same, and trying again goes on
+ */
+export async function scale(before: Lab, { proxies, backends }: Numbers, watcher: Watcher): Promise<void> {
+  const { place } = before;
+  const kept = ({ role, number }: Host): boolean =>
+    (role !== 'proxy' || number <= proxies) && (role !== 'backend' || number <= backends);
+  const leaving = before.topology.hosts.filter(host => !kept(host));
+  for (const { name } of leaving) await empty(place, name, watcher);
+  const after = await withLabLock(place, async () => {
+    const lab = requireLab(place);
+    forgetFaults(
+      lab,
+      leaving.map(({ name }) => name),
+    );
+    lab.state.proxies = proxies;
+    lab.state.backends = backends;
+    writeLabState(place, lab.state);
+    const next = requireLab(place);
+    const project = projectOf(next.state);
+    await project.settle(settingsOf(next));
+    const { hosts } = next.topology;
+    const staying = hosts.filter(({ name }) => hostNamed(before.topology, name));
+    const coming = hosts.filter(host => !staying.includes(host));
+    for (const role of rolesInOrder) {
+      await replaceDaemons(
+        next,
+        staying.filter(host => host.role === role),
+        watcher,
+      );
+    }
+    if (coming.length > 0) {
+      watcher.progress?.(`starting ${coming.map(({ name }) => name).join(', ')}`);
+      await project.start(coming.flatMap(servicesOf), startDeadlineMs);
+    }
+    await replaceDaemons(next, hostsOf(next.topology, 'lb'), watcher);
+    if (leaving.length > 0) await projectOf(before.state).remove(leaving.flatMap(servicesOf));
+    await untilHealthy(place, project);
+    return next;
+  });
+  if (backends !== before.state.backends) await replaceApplications(after, watcher);
+}
