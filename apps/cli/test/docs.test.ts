@@ -52,6 +52,20 @@ function linked(cell: string): string {
   return join('docs', /\]\(([^)]+)\)/.exec(cell)![1]!);
 }
 
+suite('kernels in the documents', () => {
+  test('every helper that a program calls is named with the version that has it', () => {
+    const files = globSync(['apps/*/bpf/*.{c,h}', 'packages/dataplane/bpf/*.{c,h}'], { cwd: repository });
+    const called = files.flatMap(file =>
+      [...source(file).matchAll(/\b(bpf_[a-z0-9_]+)\(/g)].map(([, name]) => name!),
+    );
+    const orders = /^bpf_[hn]to[hn][sl]$/;
+    const table = rows(source('docs/DEPLOY.md'), /^## Kernels/).flatMap(([names]) =>
+      [...names!.matchAll(/`(bpf_[a-z0-9_]+)`/g)].map(([, name]) => name!),
+    );
+    assert.deepEqual([...new Set(called)].filter(name => !orders.test(name)).sort(), [...table].sort());
+  });
+});
+
 suite('commands in the documents', () => {
   const commands = documents.flatMap(path =>
     [...source(path).matchAll(/\.\/resplice ([a-z]+)([^\n`]*)/g)].map(([, verb, rest]) => ({
