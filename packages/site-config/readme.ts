@@ -13,7 +13,7 @@ const BACKENDS = ['backend-1', 'backend-2'];
 
 /** The README with its made parts as they should be; each stands between `<!-- name -->` and `<!-- /name -->`. */
 export function renderReadme(readme: string): string {
-  const parts: Record<string, () => string> = { example, fields, wrong, problems, nonuniform };
+  const parts: Record<string, () => string> = { example, fields, wrong, problems, unprotected };
   return Object.entries(parts).reduce((text, [name, make]) => {
     const between = new RegExp(`(<!-- ${name} -->\n).*?(<!-- /${name} -->)`, 's');
     if (!between.test(text)) throw new Error(`README.md has no part ${name}`);
@@ -34,16 +34,16 @@ function wrong(): string {
 }
 
 function problems(): string {
-  return problemsOf('wrong.yaml', false);
+  return problemsOf('wrong.yaml');
 }
 
-function nonuniform(): string {
-  return problemsOf('resplice.yaml', true);
+function unprotected(): string {
+  return problemsOf('unprotected.yaml');
 }
 
-function problemsOf(name: string, uniformOnly: boolean): string {
+function problemsOf(name: string): string {
   const directory = FIXTURES.pathname;
-  const checked = checkSite(fixture(name), `${directory}${name}`, { backends: BACKENDS, uniformOnly });
+  const checked = checkSite(fixture(name), `${directory}${name}`, { backends: BACKENDS });
   const found = checked.ok ? checked.warnings : [...checked.problems, ...checked.warnings];
   const lines = found.map(problem => formatProblem(problem).replaceAll(directory, ''));
   return `\`\`\`\n${lines.join('\n')}\n\`\`\``;

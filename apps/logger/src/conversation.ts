@@ -19,6 +19,8 @@ const TELLABLE = 1 << 30;
 
 /** Why a connection is not protected that has become another protocol's. */
 export const UPGRADED = 'upgraded';
+/** Why one is lost with its back end whose listener says so: `protect: false`. */
+export const UNPROTECTED = 'its listener is not protected';
 
 /** What a conversation tells the one who watches over it. */
 export interface ConversationEvents {
@@ -64,6 +66,8 @@ export class Conversation extends ClientSpace implements RequestSink {
   guard: Guard | undefined;
   /** Why this connection is not protected; undefined: it is. */
   unprotected: string | undefined;
+  /** Its listener is not protected: it is followed until its back end is known. */
+  isExpendable = false;
   readonly #records: RecordPool;
   readonly #events: ConversationEvents;
   readonly #requestFraming = new RequestFraming();

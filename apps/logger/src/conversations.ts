@@ -293,7 +293,7 @@ export class Conversations {
       sackPermitted: options.sackPermitted,
     };
     datapath.tracks.setOffer(event.slot, offer);
-    this.#add(event.slot, track, offer);
+    this.#add(event.slot, track, offer).isExpendable = !this.#deps.rules.protects(track.vipPort);
   }
 
   #add(slot: number, track: Track, offer: ClientOffer): Conversation {

@@ -1,6 +1,6 @@
 import type { Log } from '@resplice/service-kit';
 import type { Backend } from '@resplice/splice';
-import { type Conversation, UPGRADED } from './conversation.ts';
+import { type Conversation, UNPROTECTED, UPGRADED } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import { ClientMode, type LogEvent } from './layout.generated.ts';
 import type { Moves } from './moves.ts';
@@ -76,7 +76,9 @@ export class Endings {
     conversation.guard?.rest();
     conversation.ended = true;
     this.#deps.tally.unprotected++;
-    this.#deps.log.info({ ...viewOf(conversation, false) }, 'connection is not protected from here on');
+    // Of what is so by configuration there may be thousands a second.
+    const level = conversation.unprotected === UNPROTECTED ? 'debug' : 'info';
+    this.#deps.log[level]({ ...viewOf(conversation, false) }, 'connection is not protected from here on');
     tracks.letEnd(conversation.slot, true);
     tracks.setClientMode(conversation.slot, ClientMode.CLIENT_UNLOGGED);
   }

@@ -1,6 +1,6 @@
 import { TcpFlags } from '@resplice/dataplane';
 import type { Backends, Wire } from '@resplice/splice';
-import { type Conversation, UPGRADED } from './conversation.ts';
+import { type Conversation, UNPROTECTED, UPGRADED } from './conversation.ts';
 import type { Datapath } from './datapath.ts';
 import type { Drains } from './drains.ts';
 import type { Endings } from './endings.ts';
@@ -45,6 +45,7 @@ export class Intake {
     if ((!held || guard?.isFresh) && conversation.backend?.address !== event.backend)
       conversation.bindTo(backends.all.find(each => each.address === event.backend));
     if (guard) guard.isFresh = false;
+    if (conversation.isExpendable && conversation.backend) conversation.giveUp(UNPROTECTED);
     const at = conversation.clientOffset(event.sequence);
     if (held && guard?.contradicts(at, bytes, start, end)) {
       tally.overlapsDiffer++;

@@ -32,6 +32,7 @@ interface Pool {
 
 interface Place {
   isGuarded: boolean;
+  isProtected: boolean;
   judge: Judge;
   pools: ReadonlyMap<string, Pool>;
   /** Of a listener all of whose requests go to one. */
@@ -75,7 +76,11 @@ export class Rules {
       const isGuarded = !isUniform(listener);
       const only = made.get(listener.pool ?? listener.routes?.[0]?.pool ?? '');
       const judge = compileJudge(listener, this.#compare);
-      return [listener.port, { isGuarded, judge, pools: made, only: isGuarded ? undefined : only }];
+      const isProtected = listener.protect !== false;
+      return [
+        listener.port,
+        { isGuarded, isProtected, judge, pools: made, only: isGuarded ? undefined : only },
+      ];
     });
     for (const { name, pool, routes = [] } of listeners.filter(each => !isUniform(each))) {
       const missing = [pool, ...routes.map(route => route.pool)].find(each => each && !made.has(each));
@@ -88,6 +93,11 @@ export class Rules {
   /** Whether a listener's requests are to be judged each. @param port of the VIP */
   guards(port: number): boolean {
     return this.#byPort.get(port)?.isGuarded ?? false;
+  }
+
+  /** Whether a new connection is to survive its back end. @param port of the VIP */
+  protects(port: number): boolean {
+    return this.#byPort.get(port)?.isProtected ?? true;
   }
 
   /** Who may be given a connection to a port whose requests all go to one pool; undefined: each is judged. @param port of the VIP */

@@ -59,7 +59,9 @@ export const proxyConfig = z
       for (const name of wanted)
         if (name !== undefined && !Object.hasOwn(pools, name)) add(path, `there is no pool ${name}`);
       // Only a logger reads the heads of later requests: without one, rules for each request could not be enforced.
-      if (!logger) for (const finding of refusals(each, path)) add([...finding.path], finding.sentence);
+      if (!logger)
+        for (const finding of refusals(each, path, 'none runs here'))
+          add([...finding.path], finding.sentence);
     }
     const names = backends.map(each => each.name);
     for (const [name, pool] of Object.entries(pools))

@@ -188,7 +188,7 @@ suite('daemon configuration', () => {
 pools: { api: { backends: [backend-2], affinity: { cookie: s } }, all: { backends: all } }
 limits: { headBytes: 2048, headTimeout: 5s, connectTimeout: 1s, connections: 4096 }`,
       'x.yaml',
-      { backends: ['backend-1', 'backend-2'], uniformOnly: true },
+      { backends: ['backend-1', 'backend-2'] },
     );
     assert.ok(checked.ok);
     const own = buildTopology({ proxies: 1, backends: 2, rules: checked.site });

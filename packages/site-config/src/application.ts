@@ -72,6 +72,8 @@ export function applicationFields(absent: string) {
   };
 }
 
+export const applicationFieldNames = Object.keys(applicationFields('')) as readonly string[];
+
 function timing(floor: string, start: string, cap: string) {
   const range = '10ms…60m';
   return z

@@ -8,13 +8,11 @@ import { type Finding, formatPath, type Problem } from './problem.ts';
 import { applyRules } from './rules.ts';
 import { type Site, site as siteSchema } from './schema.ts';
 import { findings } from './sentence.ts';
-import { refusals } from './uniform.ts';
+import { refusalsOfUnprotected } from './uniform.ts';
 
 export interface CheckContext {
   /** Names of every back end of the deployment. */
   backends: readonly string[];
-  /** Refuse listeners that are not uniform: nothing in this deployment could enforce their rules. */
-  uniformOnly?: boolean;
   /** Reads the files that a site names; throws as `readFileSync` does. Reads the disk if absent. */
   readText?: ReadText;
 }
@@ -54,7 +52,7 @@ export function checkSite(text: string, fileName: string, context: CheckContext)
   for (const finding of findings(siteSchema, value)) add(finding);
   const draft = draftOf(value);
   for (const finding of applyRules(draft, context.backends)) add(finding);
-  if (context.uniformOnly) for (const finding of draft.listeners.flatMap(nonUniform)) add(finding);
+  for (const finding of draft.listeners.flatMap(unprotected)) add(finding);
   found.push(...htpasswdProblems(draft, fileName, context.readText ?? readRegularFile, add));
 
   const parsed = siteSchema.safeParse(value);
@@ -78,8 +76,8 @@ function inOrder(found: readonly Problem[]): Problem[] {
   );
 }
 
-function nonUniform({ path, whole }: DraftListener): Finding[] {
-  return whole ? refusals(whole, path) : [];
+function unprotected({ path, whole }: DraftListener): Finding[] {
+  return whole ? refusalsOfUnprotected(whole, path) : [];
 }
 
 /** Reads each password file once, however many listeners share it. */

@@ -35,4 +35,4 @@ export {
   type SiteInput,
 } from './schema.ts';
 export { compileTreatments, type Treatment } from './treatment.ts';
-export { isUniform, refusals, refuseNonUniform } from './uniform.ts';
+export { isUniform, refusals } from './uniform.ts';

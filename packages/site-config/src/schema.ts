@@ -112,6 +112,12 @@ export const listener = z.strictObject({
     .strictObject({ basic: basic.meta({ description: 'HTTP Basic (RFC 7617)' }) })
     .optional()
     .meta({ description: 'who must say who they are', absent: 'no one' }),
+  protect: z.boolean().optional().meta({
+    description:
+      "whether the logger records what passes, so that a back end's death is survived (P7). `false`: only a proxy's is, and requests cost less",
+    range: '`true`, `false`',
+    absent: '`true`',
+  }),
   ...applicationFields('see below'),
 });
 

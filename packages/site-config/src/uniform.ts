@@ -1,7 +1,8 @@
 // Uniform listeners: what later requests of a kept-alive connection may do unseen (ARCHITECTURE §2).
 
+import { applicationFieldNames } from './application.ts';
 import type { Finding, Path } from './problem.ts';
-import type { Listener, Match, Site } from './schema.ts';
+import type { Listener, Match } from './schema.ts';
 
 /**
  * Whether all requests that a listener admits go to one pool, with no check per request: then only a connection's
@@ -13,20 +14,38 @@ export function isUniform(listener: Listener): boolean {
 }
 
 /**
- * The sentences that refuse listeners which are not uniform, for as long as nothing enforces their rules on later
- * requests; empty if all are.
+ * What a listener cannot have, at its path, where no logger reads its later requests.
+ *
+ * @param why none does, as the end of a sentence
  */
-export function refuseNonUniform(site: Site): Finding[] {
-  return site.listeners.flatMap((listener, index) => refusals(listener, ['listeners', index]));
-}
-
-/** `refuseNonUniform` for one listener, at its path. */
-export function refusals(listener: Listener, path: Path): Finding[] {
+export function refusals(listener: Listener, path: Path, why: string): Finding[] {
   return reasonsAgainst(listener).map(({ field, what, remedy }) => ({
     path: [...path, field],
-    sentence: `${listener.name} ${what}; on a kept-alive connection only a front-end logger can enforce that, and none runs here: ${remedy}`,
+    sentence: `${listener.name} ${what}; on a kept-alive connection only the logger can enforce that, and ${why}: ${remedy}`,
     atKey: true,
   }));
+}
+
+/** What a listener with `protect: false` cannot have, at its path: the logger would enforce it, or follow it. */
+export function refusalsOfUnprotected(listener: Listener, path: Path): Finding[] {
+  if (listener.protect !== false) return [];
+  const holders: [Path, Partial<Record<string, unknown>>][] = [
+    [path, listener],
+    ...(listener.routes ?? []).map((route, index): [Path, typeof route] => [
+      [...path, 'routes', index],
+      route,
+    ]),
+  ];
+  const told = holders.flatMap(([at, holder]) =>
+    applicationFieldNames
+      .filter(field => holder[field] !== undefined)
+      .map(field => ({
+        path: [...at, field],
+        sentence: `tells the logger how to go on with a response, and protect: false leaves it out: remove one of them`,
+        atKey: true,
+      })),
+  );
+  return [...refusals(listener, path, 'protect: false leaves it out'), ...told];
 }
 
 interface Reason {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isUniform, refuseNonUniform } from '../src/uniform.ts';
+import { isUniform } from '../src/uniform.ts';
 import { found, routed, siteOf } from './site.ts';
 
 function warnings(routes: string): string[] {
@@ -105,30 +105,33 @@ test('a listener is uniform when no later request can differ', () => {
   assert.ok(isUniform(siteOf(open).listeners[0]!));
 });
 
-test('a listener that is not uniform is refused with all reasons', () => {
+test('what only the logger can do is refused, with all reasons, where a listener leaves it out', () => {
   const text = `listeners:
   - name: staff
     port: 80
+    protect: false
     auth: { basic: { realm: Staff, htpasswd: users } }
     routes:
       - { match: { pathPrefix: /a }, pool: a }
-      - { match: { pathPrefix: /b }, pool: b }
-  - { name: open, port: 81, pool: a }
+      - { match: { pathPrefix: /b }, pool: b, journal: state }
+  - { name: open, port: 81, pool: a, protect: false }
+  - { name: told, port: 82, pool: a, protect: false, mask: [etag] }
 pools: { a: { backends: all }, b: { backends: all } }
 `;
   const readText = () => `ada:$2y$10$${'a'.repeat(53)}\n`;
-  const tail = 'on a kept-alive connection only a front-end logger can enforce that, and none runs here:';
+  const tail =
+    'on a kept-alive connection only the logger can enforce that, and protect: false leaves it out:';
+  const told =
+    'tells the logger how to go on with a response, and protect: false leaves it out: remove one of them';
   const expected = [
-    `4:5: listeners[0].auth: staff asks for a password with every request; ${tail} leave passwords to the application, or admit networks with allow`,
-    `5:5: listeners[0].routes: staff sends requests to 2 pools (a, b); ${tail} give each pool a listener of its own`,
-    `5:5: listeners[0].routes: staff answers 404 to requests that no route matches; ${tail} end its routes with one that has no match`,
+    `5:5: listeners[0].auth: staff asks for a password with every request; ${tail} leave passwords to the application, or admit networks with allow`,
+    `6:5: listeners[0].routes: staff sends requests to 2 pools (a, b); ${tail} give each pool a listener of its own`,
+    `6:5: listeners[0].routes: staff answers 404 to requests that no route matches; ${tail} end its routes with one that has no match`,
+    `8:47: listeners[0].routes[1].journal: ${told}`,
+    `10:54: listeners[2].mask: ${told}`,
   ];
-  assert.deepEqual(found(text, { readText }), []);
-  assert.deepEqual(found(text, { readText, uniformOnly: true }), expected);
-  assert.deepEqual(
-    refuseNonUniform(siteOf(text, { readText })).map(({ sentence }) => sentence),
-    expected.map(line => line.replace(/^.*?: .*?: /, '')),
-  );
+  assert.deepEqual(found(text, { readText }), expected);
+  assert.deepEqual(found(text.replaceAll('protect: false', 'protect: true'), { readText }), []);
   // One mistake elsewhere does not hide them.
-  assert.equal(found(`${text}limits: 1\n`, { readText, uniformOnly: true }).length, 4);
+  assert.equal(found(`${text}limits: 1\n`, { readText }).length, expected.length + 1);
 });
