@@ -48,6 +48,14 @@ export interface ClusterAddress {
   readonly database: string;
 }
 
+/** A machine that is gone without a word leaves no session for long: otherwise those of a day's crashes would fill all there are. */
+const KEEPALIVE = [
+  'tcp_keepalives_idle=10',
+  'tcp_keepalives_interval=2',
+  'tcp_keepalives_count=5',
+  'tcp_user_timeout=20000',
+];
+
 /** The server could not be made or started; `output` is what it said. */
 export class ClusterError extends Error {
   constructor(what: string, output: string) {
@@ -215,7 +223,7 @@ export class Cluster {
     const { listen } = this.#options;
     const settings = [
       `listen_addresses=${listen?.address ?? ''}`,
-      ...(listen ? [`port=${listen.port}`] : []),
+      ...(listen ? [`port=${listen.port}`, ...KEEPALIVE] : []),
       `unix_socket_directories=${this.#directory}`,
       ...(this.#options.durable ? [] : ['fsync=off', 'full_page_writes=off']),
       ...(this.#options.settings ?? []),

@@ -83,13 +83,15 @@ suite('a cluster that is kept', () => {
   test('takes TCP from those whom it admits, and wants their password', async () => {
     const port = 20_000 + (process.pid % 20_000);
     cluster = await open({ listen: { address: '127.0.0.1', port, admits: ['127.0.0.1/32'] } });
-    const come = (password: string) =>
+    const come = (password: string, query = 'select 1') =>
       spawnSync(
         join(findBinaries(), 'psql'),
-        ['-XAtw', '-h', '127.0.0.1', '-p', String(port), '-U', 'mail', '-d', 'mail', '-c', 'select 1'],
+        ['-XAtw', '-h', '127.0.0.1', '-p', String(port), '-U', 'mail', '-d', 'mail', '-c', query],
         { encoding: 'utf8', env: { ...process.env, PGPASSWORD: password } },
       );
     assert.equal(come('secret').stdout.trim(), '1', come('secret').stderr);
+    // Who is gone without a word is noticed.
+    assert.equal(come('secret', 'show tcp_keepalives_idle').stdout.trim(), '10');
     assert.match(come('wrong').stderr, /password authentication failed/);
     await cluster.remove();
     cluster = await open({ listen: { address: '127.0.0.1', port, admits: ['192.0.2.0/24'] } });
