@@ -14,6 +14,8 @@ export interface DialogueOptions {
   readonly upstream: UpstreamOptions;
   readonly outcomes: Outcomes;
   readonly tally: AuxiliaryTally;
+  /** What each back end said last to introduce itself, by number: it will say the same. Shared by all dialogues with the server. */
+  readonly introductions: Map<number, string>;
 }
 
 /** The server did not greet. */
@@ -64,6 +66,8 @@ export class Dialogue {
   #auth: Reply | undefined;
   readonly #mails: Mail[] = [];
   #upstream: Upstream | undefined;
+  /** The back end's first command has been told to the server before it came. */
+  #isForeseen = false;
   /** The server takes whatever comes for content. */
   #isInContent = false;
   /** That the dot is about to go out is being recorded, while the content is still coming; how to undo it. */
@@ -125,6 +129,8 @@ export class Dialogue {
         this.#hello = { ...this.#hello, line };
         return this.#replay(this.#hello.reply);
       }
+      const { caller } = voice.header;
+      if (caller !== undefined) this.#options.introductions.set(caller.backend, line);
       const answer = await this.#ask(line, voice);
       if (!isPositive(answer)) return answer;
       this.#hello = { verb, line, reply: verb === 'EHLO' ? withoutExtensions(answer) : answer };
@@ -320,6 +326,7 @@ export class Dialogue {
       throw new MismatchError(`${before.text.trimEnd()} has become ${answer.text.trimEnd()}`);
     };
     if (this.#hello !== undefined) await again(this.#hello.line, this.#hello.reply);
+    else this.#foreseeHello(voice);
     const [login, ...answers] = voice.credentials;
     if (login !== undefined) {
       let answer = await upstream.command(login);
@@ -335,6 +342,14 @@ export class Dialogue {
     if (open.accepted.length > 0) tally.envelopesReplayed++;
     for (const [, step] of open.accepted) await again(step.line, step.reply);
     return upstream;
+  }
+
+  /** While the back end reads the greeting: one turn less that it waits for. */
+  #foreseeHello({ header: { caller } }: Identity): void {
+    const line = caller && this.#options.introductions.get(caller.backend);
+    if (line === undefined || this.#isForeseen) return;
+    this.#isForeseen = true;
+    this.#upstream?.sendAhead([line]);
   }
 
   async #record(index: number, mail: Mail): Promise<void> {

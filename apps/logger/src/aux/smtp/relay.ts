@@ -18,6 +18,7 @@ interface Seat {
 export class SmtpRelay implements AuxiliaryRelay {
   readonly #options: ServiceOptions;
   readonly #seats = new Map<string, Seat>();
+  readonly #introductions = new Map<number, string>();
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -97,6 +98,7 @@ export class SmtpRelay implements AuxiliaryRelay {
       upstream: { ...service.upstream, patienceMs: limits.upstreamMs },
       outcomes,
       tally,
+      introductions: this.#introductions,
     });
     const seat: Seat = { dialogue, sessions: [], over: Promise.resolve(), timer: undefined };
     this.#seats.set(name, seat);

@@ -65,6 +65,11 @@ export class Upstream {
   async command(line: string): Promise<Reply> {
     if (this.#lost !== undefined) throw this.#lost;
     const sent = this.#ahead.shift();
+    // Somebody else was expected: to have been introduced does no harm (RFC 5321 4.1.4).
+    if (sent !== undefined && sent.line !== line && /^(EHLO|HELO) /i.test(sent.line)) {
+      await sent.answer;
+      return await this.command(line);
+    }
     if (sent !== undefined && sent.line !== line) {
       this.abort('it was told something else already');
       throw this.#lost!;
