@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { resplice } from './fixtures/lab.ts';
 import { assertNothingLeft } from './fixtures/remains.ts';
 
-const contestants = ['forward', 'control', 'resplice', 'haproxy', 'nginx'];
+const contestants = ['forward', 'control', 'splice', 'resplice', 'haproxy', 'nginx'];
 const quantities = {
   requests: ['rate', 'cpu', 'errors'],
   connections: ['rate', 'cpu', 'errors'],

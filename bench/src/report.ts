@@ -11,7 +11,7 @@ import {
 import type { KitVerdict } from './kit/verdict.ts';
 import { isFast, MOST_OVER_LINK, ratiosOf } from './links.ts';
 import { measurements } from './measurements.ts';
-import { type BenchResult, type Contestant, type Part, seriesOf } from './result.ts';
+import { type BenchResult, type Contestant, hasMeasured, type Part, seriesOf } from './result.ts';
 import {
   addedToForward,
   CONTROL,
@@ -32,18 +32,26 @@ function withSpread({ median: middle, low, high }: Spread, format: (value: numbe
 }
 
 const ratio = (value: number) => value.toFixed(2);
-const rivals = ['resplice', 'haproxy', 'nginx'] as const satisfies readonly Contestant[];
+const names = { splice: 'splice alone', resplice: 'Resplice', haproxy: 'HAProxy', nginx: 'nginx' } as const;
+
+/** Whom a run has compared with plain forwarding. */
+function comparedIn(result: BenchResult): readonly (keyof typeof names)[] {
+  const all = ['splice', 'resplice', 'haproxy', 'nginx'] as const satisfies readonly Contestant[];
+  return all.filter(each => hasMeasured(result, each));
+}
 
 /** A heading and rows: what, plain forwarding in its unit, the others in relation to it. */
 export function figureRows(result: BenchResult): string[][] {
+  const compared = comparedIn(result);
   const rows = measurements.flatMap(({ name, title, quantities }) =>
     quantities.map(({ name: quantity, unit, own }) => {
       if (own) {
         const values = spread(seriesOf(result, name, 'resplice', quantity));
-        return [title, unit, '', withSpread(values, figure), '', ''];
+        const cells = compared.map(each => (each === 'resplice' ? withSpread(values, figure) : ''));
+        return [title, unit, '', ...cells];
       }
       const forward = figure(median(seriesOf(result, name, 'forward', quantity)));
-      const cells = rivals.map(rival =>
+      const cells = compared.map(rival =>
         name === 'latency'
           ? withSpread(
               addedToForward(result, name, quantity, rival),
@@ -55,7 +63,7 @@ export function figureRows(result: BenchResult): string[][] {
       return [what, unit, forward, ...cells];
     }),
   );
-  return [['what', 'unit', 'kernel forwarding', 'Resplice', 'HAProxy', 'nginx'], ...rows];
+  return [['what', 'unit', 'kernel forwarding', ...compared.map(each => names[each])], ...rows];
 }
 
 const rivalNames = { forward: 'kernel forwarding', haproxy: 'HAProxy', none: '' } as const;
@@ -66,13 +74,14 @@ function bound({ least, most, always }: GateVerdict): string {
 
 export function gateRows(verdict: Verdict): string[][] {
   const rows = verdict.gates.map(gate => [
+    names[gate.own ?? 'resplice'],
     `${gate.measurement}, ${gate.quantity}`,
     rivalNames[gate.rival ?? 'none'],
     bound(gate),
     withSpread(gate.value, gate.rival ? ratio : figure),
     gate.passed ? 'reached' : gate.kind === 'gate' ? 'MISSED' : 'not reached (an aim)',
   ]);
-  return [['Resplice', 'compared with', 'is to be', 'is', ''], ...rows];
+  return [['of', 'what', 'compared with', 'is to be', 'is', ''], ...rows];
 }
 
 const milliseconds = (value: number) => value.toFixed(0);

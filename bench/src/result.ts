@@ -4,13 +4,16 @@ import type { KitOverhead } from './kit/overhead.ts';
 import type { LinkFigures } from './links.ts';
 import type { MemoryFigures } from './memory.ts';
 
-/** Who is measured: the arms, and plain forwarding a second time, which tells whether the machine was quiet (A/A). */
-export const contestants = ['forward', 'control', 'resplice', 'haproxy', 'nginx'] as const;
+/**
+ * Who is measured: the arms, plain forwarding a second time, which tells whether the machine was quiet (A/A), and the splice alone:
+ * Resplice's listener that does without its logger.
+ */
+export const contestants = ['forward', 'control', 'splice', 'resplice', 'haproxy', 'nginx'] as const;
 export type Contestant = (typeof contestants)[number];
 
 /** measurement → contestant → quantity → one value a round. */
 export type Samples = Readonly<
-  Record<string, Readonly<Record<Contestant, Readonly<Record<string, readonly number[]>>>>>
+  Record<string, Readonly<Partial<Record<Contestant, Readonly<Record<string, readonly number[]>>>>>>
 >;
 
 /** All that a run has found; everything that is said about it derives from this. */
@@ -74,7 +77,12 @@ export function seriesOf(
   contestant: Contestant,
   quantity: string,
 ): readonly number[] {
-  const series = samples[measurement]?.[contestant][quantity];
+  const series = samples[measurement]?.[contestant]?.[quantity];
   if (!series) throw new Error(`no values of ${measurement}.${quantity} for ${contestant}`);
   return series;
+}
+
+/** Whether a run has measured them: older ones have not measured everybody. */
+export function hasMeasured({ samples }: Pick<BenchResult, 'samples'>, contestant: Contestant): boolean {
+  return Object.values(samples).every(columns => columns[contestant] !== undefined);
 }

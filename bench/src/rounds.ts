@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { shuffled } from '@resplice/figures';
-import type { Arm } from '@resplice/topology';
-import type { Lab } from './field.ts';
+import type { Lab, Target } from './field.ts';
 import type { Conditions, Measurement, Values } from './measurements.ts';
 import { busySeconds } from './processor-time.ts';
 import { type Contestant, contestants, type Samples } from './result.ts';
 
 export interface RoundsOptions {
-  readonly labs: Readonly<Record<Arm, Lab>>;
+  readonly labs: Readonly<Record<Target, Lab>>;
   readonly measurements: readonly Measurement[];
   readonly rounds: number;
   readonly conditions: Omit<Conditions, 'idleRate'>;

@@ -23,7 +23,11 @@ suite('reports', () => {
   test('the table for a terminal names what was missed', () => {
     const lines = textReport(madeUpRun({ ...GOOD, 'bulk.rate.resplice': 0.5 }));
     const text = lines.join('\n');
-    assert.match(text, /bulk, rate +kernel forwarding +at least 0\.9 +0\.50 \(0\.50–0\.50\) +MISSED/);
+    assert.match(
+      text,
+      /Resplice +bulk, rate +kernel forwarding +at least 0\.85 +0\.50 \(0\.50–0\.50\) +MISSED/,
+    );
+    assert.match(text, /splice alone +bulk, rate +kernel forwarding +at least 0\.9 +1\.00/);
     assert.match(text, /requests, rate +HAProxy +at least 1 +1\.43 \(1\.43–1\.43\) +reached/);
     assert.match(text, /a gate was missed/);
     assert.match(text, /seed 4000000001/);
