@@ -24,8 +24,8 @@ export interface KitOverhead {
   readonly samples: Readonly<Record<string, Readonly<Record<Variant, readonly number[]>>>>;
 }
 
-/** Of each operation, before anything counts: code that runs for the first time is slow. */
-const WARM_UP = 10;
+/** Rounds before anything counts: code that has not run some hundred times is slow, and with the kit there is more of it. */
+const WARM_UP = 5;
 
 const places = { kit: placeNamed('resplicebenchkit'), plain: placeNamed('resplicebenchplain') } as const;
 type Lab = keyof typeof places;
@@ -91,14 +91,13 @@ async function measureSubject(
   let callers: Record<Lab, Caller> | undefined;
   try {
     callers = await up(name, watcher);
-    for (const { name: operation } of own) {
-      for (const lab of labs) for (let i = 0; i < WARM_UP; i++) await callers[lab].call(operation);
-    }
-    for (let number = 1; number <= rounds; number++) {
-      watcher.progress?.(`the kit’s overhead in ${name}, round ${number} of ${rounds}`);
+    for (let number = 1 - WARM_UP; number <= rounds; number++) {
+      const which = number < 1 ? 'warming up' : `round ${number} of ${rounds}`;
+      watcher.progress?.(`the kit’s overhead in ${name}, ${which}`);
       for (const operation of own) {
         watcher.signal?.throwIfAborted();
         const found = await round(callers, operation, random);
+        if (number < 1) continue;
         for (const variant of variants) samples[operation.name]![variant].push(found[variant]);
       }
     }
