@@ -195,7 +195,7 @@ export class Kit {
     const recorded = found?.record.state;
     if (recorded !== undefined) this.counters.rerun++;
     const transaction = new KnownTransaction({
-      ...{ kitKey, connection, number, recorded },
+      ...{ kitKey, connection, number, recorded, id },
       attemptOf: () => attempt,
       isJournalled: true,
     });

@@ -1,16 +1,18 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { macKey } from '@resplice/kit-channel';
 
 /**
  * A transaction's chance: unpredictable without the kits' key, and the same wherever the transaction runs, so that nothing of
  * it need be shipped. HMAC-SHA256 of a counter, under a key that is the HMAC of the transaction's ID.
  */
 export class Randomness {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   #counter = 0;
   #left: Buffer = Buffer.alloc(0);
 
   constructor(kitKey: Uint8Array, transaction: string) {
-    this.#key = createHmac('sha256', kitKey).update('random').update(transaction).digest();
+    const mac = createHmac('sha256', macKey(kitKey)).update('random').update(transaction).digest();
+    this.#key = createSecretKey(mac);
   }
 
   /** The next bytes of the stream. */

@@ -83,8 +83,11 @@ export class KnownTransaction implements Transaction {
     readonly attemptOf: (id: string) => number;
     readonly isJournalled: boolean;
     readonly recorded?: Recorded | undefined;
+    /** Where it is known already. */
+    readonly id?: string;
   }) {
-    const { kitKey, connection, number, attemptOf, isJournalled, recorded } = options;
+    const { kitKey, connection, number, attemptOf, isJournalled, recorded, id } = options;
+    this.#id = id;
     this.#kitKey = kitKey;
     this.#attemptOf = attemptOf;
     this.isJournalled = isJournalled;

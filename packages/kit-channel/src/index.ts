@@ -1,7 +1,7 @@
 export { alternateOf } from './alternate.ts';
 export { ChannelClient, type ChannelClientOptions, ChannelError } from './client.ts';
 export { MAX_FRAME_BYTES, type Message } from './frame.ts';
-export { channelKey, kitKeyOf } from './key.ts';
+export { channelKey, kitKeyOf, macKey } from './key.ts';
 export {
   type Answer,
   type Fields,

@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { deriveKey } from '@resplice/protocol';
 
 /**
@@ -7,6 +8,15 @@ import { deriveKey } from '@resplice/protocol';
  */
 export function kitKeyOf(tierKey: Uint8Array): Uint8Array {
   return deriveKey(tierKey, 'kit', 32);
+}
+
+const keys = new WeakMap<Uint8Array, KeyObject>();
+
+/** These bytes as a key for MACs. Node finds out anew each time what bytes are that it is given, and that takes longer than the MAC. */
+export function macKey(bytes: Uint8Array): KeyObject {
+  const key = keys.get(bytes) ?? createSecretKey(bytes);
+  keys.set(bytes, key);
+  return key;
 }
 
 /** The pre-shared key of channels. */

@@ -3,6 +3,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { z } from 'zod';
+import { macKey } from './key.ts';
 
 const port = z.int().min(0).max(65_535);
 const u32 = z.int().min(0).max(0xffff_ffff);
@@ -53,7 +54,7 @@ export function transactionId(kitKey: Uint8Array, connection: KitConnection, num
   const bytes = new DataView(new ArrayBuffer(24));
   pack(connection, bytes);
   bytes.setUint32(20, number);
-  const mac = createHmac('sha256', kitKey).update('transaction').update(bytes).digest();
+  const mac = createHmac('sha256', macKey(kitKey)).update('transaction').update(bytes).digest();
   return mac.toString('base64url', 0, ID_BYTES);
 }
 
