@@ -205,6 +205,8 @@ export abstract class MessageFraming<Sink extends FramingSink> {
     const held = this.#piecesLength;
     // Empty lines count, as they do for a proxy.
     const room = MAX_HEAD - this.#blank;
+    if (held === 0 && this.#state === HEAD && places.recalls(bytes, at, Math.min(end, at + room)))
+      return this.#finishHead(head.size, sink);
     let phase = this.#state - HEAD;
     let source = bytes;
     let start = at;
@@ -246,7 +248,13 @@ export abstract class MessageFraming<Sink extends FramingSink> {
     places.end = stop;
     const flaw = head.readFields();
     if (flaw !== undefined) return this.#break(sink, flaw);
-    const count = stop - start - held;
+    head.remember();
+    return this.#finishHead(stop - start - held, sink);
+  }
+
+  /** @param count bytes of it that have not been counted yet */
+  #finishHead(count: number, sink: Sink): number {
+    const { head } = this;
     this.#position += count;
     this.#blank = 0;
     this.#forget();

@@ -52,6 +52,11 @@ export abstract class MessageHead {
     }));
   }
 
+  /** @internal All has been read: what comes next may be the same. @returns by how much the fields' places have moved */
+  remember(): number {
+    return this.places.remember();
+  }
+
   /** @internal Reads the first line. @returns what is wrong, for a person; undefined if nothing is */
   abstract readFirstLine(bytes: Uint8Array, from: number, to: number): string | undefined;
 

@@ -18,8 +18,12 @@ export class RequestHead extends MessageHead {
   expectContinue = false;
   #upgradeNamed = false;
   #upgradeListed = false;
-  #targetStart = 0;
-  #targetEnd = 0;
+  /** Where the target lies. */
+  readonly place: { bytes: Uint8Array; from: number; to: number } = {
+    bytes: new Uint8Array(0),
+    from: 0,
+    to: 0,
+  };
 
   constructor() {
     super(MAX_FIELDS);
@@ -27,7 +31,17 @@ export class RequestHead extends MessageHead {
 
   /** As sent: `/path?query`, `http://host/path`, `*`. */
   get target(): string {
-    return latin1(this.places.bytes, this.#targetStart, this.#targetEnd);
+    const { bytes, from, to } = this.place;
+    return latin1(bytes, from, to);
+  }
+
+  /** @internal */
+  override remember(): number {
+    const moved = super.remember();
+    this.place.bytes = this.places.bytes;
+    this.place.from += moved;
+    this.place.to += moved;
+    return moved;
   }
 
   /** What `@resplice/site-config` routes by. */
@@ -57,8 +71,9 @@ export class RequestHead extends MessageHead {
     if (bytes[to - 3] !== 0x31) return 'HTTP version not supported';
     this.minor = bytes[to - 1]! - 0x30;
     this.method = methodOf(bytes, from, space);
-    this.#targetStart = space + 1;
-    this.#targetEnd = targetEnd;
+    this.place.bytes = bytes;
+    this.place.from = space + 1;
+    this.place.to = targetEnd;
     return undefined;
   }
 

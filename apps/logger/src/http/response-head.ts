@@ -1,4 +1,4 @@
-import { MessageHead } from './message-head.ts';
+import { type BodyKind, MessageHead } from './message-head.ts';
 
 /** Far beyond what servers send; so that a head that never ends is no matter. */
 const MAX_FIELDS = 1_000;
@@ -11,6 +11,8 @@ export class ResponseHead extends MessageHead {
   status = 200;
   /** Its length is known, and a strong ETag or a Last-Modified tells one version of its content from another (RFC 9110 §8.8). */
   hasValidator = false;
+  /** What the fields say of the body, whatever was asked for: another request may get the same head. */
+  #own: { body: BodyKind; length: number; close: boolean } = { body: 'none', length: 0, close: false };
   /** Which of them are there. */
   #isTagged = false;
   #isDated = false;
@@ -39,7 +41,11 @@ export class ResponseHead extends MessageHead {
 
   override readFields(): string | undefined {
     this.#isTagged = this.#isDated = false;
-    return super.readFields();
+    const flaw = super.readFields();
+    this.#own.body = this.body;
+    this.#own.length = this.length;
+    this.#own.close = this.close;
+    return flaw;
   }
 
   protected note(field: number): void {
@@ -59,6 +65,9 @@ export class ResponseHead extends MessageHead {
   /** @internal The request decides, too, how long the body is (RFC 9112 §6.3). */
   settle(method: string): void {
     const { status } = this;
+    this.body = this.#own.body;
+    this.length = this.#own.length;
+    this.close = this.#own.close;
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) {
       this.body = 'none';
       this.length = 0;
