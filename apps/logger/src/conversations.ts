@@ -4,7 +4,7 @@ import { type Backend, NO_WINDOW_SCALE } from '@resplice/splice';
 import { adopt } from './adoption.ts';
 import type { Commits } from './commits.ts';
 import { Conversation, type ConversationEvents } from './conversation.ts';
-import { Detector, requestClass } from './detector/index.ts';
+import { Detector, RequestClasses } from './detector/index.ts';
 import { Drains } from './drains.ts';
 import { Endings } from './endings.ts';
 import { Gap } from './gap.ts';
@@ -129,6 +129,7 @@ export class Conversations {
     this.#strangers = new Strangers({ datapath, backends, wire, speaker, tally });
     this.#gap = new Gap({ ...{ tracks, speaker, tally }, conversations: () => this.#settled() });
     this.#room = new Room(tracks);
+    const classes = new RequestClasses();
     this.#events = {
       treatmentOf: ({ id }, head) => deps.treatments.of(id.vipPort, head),
       requestBegan: (conversation, transaction, head) => {
@@ -137,7 +138,7 @@ export class Conversations {
         if (head.body !== 'none') this.#stalledUploads.begin(conversation, transaction);
         if (!isForwarded) guard?.judge(transaction, head);
         const { treatment } = transaction;
-        transaction.requestClass = requestClass(String(id.vipPort), treatment, head.target);
+        transaction.requestClass = classes.of(id.vipPort, treatment, head.place);
       },
       requestEnded: (conversation, transaction) => {
         this.#stalledUploads.end(conversation);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { requestClass } from '../src/detector/index.ts';
+import { RequestClasses, requestClass } from '../src/detector/index.ts';
 
 const read = { kind: 'read', route: -1 };
 const segment = (target: string) => requestClass('web', read, target).split(' ')[3];
@@ -22,4 +22,40 @@ test('keys, numbers and escapes are one class together', () => {
     assert.equal(segment(target), '*', target);
   for (const target of ['/v2', '/item-17', `/${'a'.repeat(24)}`])
     assert.notEqual(segment(target), '*', target);
+});
+
+test('a name that is at hand is the one that would be made', () => {
+  const classes = new RequestClasses();
+  const targets = [
+    '/',
+    '//x',
+    '/?x',
+    '/api',
+    '/api/',
+    '/api?a',
+    '/api2',
+    '/12345',
+    '/%61pi',
+    'http://x/api',
+    '*',
+    '',
+  ];
+  for (const length of [23, 24, 25, 26, 27]) {
+    const segment = 'a'.repeat(length);
+    targets.push(`/${segment}`, `/${segment}/b`, `/${segment}?b`, `/${segment.slice(1)}%`);
+  }
+  // More of them than there is room for.
+  for (let i = 0; i < 1000; i++) targets.push(`/other-${i}/x`);
+  const traits = [read, { kind: 'update', route: -1 }, { kind: 'read', route: 1 }];
+  for (let round = 0; round < 3; round++)
+    for (const target of targets)
+      for (const each of traits) {
+        const bytes = Buffer.from(`GET ${target} HTTP/1.1`);
+        const name = classes.of(80, each, { bytes, from: 4, to: 4 + target.length });
+        assert.equal(name, requestClass('80', each, target), target);
+        assert.equal(
+          classes.of(81, each, { bytes, from: 4, to: 4 + target.length }),
+          requestClass('81', each, target),
+        );
+      }
 });
