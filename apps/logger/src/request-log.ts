@@ -3,10 +3,20 @@ import type { RequestStore, Spill } from './request-store.ts';
 /** Bytes that wait for the disk beyond a connection's memory, at most: a disk that is slower than the uploads protects nobody. */
 const MOST_WAITING = 16 << 20;
 
+/** Buffer's own, which any bytes can be copied by, without a view of them that is made for each copy. */
+const { copy } = Buffer.prototype;
+
+/** Memory of a piece, bytes: a multiple of this. */
+const ROUNDED = 256;
+/** A piece with so much memory at most is used again. */
+const LARGEST_SPARE = 2_048;
+
 interface Piece {
   /** Offset of its first byte. */
   at: number;
-  bytes: Uint8Array;
+  length: number;
+  /** Where it lies, from the beginning on. */
+  memory: Uint8Array;
 }
 
 /**
@@ -21,8 +31,10 @@ export class RequestLog {
   #base = 0;
   #end = 0;
   /** In memory, oldest first; those before `#first` are gone. */
-  #pieces: Piece[] = [];
+  readonly #pieces: Piece[] = [];
   #first = 0;
+  /** A piece that is gone: mostly there is one, and that of the next request is as long. Memory costs more than all else. */
+  #spare: Piece | undefined;
   /** Bytes of the pieces. */
   #held = 0;
   #spill: Spill | undefined;
@@ -77,7 +89,9 @@ export class RequestLog {
     // The last bytes of a request that does not fit may come with the first ones of one that does.
     if (!this.#isKeeping) this.dropBefore(Math.min(this.#end, this.#neededFrom()));
     else if (this.size + length > this.#store.longest) this.#lose();
-    this.#pieces.push({ at: this.#end, bytes: bytes.slice(start, end) });
+    const piece = this.#pieceOf(length);
+    copy.call(bytes, piece.memory, 0, start, end);
+    this.#pieces.push(piece);
     this.#end += length;
     this.#hold(length);
     if (this.#held > this.#store.memory || this.#store.isFull) this.#relieve();
@@ -93,10 +107,10 @@ export class RequestLog {
     if (offset <= this.#base) return;
     this.#base = offset;
     while (this.#first < this.#pieces.length) {
-      const { at, bytes } = this.#pieces[this.#first]!;
-      if (at + bytes.length > offset) break;
+      const { at, length } = this.#pieces[this.#first]!;
+      if (at + length > offset) break;
       this.#first++;
-      this.#hold(-bytes.length);
+      this.#hold(-length);
     }
     this.#compact();
     if (this.#spill && this.#spilledTo <= offset) this.#closeFile();
@@ -137,11 +151,24 @@ export class RequestLog {
     }
     for (let index = this.#find(at); at < end; index++) {
       const piece = this.#pieces[index]!;
-      const part = piece.bytes.subarray(at - piece.at, end - piece.at);
+      const part = piece.memory.subarray(at - piece.at, Math.min(piece.length, end - piece.at));
       copy.set(part, at - start);
       at += part.length;
     }
     return copy;
+  }
+
+  /** One for so many bytes that follow the last ones. */
+  #pieceOf(length: number): Piece {
+    const at = this.#end;
+    const spare = this.#spare;
+    if (!spare || spare.memory.length < length) {
+      return { at, length, memory: new Uint8Array(Math.ceil(length / ROUNDED) * ROUNDED) };
+    }
+    this.#spare = undefined;
+    spare.at = at;
+    spare.length = length;
+    return spare;
   }
 
   /** Index of the piece that has this offset. */
@@ -171,7 +198,7 @@ export class RequestLog {
     this.#spill ??= this.#store.open(pieces[0]!.at);
     const spill = this.#spill;
     const isWritten = await spill.append(
-      pieces.map(piece => piece.bytes),
+      pieces.map(({ memory, length }) => memory.subarray(0, length)),
       pieces[0]!.at,
     );
     this.#isWriting = false;
@@ -186,7 +213,7 @@ export class RequestLog {
     }
     this.#spilledTo = to;
     while (this.#first < this.#pieces.length && this.#pieces[this.#first]!.at < to)
-      this.#hold(-this.#pieces[this.#first++]!.bytes.length);
+      this.#hold(-this.#pieces[this.#first++]!.length);
     this.#compact();
     if (this.#base >= to) this.#closeFile();
     if (this.#held > this.#store.memory) this.#relieve();
@@ -199,9 +226,12 @@ export class RequestLog {
   }
 
   #drop(): void {
-    for (let index = this.#first; index < this.#pieces.length; index++)
-      this.#hold(-this.#pieces[index]!.bytes.length);
-    this.#pieces = [];
+    const pieces = this.#pieces;
+    for (let index = this.#first; index < pieces.length; index++) this.#hold(-pieces[index]!.length);
+    const last = pieces.at(-1);
+    // While something goes to the disk it may be what this one holds.
+    if (last && last.memory.length <= LARGEST_SPARE && !this.#isWriting) this.#spare = last;
+    pieces.length = 0;
     this.#first = 0;
     this.#closeFile();
   }
