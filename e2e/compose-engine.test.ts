@@ -96,25 +96,34 @@ suite('./resplice up --engine compose', { skip, timeout: 900_000 }, () => {
     assert.equal((await loading).split(' ')[0], known.split(' ')[0]);
   }
 
-  test('a back end and a proxy are drained under a download, stay out, and come back', async () => {
-    await during(async () => {
-      const { backend, proxy } = await waitFor(
-        'the download',
-        10_000,
-        async () => (await status()).connections[0],
-      );
-      for (const target of [backend, proxy]) {
-        const { emptyAt } = JSON.parse(await resplice('drain', target, '--deadline', '60')) as {
-          emptyAt: number | null;
-        };
-        assert.ok(emptyAt !== null, `${target} is not empty`);
-        const [now] = (await status()).connections;
-        assert.ok(now && now.backend !== target && now.proxy !== target, JSON.stringify(now));
-        assert.equal(await stateOf(target), 'draining');
-      }
-      await resplice('fault', 'heal');
-      for (const target of [backend, proxy]) assert.equal(await stateOf(target), 'up');
-    });
+  test('a back end and a proxy are drained under a connection’s requests, stay out, and come back', async () => {
+    const { url } = (await status()).vip;
+    const asked = [
+      '--rate',
+      '1/s',
+      '-o',
+      '/dev/null',
+      '-w',
+      '%{http_code} %{num_connects} %{size_download}\\n',
+    ];
+    const work = resplice('exec', 'client-1', '--', 'curl', '-fsS', ...asked, `${url}bytes/1000000?[1-60]`);
+    const now = () => waitFor('the connection', 10_000, async () => (await status()).connections[0]);
+    const { backend, proxy } = await now();
+    for (const target of [backend, proxy]) {
+      const { emptyAt } = JSON.parse(await resplice('drain', target, '--deadline', '60')) as {
+        emptyAt: number | null;
+      };
+      assert.ok(emptyAt !== null, `${target} is not empty`);
+      const next = await now();
+      assert.ok(next.backend !== target && next.proxy !== target, JSON.stringify(next));
+      assert.equal(await stateOf(target), 'draining');
+    }
+    const lines = (await work).trim().split('\n');
+    assert.deepEqual([...new Set(lines)].sort(), ['200 0 1000000', '200 1 1000000']);
+    assert.equal(lines.filter(line => line === '200 1 1000000').length, 1, 'one connection');
+    assert.equal(lines.length, 60);
+    await resplice('fault', 'heal');
+    for (const target of [backend, proxy]) assert.equal(await stateOf(target), 'up');
   });
 
   test('another resplice.yaml is followed without a restart', async () => {

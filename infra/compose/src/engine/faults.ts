@@ -150,6 +150,8 @@ export async function heal(lab: Lab, project: Project, { target, found }: Healin
   const drained = drainedOf(state.faults).length;
   state.faults = standing;
   writeLabState(lab.place, state);
+  // Before anybody waits for it: who is to be empty says that it is not ready.
+  if (drainedOf(standing).length < drained) await followSettings(requireLab(lab.place), project);
   const at = Date.now();
   const sound = [...new Set([...soundServices(lab), ...(found ? servicesIn(found) : [])])];
   await project.untilRecovered(sound, healDeadlineMs);
@@ -158,7 +160,6 @@ export async function heal(lab: Lab, project: Project, { target, found }: Healin
   for (const host of hosts) {
     for (const other of isolatedFrom(lab, host, standing)) await divide('apart', lab, project, host, other);
   }
-  if (drainedOf(standing).length < drained) await followSettings(requireLab(lab.place), project);
   await untilHealthy(lab.place, project);
   return at;
 }
