@@ -11,6 +11,8 @@ test('well-formed text is read', () => {
   ]);
   const histogram = '# HELP h x\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 1.5\nh_count 2\n';
   assert.equal(parseMetrics(histogram).length, 3);
+  const [mean] = parseMetrics('# HELP m x\n# TYPE m gauge\nm Nan\n');
+  assert.ok(Number.isNaN(mean!.value));
 });
 
 for (const [name, text] of [
