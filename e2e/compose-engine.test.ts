@@ -79,7 +79,8 @@ suite('./resplice up --engine compose', { skip, timeout: 900_000 }, () => {
     await resplice('fault', 'cut', next.backend);
     await carrierBut(backend, next.backend);
     await resplice('fault', 'heal');
-    for (const name of [proxy, backend, next.backend]) assert.equal(await stateOf(name), 'up', name);
+    for (const name of [proxy, backend, next.backend])
+      await waitFor(`${name} to be up`, 10_000, async () => (await stateOf(name)) === 'up');
     const known = await resplice('exec', 'client-1', '--', 'curl', '-fsS', `${url}100mb.sha256`);
     assert.equal((await loading).split(' ')[0], known.split(' ')[0]);
   });
