@@ -105,11 +105,11 @@ chmod +x node_modules/.bin/node`,
   );
 }
 
-function launch(args: readonly string[], { from = machine, as = path('checkout/resplice') } = {}) {
+function launch(args: readonly string[], { from = machine, as = path('checkout/resplice'), more = {} } = {}) {
   const { status, stdout, stderr } = spawnSync(as, args, {
     cwd: from,
     encoding: 'utf8',
-    env: { PATH: path('bin'), HOME: machine },
+    env: { PATH: path('bin'), HOME: machine, ...more },
     timeout: 20_000,
   });
   return { status, stdout, stderr };
@@ -130,6 +130,12 @@ suite('the launcher', () => {
     const main = path('checkout/apps/cli/src/main.ts');
     assert.equal(stdout, `node ${main} up --backend-cmd python3 -m http.server $PORT\n${machine}\n`);
     assert.deepEqual(calls(), []);
+  });
+
+  test('keeps what Node has compiled beside its packages, or where its caller has it', () => {
+    put('checkout/node_modules/.bin/node', '#!/bin/sh\nprintf %s "$NODE_COMPILE_CACHE"\n');
+    assert.equal(launch(['up']).stdout, path('checkout/node_modules/.cache/node'));
+    assert.equal(launch(['up'], { more: { NODE_COMPILE_CACHE: '/elsewhere' } }).stdout, '/elsewhere');
   });
 
   test('finds its checkout through a symbolic link', () => {

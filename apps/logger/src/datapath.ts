@@ -29,10 +29,6 @@ export const TABLE = {
 
 /** Between two looks into the ring, ms: a wake-up for each event would cost more than all the rest. */
 const LOOK_MS = 1;
-/** The same while there is much to read: each wake-up costs as much as several events, and nobody waits for one. */
-const BUSY_LOOK_MS = 2;
-/** Events of a look after which there is much to read. */
-const BUSY_EVENTS = 16;
 /** After so many looks at an empty ring the kernel half is asked to wake this one up. */
 const LOOKS_BEFORE_SLEEP = 50;
 /** Between two signs of life while nothing happens, ms. */
@@ -209,9 +205,7 @@ export class Datapath {
     }
     this.#idleLooks = count > 0 ? 0 : this.#idleLooks + 1;
     if (this.#idleLooks < LOOKS_BEFORE_SLEEP) {
-      // What is kept from the back ends goes on when it has been read.
-      const hasTime = count >= BUSY_EVENTS && !this.isGuarding;
-      this.#timer = setTimeout(() => this.#look(), hasTime ? BUSY_LOOK_MS : LOOK_MS);
+      this.#timer = setTimeout(() => this.#look(), LOOK_MS);
       return;
     }
     this.#stopWaiting = this.#ring.onReadable(() => this.#wake());

@@ -47,7 +47,8 @@ interface Launch {
 }
 
 function ownEnvironment(): Record<string, string> {
-  return { PATH: searchPath(), HOME: process.env.HOME ?? '/root', LANG: 'C.UTF-8' };
+  const { HOME = '/root', NODE_COMPILE_CACHE } = process.env;
+  return { PATH: searchPath(), HOME, LANG: 'C.UTF-8', ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }) };
 }
 
 /** Only our own tier gives an application's kit what it needs. */
