@@ -37,6 +37,17 @@ const connect = async (port: number): Promise<ClientConnection> =>
 const download = (connection: ClientConnection): Transfer =>
   connection.request({ path: `/bytes/${BYTES}`, patternFrom: 0, bytesPerSecond: PACE });
 
+labTest("the logger's daemon starts anew in a download: it passes as before", theLab, async () => {
+  const own = await connect(8090);
+  const transfer = download(own);
+  await transfer.received(BYTES / 10);
+  await lab.fault('restart', 'logger-1/logger');
+  assert.equal((await transfer.done).sha256, patternHash(BYTES));
+  const { reason } = (await shown()).find(({ client }) => client === own.local)!;
+  assert.equal(reason, 'its listener is not protected');
+  await own.close();
+});
+
 for (const fault of ['crash', 'cut'] as const)
   labTest(`${fault} of both proxies, one after the other, in a download: it goes on`, theLab, async () => {
     const transfer = download(await connect(8090));

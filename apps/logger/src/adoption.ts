@@ -1,5 +1,5 @@
 import type { ClientOffer } from '@resplice/protocol';
-import type { Conversation } from './conversation.ts';
+import { type Conversation, UNPROTECTED } from './conversation.ts';
 import type { Datapath, EventSink } from './datapath.ts';
 import { ClientMode, LogType, ServerMode, type Track, TrackTrait } from './layout.generated.ts';
 import { firstsOf, NOT_KEPT, type Resumption, resumptionOf } from './resumption.ts';
@@ -9,6 +9,8 @@ export interface Adopter {
   add(slot: number, track: Track, offer: ClientOffer): Conversation;
   /** @param backend address of the one that holds it */
   bind(conversation: Conversation, backend: number): void;
+  /** Whether its listener is not protected. */
+  isExpendable(track: Track): boolean;
   /** Nobody can follow it: it passes. */
   letGo(conversation: Conversation): void;
   /** Nobody can follow it, and nobody holds it. */
@@ -53,6 +55,11 @@ export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; 
     const isGuarded = conversation.guard !== undefined;
     if (isHeld || isGuarded) held.add(slot);
     if (!isHeld && track.bound !== 0) adopter.bind(conversation, track.backend);
+    if (track.clientMode === ClientMode.CLIENT_UNLOGGED && adopter.isExpendable(track)) {
+      conversation.passBy(track.clientLogged, track.serverNext, UNPROTECTED);
+      adopter.letGo(conversation);
+      continue;
+    }
     const found = resumptionOf(track, first ?? {});
     const resumption = typeof found !== 'string' && isGuarded && lacks(track, found) ? LOST : found;
     if (typeof resumption === 'string') {

@@ -318,6 +318,7 @@ export class Conversations {
       add: (slot, track, offer) => this.#add(slot, track, offer),
       bind: (conversation, address) =>
         conversation.bindTo(backends.all.find(each => each.address === address)),
+      isExpendable: track => !this.#deps.rules.protects(track.vipPort),
       letGo: conversation => this.#endings.letGo(conversation),
       reset: conversation => {
         this.#endings.letGo(conversation);

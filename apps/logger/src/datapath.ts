@@ -62,8 +62,6 @@ export class Datapath {
   #stopWaiting: (() => void) | undefined;
   #idleLooks = 0;
   #inherited: readonly WaitingEvent[] = [];
-  /** How late the newest event was looked at, ms: one's own delay must not look like a server's. */
-  lagMs = 0;
 
   /** @param options.patienceMs how long the kernel half waits for somebody to read the ring, before it lets connections pass unlogged */
   constructor(object: BpfObject, options: { key: Uint8Array; address: string; patienceMs: number }) {

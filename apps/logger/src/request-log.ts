@@ -35,12 +35,14 @@ export class RequestLog {
   #first = 0;
   /** A piece that is gone: mostly there is one, and that of the next request is as long. Memory costs more than all else. */
   #spare: Piece | undefined;
-  /** Bytes of the pieces. */
+  /** Bytes in the pieces. Their memory is about twice as much at most. */
   #held = 0;
   #spill: Spill | undefined;
   /** Offset behind the last byte that is in the file. */
   #spilledTo = 0;
   #isWriting = false;
+  /** Offset behind the last byte that was ever on its way to the file: a piece before it is taken as it is. */
+  #writtenTo = 0;
   #isKeeping = true;
 
   /**
@@ -67,7 +69,7 @@ export class RequestLog {
     return this.#end - this.#base;
   }
 
-  /** Bytes of memory. */
+  /** Bytes in memory. */
   get held(): number {
     return this.#held;
   }
@@ -89,9 +91,16 @@ export class RequestLog {
     // The last bytes of a request that does not fit may come with the first ones of one that does.
     if (!this.#isKeeping) this.dropBefore(Math.min(this.#end, this.#neededFrom()));
     else if (this.size + length > this.#store.longest) this.#lose();
-    const piece = this.#pieceOf(length);
-    copy.call(bytes, piece.memory, 0, start, end);
-    this.#pieces.push(piece);
+    const last = this.#pieces.at(-1);
+    if (last && last.at >= this.#writtenTo && last.length + length <= last.memory.length) {
+      // Else a client that sends byte by byte would have a piece's memory for each.
+      copy.call(bytes, last.memory, last.length, start, end);
+      last.length += length;
+    } else {
+      const piece = this.#pieceOf(length);
+      copy.call(bytes, piece.memory, 0, start, end);
+      this.#pieces.push(piece);
+    }
     this.#end += length;
     this.#hold(length);
     if (this.#held > this.#store.memory || this.#store.isFull) this.#relieve();
@@ -125,6 +134,7 @@ export class RequestLog {
   /** Forgets everything; the file, too. */
   close(): void {
     this.dropBefore(this.#end);
+    this.#spare = undefined;
   }
 
   /**
@@ -136,12 +146,12 @@ export class RequestLog {
   read(from: number, to: number): Uint8Array {
     const start = Math.max(from, this.#base);
     const end = Math.max(start, Math.min(to, this.#end));
-    const copy = new Uint8Array(end - start);
+    const bytes = new Uint8Array(end - start);
     let at = start;
     const firstHeld = this.#pieces[this.#first]?.at ?? this.#end;
     if (at < firstHeld && at < end) {
       const count = Math.min(end, firstHeld) - at;
-      if (!this.#spill?.read(copy.subarray(0, count), at)) {
+      if (!this.#spill?.read(bytes.subarray(0, count), at)) {
         this.#drop();
         this.#base = this.#end;
         this.#lose();
@@ -152,10 +162,10 @@ export class RequestLog {
     for (let index = this.#find(at); at < end; index++) {
       const piece = this.#pieces[index]!;
       const part = piece.memory.subarray(at - piece.at, Math.min(piece.length, end - piece.at));
-      copy.set(part, at - start);
+      bytes.set(part, at - start);
       at += part.length;
     }
-    return copy;
+    return bytes;
   }
 
   /** One for so many bytes that follow the last ones. */
@@ -195,6 +205,7 @@ export class RequestLog {
     this.#isWriting = true;
     const pieces = this.#pieces.slice(this.#first);
     const to = this.#end;
+    this.#writtenTo = to;
     this.#spill ??= this.#store.open(pieces[0]!.at);
     const spill = this.#spill;
     const isWritten = await spill.append(
