@@ -119,6 +119,7 @@ suite('./resplice up --engine compose', { skip, timeout: 900_000 }, () => {
       assert.ok(next.backend !== target && next.proxy !== target, JSON.stringify(next));
       assert.equal(await stateOf(target), 'draining');
     }
+    await assert.rejects(resplice('fault', 'restart', 'lb-1'), /drained; first: .\/resplice fault heal/);
     const lines = (await work).trim().split('\n');
     assert.deepEqual([...new Set(lines)].sort(), ['200 0 1000000', '200 1 1000000']);
     assert.equal(lines.filter(line => line === '200 1 1000000').length, 1, 'one connection');
@@ -241,5 +242,12 @@ suite('./resplice up --engine compose with the webmail', { skip, timeout: 300_00
     assert.match(first.stderr, /dora@resplice\.example can log in/);
     assert.equal(second.code, 64);
     assert.match(second.stderr, /dora@resplice\.example exists already; nothing was changed/);
+  });
+
+  test('other numbers of back ends are refused: they know each other from their start', async () => {
+    await assert.rejects(
+      resplice('up', '--engine', 'compose', '--detach', '--backends', '3'),
+      /know each other from their start; first: .\/resplice down/,
+    );
   });
 });

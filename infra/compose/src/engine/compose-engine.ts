@@ -89,6 +89,12 @@ function canBecome({ state }: Lab, { proxies, backends, site = 'demo', siteFile 
   const differs = state.proxies !== proxies || state.backends !== backends;
   const isAlike = state.engine === 'compose' && state.phase === 'up' && state.site === site && !siteFile;
   if (!isAlike || !differs) return false;
+  // Its kits know of each other from their start on: a new one would know no session, and nobody would ask it.
+  if (site === 'webmail' && state.backends !== backends)
+    throw new LabError(
+      'usage',
+      'back ends of the webmail know each other from their start; first: ./resplice down',
+    );
   if (state.faults.length === 0) return true;
   throw new LabError('usage', `${state.faults[0]!.target}: under a fault; first: ./resplice fault heal`);
 }
@@ -211,13 +217,15 @@ export class ComposeEngine implements Engine {
   async restart(target: string): Promise<FaultReport> {
     const at = await this.#change(async (lab, project) => {
       const found = requireTarget(lab, target);
-      const drains = lab.state.faults.filter(({ kind }) => kind === 'drain');
+      const drained = lab.state.faults.find(({ kind }) => kind === 'drain');
+      // Its container would not count as healthy, and healing it would give it connections again.
+      if (drained)
+        throw new LabError(
+          'usage',
+          `${drained.target}: drained; first: ./resplice fault heal ${drained.target}`,
+        );
       const crashedAt = await crash(lab, project, found);
-      // What is to be empty stays so, also when it is restarted: that may be what it was drained for.
-      lab.state.faults = lab.state.faults.filter(({ kind }) => kind !== 'drain');
       await heal(lab, project, { target, found });
-      lab.state.faults = [...lab.state.faults, ...drains];
-      writeLabState(place, lab.state);
       return crashedAt;
     });
     return { kind: 'restart', target, at, healthyAt: Date.now() };

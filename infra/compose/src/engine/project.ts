@@ -141,7 +141,7 @@ export class Project {
   }
 
   async down(): Promise<void> {
-    await this.compose(['down', '--volumes', '--timeout', '5']);
+    await this.compose(['down', '--volumes', '--remove-orphans', '--timeout', '5']);
   }
 
   /** Those that exist, by service. */

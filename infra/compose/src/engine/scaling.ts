@@ -76,24 +76,6 @@ function forgetFaults({ place, state }: Lab, components: readonly string[]): voi
   writeLabState(place, state);
 }
 
-/** Kits know of each other from their start on: while its back end is empty, each application is started anew. */
-async function replaceApplications({ place, topology }: Lab, watcher: Watcher): Promise<void> {
-  const backends = hostsOf(topology, 'backend');
-  if (backends.length < 2) return;
-  for (const { name, processes } of backends) {
-    if (!processes.some(each => each.name === 'webmail')) return;
-    watcher.progress?.(`${name}/webmail learns who there is`);
-    await empty(place, name, watcher);
-    await withLabLock(place, async () => {
-      const lab = requireLab(place);
-      await projectOf(lab.state).signal([`${name}-webmail`], signals.replace);
-      forgetFaults(lab, [name]);
-      await followSettings(requireLab(place), projectOf(lab.state), watcher);
-      await untilHealthy(place, projectOf(lab.state));
-    });
-  }
-}
-
 /**
  * Makes the lab one of so many. Who is to go is emptied before, however long that takes.
  * @throws LabError unhealthy, usage, interrupted: the lab is up all the same, and trying again goes on
@@ -104,7 +86,7 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
     (role !== 'proxy' || number <= proxies) && (role !== 'backend' || number <= backends);
   const leaving = before.topology.hosts.filter(host => !kept(host));
   for (const { name } of leaving) await empty(place, name, watcher);
-  const after = await withLabLock(place, async () => {
+  await withLabLock(place, async () => {
     const lab = requireLab(place);
     forgetFaults(
       lab,
@@ -133,7 +115,5 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
     await replaceDaemons(next, hostsOf(next.topology, 'lb'), watcher);
     if (leaving.length > 0) await projectOf(before.state).remove(leaving.flatMap(servicesOf));
     await untilHealthy(place, project);
-    return next;
   });
-  if (backends !== before.state.backends) await replaceApplications(after, watcher);
 }
