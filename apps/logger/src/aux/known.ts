@@ -9,11 +9,14 @@ export interface DialogueKey {
   readonly step: number;
 }
 
+/** Which intent: where its record lies, the same for a daemon that reads the log. */
+export type Intent = Pick<Place, 'segment' | 'at'>;
+
 interface Dialogue {
   readonly key: DialogueKey;
   readonly places: Place[];
-  /** Segment of an intent without an outcome. */
-  doubt: number | undefined;
+  /** The latest intent, without an outcome. */
+  doubt: Intent | undefined;
 }
 
 const nameOf = ({ service, step }: DialogueKey): string => `${service} ${step}`;
@@ -50,24 +53,30 @@ export class Known {
     this.settle(key);
   }
 
-  doubt(key: DialogueKey, segment: number): void {
+  doubt(key: DialogueKey, { segment, at }: Intent): void {
     this.settle(key);
     const dialogue = this.#made(key);
-    dialogue.doubt = segment;
+    dialogue.doubt = { segment, at };
     this.#segment(segment).add(dialogue);
     this.doubts++;
   }
 
-  /** There is no doubt any more. */
-  settle(key: DialogueKey): void {
+  /**
+   * There is no doubt any more.
+   * @param intent only if this is what it is about: a later one knows nothing of how this one ended
+   * @returns whether there was
+   */
+  settle(key: DialogueKey, intent?: Intent): boolean {
     const dialogue = this.#get(key);
-    if (dialogue?.doubt === undefined) return;
-    const segment = dialogue.doubt;
+    if (dialogue?.doubt === undefined) return false;
+    const { segment, at } = dialogue.doubt;
+    if (intent !== undefined && (intent.segment !== segment || intent.at !== at)) return false;
     dialogue.doubt = undefined;
     this.doubts--;
     if (!dialogue.places.some(place => place.segment === segment))
       this.#segments.get(segment)?.delete(dialogue);
     this.#tidy(dialogue);
+    return true;
   }
 
   /** Keeps a segment of use, whatever becomes of the dialogues in it. */
@@ -85,7 +94,7 @@ export class Known {
     for (const dialogue of this.#transactions.get(transaction)?.values() ?? []) {
       for (const { segment } of dialogue.places) this.#segments.get(segment)?.delete(dialogue);
       if (dialogue.doubt !== undefined) {
-        this.#segments.get(dialogue.doubt)?.delete(dialogue);
+        this.#segments.get(dialogue.doubt.segment)?.delete(dialogue);
         this.doubts--;
       }
       if (dialogue.places.length > 0) this.size--;
@@ -100,7 +109,7 @@ export class Known {
       const left = places.filter(place => place.segment !== segment);
       if (places.length > 0 && left.length === 0) this.size--;
       places.splice(0, places.length, ...left);
-      if (dialogue.doubt === segment) {
+      if (dialogue.doubt?.segment === segment) {
         dialogue.doubt = undefined;
         this.doubts--;
       }

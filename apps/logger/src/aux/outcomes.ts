@@ -44,8 +44,12 @@ const record = z.discriminatedUnion('kind', [
   responseRecord,
   /** The final byte of a request is about to go to the auxiliary server. */
   z.object({ kind: z.literal('intent'), ...dialogueKey }),
-  /** It came to nothing. */
-  z.object({ kind: z.literal('void'), ...dialogueKey }),
+  /** It came to nothing. Older versions do not say which intent did. */
+  z.object({
+    kind: z.literal('void'),
+    ...dialogueKey,
+    intent: z.object({ segment: z.int(), at: z.int() }).optional(),
+  }),
   /** Nobody runs these again. */
   z.object({ kind: z.literal('commit'), transactions: z.array(z.string()) }),
   z.object({ kind: z.literal('attempt'), transaction: z.string(), attempt: z.int() }),
@@ -112,18 +116,16 @@ export class Outcomes {
    */
   async intend({ service, transaction, step }: DialogueKey): Promise<() => void> {
     const key = { service, transaction, step };
+    const { segment, at } = await this.#log.append({ kind: 'intent', ...key }, false);
     const wasDoubtful = this.isDoubtful(key);
     if (wasDoubtful) this.#tally.inDoubtRepeated++;
-    const { segment } = await this.#log.append({ kind: 'intent', ...key }, false);
-    this.#known.doubt(key, segment);
-    let isUndone = wasDoubtful;
+    const intent = { segment, at };
+    this.#known.doubt(key, intent);
     return () => {
-      // Once: somebody else may have begun meanwhile.
-      if (isUndone) return;
-      isUndone = true;
-      this.#known.settle(key);
+      // What was in doubt before remains so; and somebody else may have begun meanwhile.
+      if (wasDoubtful || !this.#known.settle(key, intent)) return;
       // If it is lost, a daemon after us has a doubt too many.
-      this.#log.append({ kind: 'void', ...key }, false).catch(() => {});
+      this.#log.append({ kind: 'void', ...key, intent }, false).catch(() => {});
     };
   }
 
@@ -196,10 +198,10 @@ export class Outcomes {
         for (const each of data.transactions) this.#known.drop(each);
         break;
       case 'intent':
-        this.#known.doubt(data, place.segment);
+        this.#known.doubt(data, place);
         break;
       case 'void':
-        this.#known.settle(data);
+        this.#known.settle(data, data.intent);
         break;
       default:
         this.#known.add(data, place);

@@ -1,84 +1,35 @@
 /** A log that cannot be written: the final answer is not given, and nothing is lost or doubled by that. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { readProxyHeader } from '@resplice/protocol';
-import { silentLog } from '@resplice/service-kit';
 import { until } from '@resplice/service-kit/testing';
-import { Claims } from '../../src/aux/claims.ts';
-import { auxiliaryConfig, type ServiceConfig } from '../../src/aux/config.ts';
-import { Gate } from '../../src/aux/gate.ts';
-import { HttpRelay } from '../../src/aux/http/relay.ts';
-import { Outcomes } from '../../src/aux/outcomes.ts';
-import { SmtpRelay } from '../../src/aux/smtp/relay.ts';
-import { AuxiliaryTally } from '../../src/aux/tally.ts';
-import { ADDRESSES, freePort, Talker } from './fixture.ts';
+import type { Outcomes } from '../../src/aux/outcomes.ts';
+import { Talker } from './fixture.ts';
+import { Disk, startHttp, startRelay } from './relay-fixture.ts';
 
 /** Fails from the write that holds these bytes on. */
 let failAt: string | undefined;
 
-async function create(path: string) {
-  const file: FileHandle = await open(path, 'wx');
-  return {
-    writev: (async (buffers: Buffer[], position: number) => {
-      if (failAt !== undefined && buffers.some(each => each.includes(failAt!))) {
-        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
-      }
-      return await file.writev(buffers, position);
-    }) as FileHandle['writev'],
-    write: file.write.bind(file) as FileHandle['write'],
-    datasync: () => file.datasync(),
-    close: () => file.close(),
-  };
-}
-
-let directory: string;
+const disk = new Disk();
+const { tally } = disk;
+disk.onWrite = bytes => {
+  if (failAt !== undefined && bytes.includes(failAt)) {
+    throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  }
+};
 let outcomes: Outcomes;
-const tally = new AuxiliaryTally();
 const errors: Error[] = [];
 before(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'full-disk-'));
-  outcomes = await Outcomes.open({
-    ...{ directory, keepMs: 3_600_000, maxBytes: 1 << 30, tally, create },
-    onClaim() {},
-    onState() {},
-  });
+  outcomes = await disk.outcomes();
 });
 after(async () => {
   await outcomes?.close();
-  rmSync(directory, { recursive: true, force: true });
+  disk.remove();
   assert.deepEqual(errors, []);
 });
-
-async function relay(protocol: ServiceConfig['protocol'], upstream: number) {
-  const service = {
-    ...{ name: protocol, protocol, listen: { address: '127.0.0.1', port: await freePort() } },
-    upstream: { host: '127.0.0.1', port: upstream },
-    knowsTransactions: false,
-  };
-  const { limits } = auxiliaryConfig.pick({ limits: true }).parse({});
-  const claims = new Claims(tally, () => {}, silentLog());
-  const options = { service, claims, outcomes, limits, tally, log: silentLog() };
-  const fail = (error: Error) => void errors.push(error);
-  const made =
-    protocol === 'smtp' ? new SmtpRelay({ ...options, fail }) : new HttpRelay({ ...options, fail });
-  const backends = new Map(Object.entries(ADDRESSES).map(([name, address]) => [address as string, name]));
-  const gate = new Gate({ ...options, backends, onArrival: arrival => made.receive(arrival) });
-  await gate.listen();
-  return {
-    port: service.listen.port,
-    async close() {
-      made.close();
-      await gate.close();
-    },
-  };
-}
 
 suite('mail', () => {
   /** Says yes to everything, and counts final dots. */
@@ -100,15 +51,17 @@ suite('mail', () => {
       }
     });
   });
-  let mail: Awaited<ReturnType<typeof relay>>;
+  let mail: Awaited<ReturnType<typeof startRelay>>;
   before(async () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    mail = await relay('smtp', (server.address() as AddressInfo).port);
+    const upstream = (server.address() as AddressInfo).port;
+    mail = await startRelay({ protocol: 'smtp', upstream, outcomes, tally });
   });
   after(async () => {
     failAt = undefined;
     await mail?.close();
+    errors.push(...(mail?.errors ?? []));
     server.close();
   });
 
@@ -175,21 +128,17 @@ suite('HTTP', () => {
   const listener: RequestListener = (request, response) => {
     request.resume().on('end', () => response.end(`answer ${++asked}`));
   };
-  const http = createServer(listener);
-  const server = createTcpServer(async socket => {
-    const header = await readProxyHeader(socket, 5000).catch(() => undefined);
-    if (header !== undefined) http.emit('connection', socket);
-  });
-  let relayed: Awaited<ReturnType<typeof relay>>;
+  let server: Awaited<ReturnType<typeof startHttp>>;
+  let relayed: Awaited<ReturnType<typeof startRelay>>;
   before(async () => {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    relayed = await relay('http', (server.address() as AddressInfo).port);
+    server = await startHttp(listener);
+    relayed = await startRelay({ protocol: 'http', upstream: server.port, outcomes, tally });
   });
   after(async () => {
     failAt = undefined;
     await relayed?.close();
-    server.close();
+    server?.close();
+    errors.push(...(relayed?.errors ?? []));
   });
 
   async function post(transaction: string): Promise<string> {

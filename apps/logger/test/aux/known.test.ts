@@ -9,7 +9,7 @@ const at = (segment: number): Place => ({ segment, at: 0, bytes: 10 });
 suite('what is known of dialogues', () => {
   test('is found by its key, in order, and takes doubt away', () => {
     const known = new Known();
-    known.doubt(key('a'), 1);
+    known.doubt(key('a'), at(1));
     assert.deepEqual([known.isDoubtful(key('a')), known.doubts, known.size], [true, 1, 0]);
     known.add(key('a'), at(1));
     known.add(key('a'), at(2));
@@ -22,7 +22,7 @@ suite('what is known of dialogues', () => {
   test('of a transaction is dropped as a whole, and then its segments are of no use', () => {
     const known = new Known();
     known.add(key('a'), at(1));
-    known.doubt(key('a', 1), 2);
+    known.doubt(key('a', 1), at(2));
     known.add(key('b'), at(2));
     known.drop('a');
     assert.deepEqual([known.has('a'), known.has('b'), known.size, known.doubts], [false, true, 1, 0]);
@@ -36,7 +36,7 @@ suite('what is known of dialogues', () => {
     known.add(key('a'), at(1));
     known.add(key('b'), at(1));
     known.add(key('b'), at(2));
-    known.doubt(key('c'), 1);
+    known.doubt(key('c'), at(1));
     known.forget(1);
     assert.deepEqual([known.has('a'), known.has('c'), known.size, known.doubts], [false, false, 1, 0]);
     assert.deepEqual(known.places(key('b')), [at(2)]);
@@ -44,7 +44,7 @@ suite('what is known of dialogues', () => {
 
   test('a segment is of use while there is a doubt in it, or it is held', () => {
     const known = new Known();
-    known.doubt(key('a'), 1);
+    known.doubt(key('a'), at(1));
     known.hold(2);
     assert.deepEqual(
       [1, 2, 3].map(segment => known.isOfNoUse(segment)),
@@ -59,8 +59,10 @@ suite('what is known of dialogues', () => {
 
   test('a doubt that is had again is in the later segment, and one doubt', () => {
     const known = new Known();
-    known.doubt(key('a'), 1);
-    known.doubt(key('a'), 2);
+    known.doubt(key('a'), at(1));
+    known.doubt(key('a'), at(2));
     assert.deepEqual([known.doubts, known.isOfNoUse(1), known.isOfNoUse(2)], [1, true, false]);
+    assert.deepEqual([known.settle(key('a'), at(1)), known.isDoubtful(key('a'))], [false, true]);
+    assert.deepEqual([known.settle(key('a'), at(2)), known.isDoubtful(key('a'))], [true, false]);
   });
 });

@@ -70,6 +70,12 @@ function codingOf(raw: readonly string[]): string[] {
   return isChunked ? ['Transfer-Encoding', 'chunked'] : [];
 }
 
+/** A body that is not announced ends with the head. */
+function lengthOf(raw: readonly string[]): number {
+  const at = raw.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length');
+  return at < 0 ? 0 : Number(raw[at + 1]);
+}
+
 export interface ExchangeOptions {
   readonly host: string;
   readonly port: number;
@@ -89,17 +95,21 @@ export class Exchange {
   readonly #maxBytes: number;
   /** @throws NoAnswerError */
   readonly answer: Promise<Answer | Stream>;
-  /** The request's last byte may have gone out. */
+  /** Of the request's body, until the server can know its end. */
+  #leftBytes: number;
   #isAsked = false;
 
   constructor(options: ExchangeOptions) {
     const { host, port, patienceMs, maxBytes, header, method, path, headers } = options;
     this.#maxBytes = maxBytes;
+    const own = endToEnd(headers);
+    const coding = codingOf(headers);
+    this.#leftBytes = coding.length > 0 ? Number.POSITIVE_INFINITY : lengthOf(own);
     this.#request = ask({
       method,
       path,
       setDefaultHeaders: false,
-      headers: [...endToEnd(headers), ...codingOf(headers), 'Connection', 'close'],
+      headers: [...own, ...coding, 'Connection', 'close'],
       createConnection: () => {
         const socket = connect({ host, port, noDelay: true });
         socket.write(encodeProxyHeader(header));
@@ -112,11 +122,18 @@ export class Exchange {
     this.answer.catch(() => {});
   }
 
+  /** The request's last byte may have gone out. */
+  get isAsked(): boolean {
+    return this.#isAsked;
+  }
+
   /** Part of the request's body; resolves when there is room for more. */
   async write(bytes: Buffer): Promise<void> {
+    if (this.#request.destroyed) return;
+    this.#leftBytes -= bytes.length;
     // With a Content-Length, the server knows the end when it sees it.
-    this.#isAsked = true;
-    if (this.#request.destroyed || this.#request.write(bytes)) return;
+    if (this.#leftBytes <= 0) this.#isAsked = true;
+    if (this.#request.write(bytes)) return;
     await new Promise<void>(resolve => {
       const go = (): void => {
         this.#request.off('drain', go).off('close', go);
@@ -128,6 +145,7 @@ export class Exchange {
 
   /** The request is complete. */
   end(): void {
+    if (this.#request.destroyed) return;
     this.#isAsked = true;
     this.#request.end();
   }

@@ -16,6 +16,8 @@ interface Pending {
   readonly speaker: Speaker;
   /** How to undo that it is about to be asked; undefined: it changes nothing, or cannot be recorded. */
   readonly intent: Promise<(() => void) | undefined>;
+  /** Half of it came, and somebody else comes with it anew. */
+  isGivenUp: boolean;
   /** Its body has come as a whole. */
   question: Question | undefined;
   /** Resolves when it may be given. */
@@ -84,16 +86,16 @@ export class HttpRelay implements AuxiliaryRelay {
     const speaker = this.#arrivals.get(request.socket)!;
     const key = { service: service.name, transaction: speaker.transaction, step: speaker.caller.step };
     const name = `${key.transaction} ${key.step}`;
-    const known = await outcomes.response(key);
+    let known = await outcomes.response(key);
     let pending = this.#pending.get(name);
-    // Half a request is nobody's: whoever began it is gone, or has come back.
-    if (pending !== undefined && pending.question === undefined) {
-      pending.exchange.abort('its back end is gone');
-      pending.speaker.cut();
-      this.#pending.delete(name);
-      (await pending.intent)?.();
-      pending = undefined;
+    // Half a request is nobody's: whoever began it is gone, or has come back. Meanwhile others may have come for it, too.
+    while (pending !== undefined && pending.question === undefined) {
+      await this.#giveUp(name, pending);
+      known = await outcomes.response(key);
+      pending = this.#pending.get(name);
     }
+    // Cut off while it waited, by whoever has it now.
+    if (request.socket.destroyed) return;
     if (known === undefined && pending === undefined) {
       return await this.#begin(key, name, speaker, request, response);
     }
@@ -112,6 +114,22 @@ export class HttpRelay implements AuxiliaryRelay {
     }
     tally.resumed++;
     await this.#await(key, pending!, response, question.method);
+  }
+
+  /** Resolves when it is certain whether it has been asked. */
+  async #giveUp(name: string, pending: Pending): Promise<void> {
+    const { exchange, speaker, intent } = pending;
+    pending.isGivenUp = true;
+    exchange.abort('its back end is gone');
+    speaker.cut();
+    const undo = await intent;
+    if (!exchange.isAsked) undo?.();
+    this.#forget(name, pending);
+  }
+
+  /** Unless another one has its place. */
+  #forget(name: string, pending: Pending): void {
+    if (this.#pending.get(name) === pending) this.#pending.delete(name);
   }
 
   /** Asks the server, as the request comes in. */
@@ -141,27 +159,28 @@ export class HttpRelay implements AuxiliaryRelay {
     });
     const isSafe = SAFE.has(method);
     const intent = isSafe ? Promise.resolve(undefined) : this.#intend(key);
-    const pending: Pending = { exchange, speaker, intent, question: undefined, answer: exchange.answer };
+    const pending: Pending = {
+      ...{ exchange, speaker, intent, isGivenUp: false },
+      ...{ question: undefined, answer: exchange.answer },
+    };
     this.#pending.set(name, pending);
     const undo = await intent;
     if (undo === undefined && !isSafe) {
       exchange.abort('what it would answer could not be recorded');
-      this.#pending.delete(name);
+      this.#forget(name, pending);
       return this.#refuse(key, response, 503, 'The answer could not be recorded: nothing was asked.');
     }
     const question = await this.#read(request, part => exchange.write(part));
-    if (question === undefined) {
+    if (question === undefined || pending.isGivenUp) {
       tally.contentsAborted++;
       exchange.abort('its back end broke off');
-      undo?.();
-      if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      if (!exchange.isAsked) undo?.();
+      this.#forget(name, pending);
       return;
     }
     pending.question = question;
     pending.answer = this.#finish(key, exchange, question);
-    const done = (): void => {
-      if (this.#pending.get(name) === pending) this.#pending.delete(name);
-    };
+    const done = (): void => this.#forget(name, pending);
     pending.answer.then(
       answer => {
         if (isAnswer(answer)) done();
