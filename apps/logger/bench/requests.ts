@@ -148,7 +148,8 @@ const listener = { name: 'web', port: 80, pool: 'web' } as Listener;
 const pools = { web: { backends: 'all', balance: 'least-connections' } } as const;
 const traffic = new Traffic(connections, backends.all[0]!.address);
 const tally = new LoggerTally();
-const kits = { idOf: () => undefined, recover: async () => undefined, commit: () => {} };
+const nothing = () => undefined;
+const kits = { idOf: nothing, recover: async () => undefined, commit: nothing, abandon: nothing };
 const deps = {
   datapath: {
     tracks: traffic.tracks,

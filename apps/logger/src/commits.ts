@@ -6,16 +6,17 @@ import type { Transaction } from './transaction.ts';
 /** Between two looks at what clients have acknowledged, ms: bare ACKs are not told. */
 const LOOK_MS = 50;
 
-/** Tells the back ends which journals may be forgotten, since clients have the responses (P11.5). */
+/** Tells back ends which journals may be forgotten (P11.5), and back-end loggers which of them, since clients have the responses. */
 export class Commits {
-  readonly #kits: Pick<Journals, 'idOf' | 'commit'>;
+  readonly #kits: Pick<Journals, 'idOf' | 'commit' | 'abandon'>;
   readonly #tally: LoggerTally;
   /** Those with whole responses that their clients have not acknowledged. */
   readonly #awaiting = new Set<Conversation>();
-  #ids: string[] = [];
+  #committed: string[] = [];
+  #abandoned: string[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(kits: Pick<Journals, 'idOf' | 'commit'>, tally: LoggerTally) {
+  constructor(kits: Pick<Journals, 'idOf' | 'commit' | 'abandon'>, tally: LoggerTally) {
     this.#kits = kits;
     this.#tally = tally;
   }
@@ -26,11 +27,20 @@ export class Commits {
     this.#timer ??= setTimeout(() => this.#look(), LOOK_MS);
   }
 
-  /** Its client has all of it, or nobody can bring it to him any more. */
+  /** Its client has all of it. */
   add(conversation: Conversation, transaction: Transaction): void {
+    this.#note(this.#committed, conversation, transaction);
+  }
+
+  /** Nobody can bring it to its client any more. */
+  abandon(conversation: Conversation, transaction: Transaction): void {
+    this.#note(this.#abandoned, conversation, transaction);
+  }
+
+  #note(ids: string[], conversation: Conversation, transaction: Transaction): void {
     const id = this.#kits.idOf(conversation, transaction);
     if (id === undefined) return;
-    this.#ids.push(id);
+    ids.push(id);
     this.#timer ??= setTimeout(() => this.#look(), LOOK_MS);
   }
 
@@ -45,11 +55,10 @@ export class Commits {
   }
 
   #flush(): void {
-    const ids = this.#ids;
-    if (ids.length === 0) return;
-    this.#ids = [];
-    this.#tally.committed += ids.length;
-    this.#kits.commit(ids);
+    const [committed, abandoned] = [this.#committed.splice(0), this.#abandoned.splice(0)];
+    this.#tally.committed += committed.length + abandoned.length;
+    if (committed.length > 0) this.#kits.commit(committed);
+    if (abandoned.length > 0) this.#kits.abandon(abandoned);
   }
 
   close(): void {

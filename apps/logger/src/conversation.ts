@@ -30,8 +30,10 @@ export interface ConversationEvents {
   requestEnded(conversation: Conversation, transaction: Transaction): void;
   responseBegan(conversation: Conversation, transaction: Transaction): void;
   responseEnded(conversation: Conversation, transaction: Transaction): void;
-  /** Of a transaction with a journal: its client has all of the response, or nobody can bring it any more (P11.5). */
+  /** Of a transaction with a journal: its client has all of its back end's response (P11.5). */
   committed(conversation: Conversation, transaction: Transaction): void;
+  /** Of a transaction with a journal: nobody can bring its back end's response to its client any more. It may be running still. */
+  abandoned(conversation: Conversation, transaction: Transaction): void;
   /** There is no room for its unfinished requests: nobody can give them to another back end. */
   requestsLost(conversation: Conversation): void;
 }
@@ -275,15 +277,18 @@ export class Conversation extends ClientSpace implements RequestSink {
     while (transactions.length > 0) {
       const { responseEnd, requestEnd } = transactions[0]!;
       if (responseEnd === undefined || requestEnd === undefined || responseEnd > acknowledged) break;
-      this.#finish(transactions.shift()!);
+      this.#finish(transactions.shift()!, true);
       const next = transactions[0]?.requestAt ?? requestEnd;
       this.requests.dropBefore(Math.min(next, this.#neededFrom));
     }
   }
 
-  #finish(transaction: Transaction): void {
+  #finish(transaction: Transaction, isAcknowledged: boolean): void {
     transaction.record.release();
-    if (transaction.treatment.journal !== 'none') this.#events.committed(this, transaction);
+    if (transaction.treatment.journal === 'none') return;
+    // Of our own refusal the client's word says nothing of what the back end does.
+    if (isAcknowledged && !transaction.isRefused) this.#events.committed(this, transaction);
+    else this.#events.abandoned(this, transaction);
   }
 
   head(head: RequestHead, at: number): void {
@@ -396,7 +401,8 @@ export class Conversation extends ClientSpace implements RequestSink {
 
   /** It is over, and what is kept of it is forgotten. */
   close(): void {
-    for (const transaction of this.transactions) this.#finish(transaction);
+    this.commit();
+    for (const transaction of this.transactions) this.#finish(transaction, false);
     this.transactions.length = 0;
     this.requests.close();
   }

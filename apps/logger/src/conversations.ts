@@ -145,6 +145,7 @@ export class Conversations {
         if (transaction.delivered && conversation.open === transaction) this.#expect(conversation);
       },
       committed: (conversation, transaction) => deps.commits.add(conversation, transaction),
+      abandoned: (conversation, transaction) => deps.commits.abandon(conversation, transaction),
       requestsLost: conversation => {
         tally.requestsTooLong++;
         moves.get(conversation)?.again();

@@ -39,6 +39,11 @@ export interface Journals {
   ): Promise<RecoverAnswer | undefined>;
   /** Clients have acknowledged all of their responses: these may be forgotten everywhere. */
   commit(transactions: readonly string[]): void;
+  /**
+   * Nobody can bring these responses to their clients any more: the kits forget them. Back-end loggers do not, until they are old: a
+   * successor may be running one of them still, and must not do again what its predecessor did.
+   */
+  abandon(transactions: readonly string[]): void;
 }
 
 export interface KitsOptions {
@@ -146,12 +151,18 @@ export class Kits implements Journals {
   }
 
   commit(transactions: readonly string[]): void {
+    this.#forget(transactions, [...this.#clients.values(), ...this.#auxiliaries.values()]);
+  }
+
+  abandon(transactions: readonly string[]): void {
+    this.#forget(transactions, [...this.#clients.values()]);
+  }
+
+  #forget(transactions: readonly string[], clients: readonly ChannelClient[]): void {
     for (let at = 0; at < transactions.length; at += MOST_COMMITS) {
       const part = transactions.slice(at, at + MOST_COMMITS);
       // One that is away forgets by itself.
-      for (const client of [...this.#clients.values(), ...this.#auxiliaries.values()]) {
-        client.tell({ type: 'commit', transactions: part });
-      }
+      for (const client of clients) client.tell({ type: 'commit', transactions: part });
     }
   }
 }

@@ -60,6 +60,7 @@ export class OwnWords {
     // Nobody else will acknowledge the request, and the next one may come when it likes.
     const end = conversation.clientSequence(requestEnd ?? conversation.requests.end);
     if (after(end, tracks.told(conversation.slot))) tracks.setTold(conversation.slot, end);
+    transaction.isRefused = true;
     conversation.speak(bytes);
     return { bytes, from };
   }

@@ -42,6 +42,8 @@ export class Transaction {
   untilClose = false;
   /** Its head tells one version of its content from another, by a field that may not differ. */
   hasValidator = false;
+  /** Its response is the logger's own, in the server's place. */
+  isRefused = false;
   /** Tells how long its server may be silent; undefined while nothing is expected of it. */
   watch: Watch | undefined;
   /** Of requests that take about as long (P10.2). */

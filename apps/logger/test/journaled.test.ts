@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { TcpFlags } from '@resplice/dataplane';
 import type { Journals } from '../src/kits.ts';
 import type { Transaction } from '../src/transaction.ts';
 import { type Answer, eachHead, ModelTier, type TierOptions } from './fixtures/model-tier.ts';
@@ -276,6 +277,45 @@ suite('commits', () => {
       await tier.until('the second', () => tier.read === ORDER + ORDER);
       await tier.until('its commit', () => tier.committed.length === 2);
       assert.deepEqual(tier.committed, ['transaction 0', 'transaction 1']);
+      assert.deepEqual(tier.abandoned, []);
+    },
+  );
+
+  for (const [what, { second, acknowledges }] of Object.entries({
+    'whose back end runs it still': { second: SILENT, acknowledges: ORDER.length },
+    'and has not acknowledged the end of it': { second: says(ORDER), acknowledges: 2 * ORDER.length - 1 },
+  })) {
+    journaled(
+      `a client that is gone ${what}: only kits are told`,
+      {
+        applications: [eachHead(index => (index === 0 ? says(ORDER) : second)), always(SILENT)],
+        kit: () => undefined,
+      },
+      async tier => {
+        tier.acknowledges = acknowledges;
+        tier.send(POST);
+        await tier.until('the first', () => tier.read === ORDER);
+        tier.send(POST);
+        await tier.until('the second', () => tier.servers[0].received === POST + POST);
+        await tier.until('its response', () => second === SILENT || tier.read === ORDER + ORDER);
+        tier.send('', TcpFlags.RST);
+        await tier.until('it to be forgotten', () => tier.abandoned.length > 0, 10_000);
+        assert.deepEqual([tier.committed, tier.abandoned], [['transaction 0'], ['transaction 1']]);
+        assert.equal(tier.tally.committed, 2);
+      },
+    );
+  }
+
+  journaled(
+    'a refusal that the client has acknowledged is no back end’s response: only kits are told',
+    { applications: [always(SILENT), always(SILENT)], kit: () => undefined },
+    async tier => {
+      tier.send(POST);
+      await tier.until('the request', () => tier.told === POST.length);
+      tier.kill(0);
+      await tier.until('502', () => tier.read.endsWith('again.\n'));
+      await tier.until('it to be forgotten', () => tier.abandoned.length > 0);
+      assert.deepEqual([tier.committed, tier.abandoned], [[], ['transaction 0']]);
     },
   );
 });

@@ -1,5 +1,5 @@
-// What was answered, by transaction and step: kept in the log, found by an index in memory, and forgotten when clients have the
-// responses that it led to (P11.5).
+// What was answered, by transaction and step: kept in the log, found by an index in memory, and forgotten when clients have
+// acknowledged the responses that it led to (P11.5), or when it is old.
 
 import { z } from 'zod';
 import { DiskLog, type DiskLogOptions, type Place } from './disk-log.ts';
@@ -141,7 +141,7 @@ export class Outcomes {
     this.#known.hold(segment);
   }
 
-  /** Clients have the responses of these transactions: nobody comes back to their dialogues. */
+  /** Clients have acknowledged the responses of these transactions: nobody comes back to their dialogues. */
   commit(transactions: readonly string[]): void {
     const known = transactions.filter(each => this.#known.has(each));
     if (known.length === 0) return;
