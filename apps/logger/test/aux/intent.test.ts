@@ -1,6 +1,9 @@
 /** What is about to be asked: it is undone by whom it belongs to, and only while nobody can have heard it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { after, afterEach, before, suite, test } from 'node:test';
+import { readProxyHeader } from '@resplice/protocol';
 import { until } from '@resplice/service-kit/testing';
 import { DiskLog } from '../../src/aux/disk-log.ts';
 import { Exchange } from '../../src/aux/http/exchange.ts';
@@ -164,4 +167,69 @@ suite('an HTTP request', () => {
     assert.equal(aborted.isAsked, false);
     await assert.rejects(aborted.answer, { mayHaveRun: false });
   });
+});
+
+suite('a mail', () => {
+  const disk = new Disk();
+  /** What the log was given. */
+  let written = '';
+  /** Of the server: it has heard DATA, and is to answer. */
+  const waiting: (() => void)[] = [];
+  const server = createTcpServer(async socket => {
+    socket.on('error', () => {});
+    await readProxyHeader(socket, 5000);
+    socket.write('220 x\r\n');
+    let text = '';
+    socket.on('data', bytes => {
+      text += bytes.toString('latin1');
+      for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
+        if (text.slice(0, end) === 'DATA') waiting.push(() => socket.write('354 go on\r\n'));
+        else socket.write('250 ok\r\n');
+        text = text.slice(end + 2);
+      }
+    });
+  });
+  let outcomes: Outcomes;
+  let relay: Awaited<ReturnType<typeof startRelay>>;
+  before(async () => {
+    disk.onWrite = bytes => {
+      written += bytes.toString('latin1');
+    };
+    outcomes = await disk.outcomes();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const limits = { lingerMs: 100 };
+    relay = await startRelay({ protocol: 'smtp', upstream: port, outcomes, tally: disk.tally, limits });
+  });
+  after(async () => {
+    await relay?.close();
+    server.close();
+    await outcomes?.close();
+    disk.remove();
+    assert.deepEqual(relay?.errors, []);
+  });
+
+  for (const when of ['before', 'after'] as const) {
+    test(`whose back end is gone before 354, which comes ${when} it has lingered: nothing is in doubt`, async () => {
+      written = '';
+      const talker = await Talker.dial(relay.port, { transaction: `lingered-${when}` });
+      await talker.hear(220);
+      for (const line of ['EHLO x', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@x.example>']) {
+        talker.say(`${line}\r\n`);
+        await talker.hear(250);
+      }
+      talker.say('DATA\r\n');
+      await until('DATA', () => waiting.length === 1);
+      talker.socket.destroy();
+      await until('it to be gone', () => relay.gate.size === 0);
+      if (when === 'after') await until('it to have lingered', () => relay.relay.size === 0);
+      waiting.pop()!();
+      await until('its intent', () => written.includes('"kind":"intent"'));
+      await until('it to be undone', () => written.includes('"kind":"void"'));
+      const its = { service: 'smtp', transaction: `lingered-${when}`, step: 0 };
+      assert.equal(outcomes.isDoubtful(its), false);
+      await until('it to have lingered', () => relay.relay.size === 0);
+    });
+  }
 });

@@ -82,6 +82,7 @@ export async function startRelay({ protocol, upstream, outcomes, tally, ...more 
   return {
     port: service.listen.port,
     relay: made,
+    gate,
     /** That were nobody's fault but ours. */
     errors,
     async close() {

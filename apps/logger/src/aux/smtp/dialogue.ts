@@ -257,11 +257,13 @@ export class Dialogue {
     this.#isInContent = false;
     this.#options.tally.contentsAborted++;
     upstream.abort('the content broke off');
-    this.#undone = this.#intent?.then(
+    const intent = this.#intent;
+    this.#intent = undefined;
+    if (intent === undefined) return;
+    this.#undone = intent.then(
       undo => undo(),
       () => {},
     );
-    this.#intent = undefined;
   }
 
   /** Nothing that was said of this message counts any longer, unless it was answered in full. */
@@ -276,8 +278,11 @@ export class Dialogue {
   close(): Promise<void> {
     return this.#inTurn(async () => {
       const open = this.#mails.at(-1);
-      if (open === undefined || open.isBlank || open.final !== undefined) this.#upstream?.quit();
+      // Whoever began it is gone, and did not even see that it might begin.
+      if (this.#isInContent) this.abort(this.#upstream!);
+      else if (open === undefined || open.isBlank || open.final !== undefined) this.#upstream?.quit();
       else this.#upstream?.abort('the message is given up');
+      await this.#undone;
     });
   }
 
