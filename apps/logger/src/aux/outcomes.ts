@@ -155,7 +155,7 @@ export class Outcomes {
   async mails(key: DialogueKey): Promise<MailRecord[]> {
     const mails: MailRecord[] = [];
     for (const place of this.#known.places(key)) {
-      const known = await this.#read(place);
+      const known = await this.#read(key, place);
       if (known?.head.kind === 'mail') mails[known.head.index] = known.head;
     }
     return mails;
@@ -164,18 +164,22 @@ export class Outcomes {
   async response(key: DialogueKey): Promise<{ head: ResponseRecord; body: Buffer } | undefined> {
     const place = this.#known.places(key).at(-1);
     if (place === undefined) return undefined;
-    const known = await this.#read(place);
+    const known = await this.#read(key, place);
     if (known?.head.kind !== 'response') return undefined;
     return { head: known.head, body: known.body };
   }
 
-  /** Undefined: forgotten meanwhile, or the disk does not give it back. Then it is asked for again, as if it had never been. */
-  async #read(place: Place): Promise<{ head: AuxiliaryRecord; body: Buffer } | undefined> {
+  /**
+   * Undefined: forgotten meanwhile, and then it is as if it had never been; or the disk does not give it back. Then there was an answer,
+   * and it is in doubt which.
+   */
+  async #read(key: DialogueKey, place: Place): Promise<{ head: AuxiliaryRecord; body: Buffer } | undefined> {
     try {
       const { head, body } = await this.#log.read(place);
       return { head: record.parse(head), body };
     } catch {
       this.#tally.unreadable++;
+      if (this.#known.places(key).includes(place)) this.#known.doubt(key, place);
       return undefined;
     }
   }

@@ -34,9 +34,9 @@ export class AuxiliaryTally {
   unreadable = 0;
   /** Final answers that we do not know whether they were made, since the last daemon ended before it could record them. */
   inDoubt = 0;
-  /** Of these, asked for once more. */
+  /** Asked for once more although in doubt, since then or since the disk did not give it back. */
   inDoubtRepeated = 0;
-  /** Of these, not asked for again: the server might do it twice. */
+  /** Not asked for again, being in doubt: the server might do it twice. */
   inDoubtRefused = 0;
   /** Transactions that were forgotten since clients have their responses. */
   committed = 0;

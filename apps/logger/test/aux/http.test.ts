@@ -235,6 +235,34 @@ suite('an HTTP service', () => {
     assert.equal(asked.length, count + 3);
   });
 
+  for (const [method, isRepeated] of [
+    ['POST', false],
+    ['PUT', true],
+  ] as const) {
+    test(`a ${method} of which the disk does not give the answer back: asked ${isRepeated ? 'again' : 'never again'}`, async () => {
+      const count = asked.length;
+      const transaction = `spoilt-${method}`;
+      const request = { method, body: `words of a ${method}` };
+      const events = (): Promise<number[]> =>
+        Promise.all(['unreadable', 'in_doubt_refused', 'in_doubt_repeated'].map(each => logger.count(each)));
+      const first = await fetch({ transaction }, request);
+      assert.equal(await fetch({ transaction }, request), first);
+      logger.spoilLog(request.body);
+      const before = await events();
+      const second = await fetch({ transaction, attempt: 1 }, request);
+      assert.deepEqual(
+        (await events()).map((each, i) => each - before[i]!),
+        isRepeated ? [1, 0, 1] : [1, 1, 0],
+      );
+      if (isRepeated) assert.match(second, /^HTTP\/1\.1 200 [\s\S]*words of a PUT$/);
+      else assert.equal(second, '');
+      await logger.kill();
+      await logger.start();
+      assert.equal(await fetch({ transaction, attempt: 1 }, request), second);
+      assert.equal(asked.length, count + (isRepeated ? 2 : 1));
+    });
+  }
+
   test('half a request of a predecessor is aborted, and the successor’s is asked', async () => {
     const count = asked.length;
     const predecessor = await Talker.dial(logger.port, { transaction: 'half' });
