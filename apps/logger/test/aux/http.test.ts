@@ -282,11 +282,28 @@ suite('an HTTP service', () => {
     assert.equal(await logger.count('unprotected'), 1);
   });
 
-  test('an answer that breaks off is no answer, and may be asked for again', async () => {
-    assert.equal(await fetch({ transaction: 'broken' }, { path: '/broken' }), '');
-    assert.equal(await fetch({ transaction: 'broken', attempt: 1 }, { path: '/broken' }), '');
-    await until('nothing to be under way', async () => (await logger.status()).services[0]!.dialogues === 0);
-  });
+  for (const [method, isRepeated] of [
+    ['POST', false],
+    ['PUT', true],
+  ] as const) {
+    test(`an answer to a ${method} that breaks off is none: asked ${isRepeated ? 'again' : 'never again'}`, async () => {
+      const transaction = `broken-${method}`;
+      const request = { method, path: '/broken' };
+      const events = (): Promise<number[]> =>
+        Promise.all(['in_doubt_refused', 'in_doubt_repeated'].map(each => logger.count(each)));
+      const [count, before] = [asked.length, await events()];
+      assert.equal(await fetch({ transaction }, request), '');
+      assert.equal(asked.length, count + 1);
+      assert.equal(await fetch({ transaction, attempt: 1 }, request), '');
+      assert.equal(asked.length, count + (isRepeated ? 2 : 1));
+      assert.deepEqual(
+        (await events()).map((each, i) => each - before[i]!),
+        isRepeated ? [0, 1] : [1, 0],
+      );
+      const isOver = async (): Promise<boolean> => (await logger.status()).services[0]!.dialogues === 0;
+      await until('nothing to be under way', isOver);
+    });
+  }
 
   test('what is no HTTP, and what cannot be recorded, is refused', async () => {
     const before = await logger.count('violations');
