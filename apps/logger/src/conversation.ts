@@ -271,6 +271,11 @@ export class Conversation extends ClientSpace implements RequestSink {
   /** Forgets transactions whose responses the client has acknowledged (P11.5). */
   commit(): void {
     this.catchUp();
+    this.#commitKnown();
+  }
+
+  /** Of what has been read of the responses. */
+  #commitKnown(): void {
     const { transactions } = this;
     if (transactions.length === 0) return;
     const acknowledged = this.acknowledged;
@@ -401,7 +406,8 @@ export class Conversation extends ClientSpace implements RequestSink {
 
   /** It is over, and what is kept of it is forgotten. */
   close(): void {
-    this.commit();
+    // Nothing more is read: nobody is to begin to wait for anything.
+    this.#commitKnown();
     for (const transaction of this.transactions) this.#finish(transaction, false);
     this.transactions.length = 0;
     this.requests.close();
