@@ -152,7 +152,7 @@ suite('the configuration', () => {
     );
   });
 
-  test('a listener that is not uniform is refused with the sentence that ./resplice check has', () => {
+  test('a listener that is not uniform is refused where no logger runs', () => {
     const routes = [{ match: { pathPrefix: '/api' }, pool: 'staff' }, { pool: 'web' }];
     const [problem, ...more] = problems({
       ...GOOD,
@@ -160,7 +160,7 @@ suite('the configuration', () => {
     });
     assert.match(
       problem!,
-      /^config: listeners\[0\]\.routes: web sends requests to 2 pools .* front-end logger/,
+      /^config: listeners\[0\]\.routes: web sends requests to 2 pools .* only the logger can enforce that, and none runs here: /,
     );
     assert.deepEqual(more, []);
   });
