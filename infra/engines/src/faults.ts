@@ -5,7 +5,7 @@ import { removePins } from './bpf-filesystem.ts';
 import { LabError } from './errors.ts';
 import { makeLinks, plugIn, removeLinks, setPorts } from './host-network.ts';
 import { isolatedFrom, isolateHosts, requireNeighbours, reuniteHosts } from './isolation.ts';
-import { type Lab, nameOf, type Target } from './lab.ts';
+import { type Lab, nameOf, noteFault, type Target } from './lab.ts';
 import { type Fault, hasFault, isWithin, writeLabState } from './lab-state.ts';
 import { type LaunchContext, launch } from './launch.ts';
 import { alreadyGone, inodesOf } from './namespaces.ts';
@@ -27,16 +27,6 @@ import {
 /** A back end's crash leaves its kernel running; any other component goes as a whole machine (CLI.md). */
 function dropsAsMachine(host: Host): boolean {
   return host.role !== 'backend';
-}
-
-/** Notes a fault before it is made, so that `heal` finds it even if we die in the middle. */
-function note({ place, state }: Lab, noted: Omit<Fault, 'at'>): void {
-  const { kind, target, from } = noted;
-  state.faults = state.faults.filter(
-    fault => fault.kind !== kind || fault.target !== target || fault.from !== from,
-  );
-  state.faults.push({ ...noted, at: Date.now() });
-  writeLabState(place, state);
 }
 
 /** What lives of the target: of a component everything in its place, whoever started it. */
@@ -68,7 +58,7 @@ async function dropMachine(lab: Lab, host: Host): Promise<void> {
 export async function crash(lab: Lab, target: Target): Promise<number> {
   const { host, process } = target;
   const { place, state } = lab;
-  note(lab, { kind: 'crash', target: nameOf(target) });
+  noteFault(lab, { kind: 'crash', target: nameOf(target) });
   if (!process) await (dropsAsMachine(host) ? dropMachine(lab, host) : killHost(lab, host));
   else {
     const identity = state.processes[host.name]?.[process.name];
@@ -83,7 +73,7 @@ export async function crash(lab: Lab, target: Target): Promise<number> {
 
 /** The host's links fall silent; its processes live on. The lab's lock must be held. */
 export async function cut(lab: Lab, host: Host): Promise<number> {
-  note(lab, { kind: 'cut', target: host.name });
+  noteFault(lab, { kind: 'cut', target: host.name });
   // A machine that is gone has no ports left to silence.
   if (!(hasFault(lab.state, 'crash', host.name) && dropsAsMachine(host))) {
     await setPorts(lab.place, host, 'silent');
@@ -96,7 +86,7 @@ export async function freeze(lab: Lab, target: Target): Promise<number> {
   const name = nameOf(target);
   if (livingIn(lab, target).length === 0)
     throw new LabError('usage', `nothing runs in ${name} that could be frozen; see: ./resplice status`);
-  note(lab, { kind: 'freeze', target: name });
+  noteFault(lab, { kind: 'freeze', target: name });
   await stopUntilStill(() => livingIn(lab, target));
   return Date.now();
 }
@@ -104,7 +94,7 @@ export async function freeze(lab: Lab, target: Target): Promise<number> {
 /** Stops itself there when it next gets there (SIGSTOP). The lab's lock must be held. */
 export function freezeAt(lab: Lab, { host, process }: Target, point: string): number {
   requirePoint({ host, process }, point);
-  note(lab, { kind: 'freeze', target: host.name, point });
+  noteFault(lab, { kind: 'freeze', target: host.name, point });
   writeFileSync(join(componentDirectoryOf(lab.place, host.name), point), '');
   return Date.now();
 }
@@ -118,7 +108,7 @@ function disarm({ place }: Lab, host: Host): void {
 /** The two hear each other no more; everybody else hears both. The lab's lock must be held. */
 export async function isolate(lab: Lab, host: Host, from: Host): Promise<number> {
   requireNeighbours(lab, host, from);
-  note(lab, { kind: 'isolate', target: host.name, from: from.name });
+  noteFault(lab, { kind: 'isolate', target: host.name, from: from.name });
   await isolateHosts(lab.place, lab.topology, host, from);
   return Date.now();
 }

@@ -12,6 +12,7 @@ export {
   findLab,
   type Lab,
   nameOf,
+  noteFault,
   requireComponent,
   requireHost,
   requireLab,
@@ -22,7 +23,6 @@ export { withLabLock } from './lab-lock.ts';
 export {
   drainedOf,
   type Fault,
-  hasFault,
   isFaulted,
   isWithin,
   type LabState,

@@ -1,6 +1,13 @@
 import { type Host, type HostProcess, hostNamed, type Topology } from '@resplice/topology';
 import { LabError, notUp } from './errors.ts';
-import { componentOf, type LabState, readLabState, topologyOf } from './lab-state.ts';
+import {
+  componentOf,
+  type Fault,
+  type LabState,
+  readLabState,
+  topologyOf,
+  writeLabState,
+} from './lab-state.ts';
 import type { Place } from './place.ts';
 
 /** A lab that exists, as its file describes it at this moment. */
@@ -58,4 +65,14 @@ export function requireTarget(lab: Lab, target: string): Target {
   if (found) return { host, process: found };
   const names = host.processes.map(each => each.name).join(', ') || 'none';
   throw new LabError('usage', `${component} has no process named "${name}"; there is ${names}`);
+}
+
+/** Notes a fault before it is made, so that `heal` finds it even if we die in the middle. */
+export function noteFault({ place, state }: Lab, noted: Omit<Fault, 'at'>): void {
+  const { kind, target, from } = noted;
+  state.faults = state.faults.filter(
+    fault => fault.kind !== kind || fault.target !== target || fault.from !== from,
+  );
+  state.faults.push({ ...noted, at: Date.now() });
+  writeLabState(place, state);
 }

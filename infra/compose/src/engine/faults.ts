@@ -5,12 +5,12 @@ import { dirname } from 'node:path';
 import { LabError } from '@resplice/engines';
 import {
   drainedOf,
-  type Fault,
   isFaulted,
   isolatedFrom,
   isWithin,
   type Lab,
   nameOf,
+  noteFault,
   pointsOf,
   requireLab,
   requireNeighbours,
@@ -43,20 +43,10 @@ export function soundServices({ state, topology }: Lab): string[] {
   return topology.hosts.filter(({ name }) => !isFaulted(state, name)).flatMap(servicesOf);
 }
 
-/** Notes a fault before it is made, so that `heal` finds it even if we die in the middle. */
-function note({ place, state }: Lab, noted: Omit<Fault, 'at'>): void {
-  const { kind, target, from } = noted;
-  state.faults = state.faults.filter(
-    fault => fault.kind !== kind || fault.target !== target || fault.from !== from,
-  );
-  state.faults.push({ ...noted, at: Date.now() });
-  writeLabState(place, state);
-}
-
 /** @returns the epoch milliseconds at which it had taken effect, as all of these. The lab's lock must be held. */
 export async function crash(lab: Lab, project: Project, target: Target): Promise<number> {
   const name = nameOf(target);
-  note(lab, { kind: 'crash', target: name });
+  noteFault(lab, { kind: 'crash', target: name });
   await project.kill(mortalIn(target));
   const at = Date.now();
   // Of the frozen nobody is left to thaw.
@@ -72,20 +62,20 @@ export async function freeze(lab: Lab, project: Project, target: Target): Promis
       'usage',
       `nothing runs in ${nameOf(target)} that could be frozen; see: ./resplice status`,
     );
-  note(lab, { kind: 'freeze', target: nameOf(target) });
+  noteFault(lab, { kind: 'freeze', target: nameOf(target) });
   await project.pause(servicesIn(target));
   return Date.now();
 }
 
 export async function cut(lab: Lab, project: Project, host: Host): Promise<number> {
-  note(lab, { kind: 'cut', target: host.name });
+  noteFault(lab, { kind: 'cut', target: host.name });
   await project.disconnect(host);
   return Date.now();
 }
 
 export async function isolate(lab: Lab, project: Project, host: Host, from: Host): Promise<number> {
   requireNeighbours(lab, host, from);
-  note(lab, { kind: 'isolate', target: host.name, from: from.name });
+  noteFault(lab, { kind: 'isolate', target: host.name, from: from.name });
   await divide('apart', lab, project, host, from);
   return Date.now();
 }
@@ -102,7 +92,7 @@ export async function freezeAt(lab: Lab, project: Project, target: Target, point
   const service = stoppedServiceOf(host);
   const seen = (await project.inspect([service])).get(service);
   if (!seen?.State.Running) throw new LabError('unhealthy', `${host.name} does not run`);
-  note(lab, { kind: 'freeze', target: host.name, point });
+  noteFault(lab, { kind: 'freeze', target: host.name, point });
   const file = fileIn(seen, `${runDirectory}/${point}`);
   writeFileSync(file, '');
   // Whoever gets there removes it, and is not root on every host.
