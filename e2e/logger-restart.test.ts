@@ -8,7 +8,7 @@ import { get } from './fixtures/admin.ts';
 import type { ClientConnection } from './fixtures/client.ts';
 import { assertDuring } from './fixtures/drill.ts';
 import { patternHash } from './fixtures/known-bytes.ts';
-import { Lab, labTest } from './fixtures/lab.ts';
+import { Lab, labTest, resplice } from './fixtures/lab.ts';
 import { backendOf } from './fixtures/served.ts';
 import { waitFor } from './fixtures/wait.ts';
 
@@ -99,6 +99,27 @@ labTest(
     await Promise.all([waiting, resting].map(each => each.close()));
   },
   120_000,
+);
+
+labTest(
+  'a connection that has just ended ends for the next daemon too, and a back end that had it can be emptied',
+  () => lab,
+  async () => {
+    const over = await connect();
+    const backend = await backendOf(over);
+    await over.close();
+    await lab.fault('restart', LOGGER);
+    await waitFor('the logger to answer', 10_000, () => counted('opened').then(() => true));
+    assert.equal(await counted('abandoned'), 0, 'nothing of it is left to protect');
+    const { code, stdout } = await resplice(['drain', backend, '--deadline', '5']);
+    assert.equal(code, 0, stdout);
+    await waitFor('the connection to be forgotten', 15_000, async () => {
+      const { connections } = await lab.status();
+      return connections.every(({ client }) => client !== over.local);
+    });
+    await lab.heal();
+  },
+  60_000,
 );
 
 labTest(

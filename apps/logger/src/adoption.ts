@@ -13,6 +13,8 @@ export interface Adopter {
   isExpendable(track: Track): boolean;
   /** Nobody can follow it: it passes. */
   letGo(conversation: Conversation): void;
+  /** Both sides have said that nothing follows: its last packets pass. */
+  end(conversation: Conversation): void;
   /** Nobody can follow it, and nobody holds it. */
   reset(conversation: Conversation): void;
   move(conversation: Conversation, why: string): void;
@@ -25,6 +27,11 @@ const LOST = 'part of a request was nowhere but in the daemon before this one';
 function lacks(track: Track, { kind, requestEnd }: Resumption): boolean {
   const isGiven = kind === 'idle' || ((requestEnd - track.serverAcked) | 0) <= 0;
   return !isGiven || ((track.told - requestEnd) | 0) > 0;
+}
+
+/** Whether the client has closed, and what the back end says of the end is let through. */
+function isOver({ clientEnded, endPasses }: Track): boolean {
+  return clientEnded !== 0 && endPasses !== 0;
 }
 
 /**
@@ -57,14 +64,19 @@ export function adopt(datapath: Datapath, adopter: Adopter): { adopted: number; 
     if (!isHeld && track.bound !== 0) adopter.bind(conversation, track.backend);
     if (track.clientMode === ClientMode.CLIENT_UNLOGGED && adopter.isExpendable(track)) {
       conversation.passBy(track.clientLogged, track.serverNext, UNPROTECTED);
-      adopter.letGo(conversation);
+      if (isOver(track)) adopter.end(conversation);
+      else adopter.letGo(conversation);
       continue;
     }
     const found = resumptionOf(track, first ?? {});
     const resumption = typeof found !== 'string' && isGuarded && lacks(track, found) ? LOST : found;
     if (typeof resumption === 'string') {
-      counts.abandoned++;
       conversation.passBy(track.clientLogged, track.serverNext, resumption);
+      if (!isHeld && isOver(track)) {
+        adopter.end(conversation);
+        continue;
+      }
+      counts.abandoned++;
       if (isHeld || isGuarded) adopter.reset(conversation);
       else adopter.letGo(conversation);
       continue;

@@ -321,6 +321,7 @@ export class Conversations {
         conversation.bindTo(backends.all.find(each => each.address === address)),
       isExpendable: track => !this.#deps.rules.protects(track.vipPort),
       letGo: conversation => this.#endings.letGo(conversation),
+      end: conversation => this.#endings.end(conversation),
       reset: conversation => {
         this.#endings.letGo(conversation);
         speaker.reset(conversation.id, datapath.tracks.clientAck(conversation.slot));

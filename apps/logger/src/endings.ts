@@ -7,8 +7,9 @@ import type { Moves } from './moves.ts';
 import type { Speaker } from './speaker.ts';
 import type { LoggerTally } from './tally.ts';
 import { viewOf } from './view.ts';
+import { monotonicMs } from './watchman.ts';
 
-/** A connection's last packets may still come for so long, ms. */
+/** A connection's last packets may still come for so long after those before them, ms. */
 const LINGER_MS = 5000;
 
 export interface EndingsDeps {
@@ -26,7 +27,7 @@ export interface EndingsDeps {
 /** What ends a connection, or its protection: its server's FIN and RST, streams that nobody can follow. */
 export class Endings {
   readonly #deps: EndingsDeps;
-  /** Over, and when that was: oldest first. */
+  /** Over, and when that was, or when a packet of theirs has been seen since: CLOCK_MONOTONIC, ms, oldest first. */
   readonly #over = new Map<Conversation, number>();
   readonly #confirming = new Set<Conversation>();
 
@@ -40,17 +41,24 @@ export class Endings {
 
   /** Those of which nothing more is to come. */
   *expired(): Generator<Conversation> {
-    const before = performance.now() - LINGER_MS;
+    const { tracks } = this.#deps.datapath;
+    const before = monotonicMs() - LINGER_MS;
     for (const [conversation, sinceMs] of this.#over) {
       if (sinceMs > before) return;
-      yield conversation;
+      const lastMs = tracks.lastMs(conversation.slot);
+      if (lastMs <= before) yield conversation;
+      else {
+        // A client that has closed may be sent much yet: its flow must be known as long as that takes.
+        this.#over.delete(conversation);
+        this.#over.set(conversation, lastMs);
+      }
     }
   }
 
   /** It is over. */
   end(conversation: Conversation): void {
     this.#deps.onOver(conversation);
-    if (!this.#over.has(conversation)) this.#over.set(conversation, performance.now());
+    if (!this.#over.has(conversation)) this.#over.set(conversation, monotonicMs());
   }
 
   /** It has left the table. */

@@ -22,11 +22,11 @@ export interface Occupant {
 
 /** Decides which connections leave the table: those that are gone, and the least recently used ones when it is nearly full. */
 export class Room {
-  readonly #tracks: Pick<Tracks, 'slots' | 'clientMs' | 'serverMs'>;
+  readonly #tracks: Pick<Tracks, 'slots' | 'lastMs'>;
 
   #lookedMs = 0;
 
-  constructor(tracks: Pick<Tracks, 'slots' | 'clientMs' | 'serverMs'>) {
+  constructor(tracks: Pick<Tracks, 'slots' | 'lastMs'>) {
     this.#tracks = tracks;
   }
 
@@ -48,16 +48,12 @@ export class Room {
     const { slots } = this.#tracks;
     const isFull = used > FULL * slots;
     for (const occupant of all) {
-      const lastMs = this.#lastMs(occupant.slot);
+      const lastMs = this.#tracks.lastMs(occupant.slot);
       if (nowMs - lastMs > GONE_MS) gone.push(occupant);
       else if (isFull && !occupant.isBusy) idle.push({ occupant, lastMs });
     }
     const count = isFull ? Math.max(0, used - gone.length - Math.floor(ENOUGH * slots)) : 0;
     idle.sort((a, b) => a.lastMs - b.lastMs);
     return { gone, evicted: idle.slice(0, count).map(each => each.occupant) };
-  }
-
-  #lastMs(slot: number): number {
-    return Math.max(this.#tracks.clientMs(slot), this.#tracks.serverMs(slot));
   }
 }

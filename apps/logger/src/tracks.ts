@@ -101,6 +101,11 @@ export class Tracks {
     return Number(this.#doubleWords[(slot * trackLayout.size + at.serverNs) >> 3]) / 1e6;
   }
 
+  /** When a packet of it was last seen, from either side: CLOCK_MONOTONIC, ms. */
+  lastMs(slot: number): number {
+    return Math.max(this.clientMs(slot), this.serverMs(slot));
+  }
+
   setClientMode(slot: number, mode: number): void {
     Atomics.store(this.#words, slot * this.#stride + at.clientMode / 4, mode);
   }

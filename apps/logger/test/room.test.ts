@@ -9,7 +9,7 @@ const NOW = 1e9;
 /** @param ages of the connections in slots 0, 1, …, ms */
 function choose(ages: readonly number[], options: { busy?: number; used?: number } = {}) {
   const { busy = -1, used = ages.length } = options;
-  const room = new Room({ slots: SLOTS, clientMs: slot => NOW - ages[slot]!, serverMs: () => 0 });
+  const room = new Room({ slots: SLOTS, lastMs: slot => NOW - ages[slot]! });
   const all = ages.map((_, slot) => ({ slot, isBusy: slot === busy }));
   const { gone, evicted } = room.choose(all, used, NOW);
   return { gone: gone.map(each => each.slot), evicted: evicted.map(each => each.slot) };
@@ -26,7 +26,7 @@ suite('a table with room', () => {
 });
 
 test('all are looked through once a minute, and whenever the table is nearly full', () => {
-  const room = new Room({ slots: SLOTS, clientMs: () => NOW, serverMs: () => NOW });
+  const room = new Room({ slots: SLOTS, lastMs: () => NOW });
   assert.equal(room.isDue(1, NOW), true);
   assert.equal(room.isDue(900, NOW + 59_999), false);
   assert.equal(room.isDue(901, NOW + 59_999), true);
