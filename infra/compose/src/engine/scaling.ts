@@ -95,6 +95,8 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
     lab.state.proxies = proxies;
     lab.state.backends = backends;
     writeLabState(place, lab.state);
+    // Before the others learn: a proxy that knew of fewer hosts than one which still hears these would think itself cut off.
+    if (leaving.length > 0) await projectOf(before.state).remove(leaving.flatMap(servicesOf));
     const next = requireLab(place);
     const project = projectOf(next.state);
     await project.settle(settingsOf(next));
@@ -113,7 +115,6 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
       await project.start(coming.flatMap(servicesOf), startDeadlineMs);
     }
     await replaceDaemons(next, hostsOf(next.topology, 'lb'), watcher);
-    if (leaving.length > 0) await projectOf(before.state).remove(leaving.flatMap(servicesOf));
     await untilHealthy(place, project);
   });
 }
