@@ -228,11 +228,16 @@ export class Conversations {
     this.#gap.open();
   }
 
-  /** Moves every connection that it holds: those whose clients wait first, then the others, which have time until somebody speaks. */
-  backendDied(backend: Backend): void {
+  /**
+   * Moves every connection that it holds: those whose clients wait first, then the others, which have time until somebody speaks.
+   * @param isCertain whether those leave as well that nobody can go on with
+   */
+  backendDied(backend: Backend, isCertain: boolean): void {
     const all = [...this.#bySlot.values()];
-    for (const conversation of all) if (conversation.open) this.#moves.backendDied(conversation, backend);
-    for (const conversation of all) if (!conversation.open) this.#moves.backendDied(conversation, backend);
+    for (const isOpen of [true, false])
+      for (const conversation of all)
+        if ((conversation.open !== undefined) === isOpen)
+          this.#moves.backendDied(conversation, backend, isCertain);
   }
 
   /** Follows other rules: for connections that were not guarded yet, from the next request on. */

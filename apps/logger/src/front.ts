@@ -110,20 +110,20 @@ async function extend(config: LoggerConfig, deps: Deps, tools: Tools) {
     onMoved: entry => arbiter.tell({ ...entry, owner: id }),
     log,
   });
-  const doubts = new SecondOpinion(backend => {
-    log.info({ backend: backend.name }, 'back end does not answer');
-    conversations.backendDied(backend);
+  const doubts = new SecondOpinion((backend, isCertain) => {
+    log.info({ backend: backend.name, certain: isCertain }, 'back end does not answer');
+    conversations.backendDied(backend, isCertain);
   });
   let draining: ReadonlySet<string> = new Set();
   const follow = (name: string) => {
     const backend = backends.byName(name);
     if (!backend) return;
-    const { live, ready } = liveness.state(name);
+    const { live, ready, epoch } = liveness.state(name);
     const before = backend.up;
     backend.up = live && ready && !draining.has(name);
     if (before !== backend.up) log.info({ backend: name, live, ready }, 'back end changed');
-    if (live) doubts.trust(backend);
-    else doubts.doubt(backend);
+    if (live) doubts.trust(backend, epoch);
+    else doubts.doubt(backend, epoch);
   };
   const drain = (names: readonly string[]) => {
     draining = new Set(names);

@@ -2,6 +2,7 @@ import type { Entry } from '@resplice/protocol';
 import type { Log } from '@resplice/service-kit';
 import type { Backend } from '@resplice/splice';
 import type { Conversation } from './conversation.ts';
+import { decide } from './decision.ts';
 import { closeTheWay, Move, type RecoveryDeps } from './recovery.ts';
 import { viewOf } from './view.ts';
 
@@ -118,8 +119,11 @@ export class Moves {
     } else this.begin(conversation, why);
   }
 
-  /** A back end is gone that has the connection, or was to be its next. */
-  backendDied(conversation: Conversation, backend: Backend): void {
+  /**
+   * A back end is gone that has the connection, or was to be its next.
+   * @param isCertain otherwise what would be lost stays where it is
+   */
+  backendDied(conversation: Conversation, backend: Backend, isCertain: boolean): void {
     const { timeline, tally, isOver } = this.#deps;
     const move = this.#moves.get(conversation);
     const why = `suspected: ${backend.name} is silent`;
@@ -129,6 +133,7 @@ export class Moves {
       move.again();
     } else if (conversation.backend === backend && !this.has(conversation) && !isOver(conversation)) {
       conversation.commit();
+      if (!isCertain && decide(conversation, conversation.heard, true).kind === 'reset') return;
       if (conversation.transactions.length > 0) tally.failedByLiveness++;
       this.leave(conversation, why);
     }

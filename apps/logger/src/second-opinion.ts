@@ -6,8 +6,12 @@ import type { Backend } from '@resplice/splice';
 const CONNECT_MS = 60;
 /** An application that lives answers a request of no consequence within so long, ms: as long as the shortest time-out that is learnt. */
 const ANSWER_MS = 400;
-/** While its agent is silent and it is not, a back end is asked again after so many ms. */
+/** While its agent is silent, a back end is asked again after so many ms. */
 const AGAIN_MS = 100;
+/** Who has not answered for so long since it counted as dead will not be back in time, ms. */
+const CERTAIN_MS = 3000;
+/** A timer that fires so late was not looked at, ms: nor was what came meanwhile. */
+const LATE_MS = 20;
 
 /** It asks for nothing but an answer (RFC 9110 §9.3.7), which every HTTP/1.1 server gives, be it a refusal. */
 const QUESTION = 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
@@ -16,17 +20,17 @@ const QUESTION = 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n
 export function answers({ address, port }: Pick<Backend, 'address' | 'port'>): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect({ host: formatIp(address), port, noDelay: true });
-    let timer = setTimeout(() => done(false), CONNECT_MS);
     let connected = false;
+    let stop = within(CONNECT_MS, () => done(false));
     const done = (alive: boolean) => {
-      clearTimeout(timer);
+      stop();
       socket.destroy();
       resolve(alive);
     };
     socket.on('connect', () => {
       connected = true;
-      clearTimeout(timer);
-      timer = setTimeout(() => done(false), ANSWER_MS);
+      stop();
+      stop = within(ANSWER_MS, () => done(false));
       socket.write(QUESTION);
     });
     // Whatever it says, and even if it only hangs up, somebody has looked.
@@ -34,6 +38,22 @@ export function answers({ address, port }: Pick<Backend, 'address' | 'port'>): P
     socket.on('end', () => done(true));
     socket.on('error', () => done(connected && socket.bytesRead > 0));
   });
+}
+
+/**
+ * A time-out that does not hold somebody else's silence for what was this process's own: when it had no processor, it waits again.
+ *
+ * @param ms how long
+ * @returns stops it
+ */
+function within(ms: number, onTimeout: () => void): () => void {
+  const due = performance.now() + ms;
+  let timer = setTimeout(() => {
+    if (performance.now() - due > LATE_MS) stop = within(ms, onTimeout);
+    else timer = setTimeout(onTimeout); // What came until now is read before.
+  }, ms);
+  let stop = () => clearTimeout(timer);
+  return () => stop();
 }
 
 /**
@@ -53,31 +73,45 @@ export function askingOnce(ask: (backend: Backend) => Promise<boolean> = answers
   };
 }
 
-/** Back ends whose agents are silent: dead is one whose application does not answer either (ARCHITECTURE §5). */
+interface Doubt {
+  /** What counts is the doubt that holds: what was asked for a former one counts no more. */
+  readonly epoch: number;
+  /** Since when it has counted as dead, ms of performance.now(); undefined: it does not. */
+  deadMs: number | undefined;
+}
+
+/**
+ * Back ends whose agents are silent: dead is one whose application does not answer either (ARCHITECTURE §5). That may be wrong, be it
+ * that the machine is slow. Whoever loses nothing by it leaves at once; who would lose everything waits until it is certain.
+ */
 export class SecondOpinion {
-  readonly #onDeath: (backend: Backend) => void;
+  readonly #onDeath: (backend: Backend, isCertain: boolean) => void;
   readonly #ask: typeof answers;
-  /** Each with the doubt that holds: what was asked for a former one counts no more. */
-  readonly #doubted = new Map<Backend, symbol>();
+  readonly #doubted = new Map<Backend, Doubt>();
   readonly #timers = new Set<NodeJS.Timeout>();
 
-  /** @param ask to be replaced in tests */
-  constructor(onDeath: (backend: Backend) => void, ask = answers) {
+  /**
+   * @param onDeath told twice of one that stays dead: the second time it is certain
+   * @param ask to be replaced in tests
+   */
+  constructor(onDeath: (backend: Backend, isCertain: boolean) => void, ask = answers) {
     this.#onDeath = onDeath;
     this.#ask = ask;
   }
 
-  /** Its agent has fallen silent. */
-  doubt(backend: Backend): void {
+  /** Its agent has fallen silent. @param epoch of that agent */
+  doubt(backend: Backend, epoch: number): void {
     if (this.#doubted.has(backend)) return;
-    const doubt = Symbol(backend.name);
+    const doubt = { epoch, deadMs: undefined };
     this.#doubted.set(backend, doubt);
     void this.#look(backend, doubt);
   }
 
-  /** Its agent speaks again. */
-  trust(backend: Backend): void {
+  /** Its agent speaks again. @param epoch another one than before: the host has started anew, and knows of nothing */
+  trust(backend: Backend, epoch: number): void {
+    const doubt = this.#doubted.get(backend);
     this.#doubted.delete(backend);
+    if (doubt?.deadMs !== undefined && doubt.epoch !== epoch) this.#onDeath(backend, true);
   }
 
   close(): void {
@@ -85,12 +119,17 @@ export class SecondOpinion {
     this.#doubted.clear();
   }
 
-  async #look(backend: Backend, doubt: symbol): Promise<void> {
+  async #look(backend: Backend, doubt: Doubt): Promise<void> {
     const alive = await this.#ask(backend);
     if (this.#doubted.get(backend) !== doubt) return;
-    if (!alive) {
+    const nowMs = performance.now();
+    if (alive) doubt.deadMs = undefined;
+    else if (doubt.deadMs === undefined) {
+      doubt.deadMs = nowMs;
+      this.#onDeath(backend, false);
+    } else if (nowMs - doubt.deadMs > CERTAIN_MS) {
       this.#doubted.delete(backend);
-      this.#onDeath(backend);
+      this.#onDeath(backend, true);
       return;
     }
     const timer = setTimeout(() => {

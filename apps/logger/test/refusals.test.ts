@@ -416,3 +416,38 @@ suite('a client that lies', () => {
     );
   }
 });
+
+suite('a request that is longer than any that is kept', () => {
+  const head = 'POST /order HTTP/1.1\r\nHost: shop\r\nContent-Length: 3000\r\n\r\n';
+  const [begun, rest] = ['a'.repeat(1000), 'b'.repeat(2000)];
+  const options: TierOptions = {
+    applications: [
+      received => (received.length < head.length + 3000 ? [] : [says(page('thanks'))]),
+      onIsServed,
+    ],
+    longestKept: 500,
+  };
+
+  async function begin(tier: ModelTier): Promise<void> {
+    tier.send(head);
+    tier.send(begun);
+    await tier.until('what is sent to arrive', () => tier.told === head.length + begun.length);
+  }
+
+  tierTest('its back end is silent for a while: it stays, and the answer comes', options, async tier => {
+    await begin(tier);
+    tier.suspect(0, false);
+    tier.send(rest);
+    await tier.until('the answer', () => tier.read.endsWith('thanks'));
+    assert.deepEqual([tier.read, tier.isReset], [page('thanks'), false]);
+  });
+
+  tierTest('its back end is dead for certain: a reset, since nobody can go on', options, async tier => {
+    await begin(tier);
+    tier.servers[0].die();
+    tier.suspect(0, false);
+    assert.equal(tier.isReset, false);
+    tier.suspect(0);
+    await tier.until('the reset', () => tier.isReset);
+  });
+});

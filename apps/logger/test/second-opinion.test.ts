@@ -72,6 +72,15 @@ suite('whether an application answers', () => {
     assert.equal(await ask(address.port), false);
   });
 
+  test('its answer waited while this process had no processor: alive', async t => {
+    const port = await application(t, socket => socket.on('data', () => socket.write('HTTP')));
+    const asked = ask(port);
+    // The kernel has accepted long before anybody here looks.
+    const until = performance.now() + 700;
+    while (performance.now() < until);
+    assert.equal(await asked, true);
+  });
+
   test('it is reset before a byte of an answer: dead', async t => {
     const port = await application(t, socket => socket.on('data', () => socket.resetAndDestroy()));
     assert.equal(await ask(port), false);
@@ -93,16 +102,27 @@ test('a thousand who ask at once ask once; who asks later asks again', async () 
 
 /** Asks whom it is told to; every question waits for its answer. */
 class Doubts {
+  /** Who counts as dead, and whom that is certain of. */
   readonly dead: Backend[] = [];
+  readonly certain: Backend[] = [];
   readonly questions: { backend: Pick<Backend, 'address' | 'port'>; answer: (alive: boolean) => void }[] = [];
   readonly opinion: SecondOpinion;
+  readonly #tick: (ms: number) => void;
+  #nowMs = 0;
 
   constructor(t: TestContext) {
     t.mock.timers.enable({ apis: ['setTimeout'] });
+    t.mock.method(performance, 'now', () => this.#nowMs);
+    this.#tick = ms => t.mock.timers.tick(ms);
     this.opinion = new SecondOpinion(
-      backend => void this.dead.push(backend),
+      (backend, isCertain) => void (isCertain ? this.certain : this.dead).push(backend),
       backend => new Promise(answer => void this.questions.push({ backend, answer })),
     );
+  }
+
+  pass(ms: number): void {
+    this.#nowMs += ms;
+    this.#tick(ms);
   }
 
   async answer(index: number, alive: boolean): Promise<void> {
@@ -114,21 +134,57 @@ class Doubts {
 suite('a back end whose agent is silent', () => {
   test('its application does not answer either: dead, and told once', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
-    doubts.opinion.doubt(one);
+    doubts.opinion.doubt(one, 1);
+    doubts.opinion.doubt(one, 1);
     assert.equal(doubts.questions.length, 1);
     await doubts.answer(0, false);
-    t.mock.timers.tick(10_000);
-    assert.deepEqual([doubts.dead, doubts.questions.length], [[one], 1]);
+    doubts.pass(100);
+    await doubts.answer(1, false);
+    assert.deepEqual([doubts.dead, doubts.certain], [[one], []]);
+  });
+
+  test('it does not answer for three seconds: that is certain, and nobody asks any more', async t => {
+    const doubts = new Doubts(t);
+    doubts.opinion.doubt(one, 1);
+    await doubts.answer(0, false);
+    for (let i = 1; i <= 30; i++) {
+      doubts.pass(100);
+      await doubts.answer(i, false);
+      assert.deepEqual(doubts.certain, [], `after ${i * 100} ms`);
+    }
+    doubts.pass(100);
+    await doubts.answer(31, false);
+    doubts.pass(10_000);
+    assert.deepEqual([doubts.dead, doubts.certain, doubts.questions.length], [[one], [one], 32]);
+  });
+
+  test('it was slow, and answers again: its silence begins anew', async t => {
+    const doubts = new Doubts(t);
+    doubts.opinion.doubt(one, 1);
+    await doubts.answer(0, false);
+    doubts.pass(2900);
+    await doubts.answer(1, true);
+    doubts.pass(200);
+    await doubts.answer(2, false);
+    assert.deepEqual([doubts.dead, doubts.certain], [[one, one], []]);
+  });
+
+  test('another agent speaks than the one that fell silent: what that host had is lost', async t => {
+    const doubts = new Doubts(t);
+    for (const backend of [one, other]) doubts.opinion.doubt(backend, 1);
+    for (const i of [0, 1]) await doubts.answer(i, false);
+    doubts.opinion.trust(one, 2);
+    doubts.opinion.trust(other, 1);
+    assert.deepEqual([doubts.dead, doubts.certain], [[one, other], [one]]);
   });
 
   test('its application answers: not dead, asked again, and dead when it answers no more', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
+    doubts.opinion.doubt(one, 1);
     for (let i = 0; i < 5; i++) {
       await doubts.answer(i, true);
       assert.equal(doubts.questions.length, i + 1, 'not at once');
-      t.mock.timers.tick(100);
+      doubts.pass(100);
       assert.deepEqual([doubts.dead, doubts.questions.length], [[], i + 2]);
     }
     await doubts.answer(5, false);
@@ -137,26 +193,26 @@ suite('a back end whose agent is silent', () => {
 
   test('its agent speaks again: nobody asks any more, and what was asked counts no more', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
-    doubts.opinion.trust(one);
+    doubts.opinion.doubt(one, 1);
+    doubts.opinion.trust(one, 1);
     await doubts.answer(0, false);
-    doubts.opinion.doubt(other);
+    doubts.opinion.doubt(other, 1);
     await doubts.answer(1, true);
-    doubts.opinion.trust(other);
-    t.mock.timers.tick(10_000);
+    doubts.opinion.trust(other, 1);
+    doubts.pass(10_000);
     assert.deepEqual([doubts.dead, doubts.questions.length], [[], 2]);
   });
 
   test('it falls silent again while somebody asks: only the answer to the new question counts', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
-    doubts.opinion.trust(one);
-    doubts.opinion.doubt(one);
+    doubts.opinion.doubt(one, 1);
+    doubts.opinion.trust(one, 1);
+    doubts.opinion.doubt(one, 1);
     assert.equal(doubts.questions.length, 2);
     await doubts.answer(0, false);
     assert.deepEqual(doubts.dead, []);
     await doubts.answer(1, true);
-    t.mock.timers.tick(100);
+    doubts.pass(100);
     assert.equal(doubts.questions.length, 3, 'one question at a time');
     await doubts.answer(2, false);
     assert.deepEqual(doubts.dead, [one]);
@@ -164,8 +220,8 @@ suite('a back end whose agent is silent', () => {
 
   test('two of them are asked each by itself', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
-    doubts.opinion.doubt(other);
+    doubts.opinion.doubt(one, 1);
+    doubts.opinion.doubt(other, 1);
     assert.deepEqual(
       doubts.questions.map(({ backend }) => backend),
       [one, other],
@@ -177,10 +233,10 @@ suite('a back end whose agent is silent', () => {
 
   test('at the end nobody asks any more', async t => {
     const doubts = new Doubts(t);
-    doubts.opinion.doubt(one);
+    doubts.opinion.doubt(one, 1);
     await doubts.answer(0, true);
     doubts.opinion.close();
-    t.mock.timers.tick(10_000);
+    doubts.pass(10_000);
     assert.deepEqual([doubts.dead, doubts.questions.length], [[], 1]);
   });
 });
