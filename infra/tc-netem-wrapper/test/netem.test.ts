@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 
-const DEADLINE_MS = 240_000;
+const DEADLINE_MS = 420_000;
 
 /** Boots the kernel, and has it run a test file. @returns all that it printed */
 async function bootAndTest(file: string): Promise<string> {
