@@ -3,9 +3,6 @@
  * nothing tells but that a request takes longer than such requests do (docs/DETECTION.md): the kernel acknowledges, the agent answers.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
 import { assertDuring } from './fixtures/drill.ts';
@@ -36,18 +33,12 @@ timeoutClasses:
     rest: { floor: ${START_MS}ms, start: ${START_MS}ms }
 `;
 
-const directory = mkdtempSync(join(tmpdir(), 'resplice-application-'));
 const engine = new NetnsEngine();
 let lab: Lab;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
-  lab = await Lab.up({ config });
+  lab = await Lab.up({ rules: SITE });
 });
-after(async () => {
-  rmSync(directory, { recursive: true });
-  await lab?.down();
-});
+after(() => lab?.down());
 const theLab = (): Lab => lab;
 
 /** What told that the application had failed: its kernel, or the time that passed; its agent, which lives, never. */

@@ -3,9 +3,6 @@
  * room for new ones (apps/logger/README.md).
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { get } from './fixtures/admin.ts';
 import type { ClientConnection } from './fixtures/client.ts';
@@ -24,17 +21,11 @@ limits: { connections: ${SLOTS} }
 recovery: { requestBytes: 1048576, spillBytes: ${SPILL_BYTES} }
 `;
 
-const directory = mkdtempSync(join(tmpdir(), 'resplice-bounds-'));
 let lab: Lab;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, RULES);
-  lab = await Lab.up({ config });
+  lab = await Lab.up({ rules: RULES });
 });
-after(async () => {
-  await lab?.down();
-  rmSync(directory, { recursive: true });
-});
+after(() => lab?.down());
 
 async function connect(): Promise<ClientConnection> {
   return (await lab.client()).connect({ ...lab.site, bufferBytes: 131_072 });

@@ -3,7 +3,7 @@
  * connection that it has, and the effect happens once, whatever the moment (docs/FAULTS.md).
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -49,10 +49,8 @@ const engine = new NetnsEngine();
 let lab: Lab;
 let client: Client;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
   const backendCommand = `exec ${process.execPath} ${app} ${directory} ${BACKENDS}`;
-  lab = await Lab.up({ config, backends: BACKENDS, backendCommand });
+  lab = await Lab.up({ rules: SITE, backends: BACKENDS, backendCommand });
   client = await lab.client();
 });
 after(async () => {

@@ -3,7 +3,7 @@
  * that it has, and the effect happens once (P8, P9, P11, P12). The tier's half by itself, at more moments: journal.test.ts.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -38,9 +38,7 @@ const engine = new NetnsEngine();
 let lab: Lab;
 let client: Client;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
-  lab = await Lab.up({ config, backendCommand: `exec ${process.execPath} ${app} ${directory}` });
+  lab = await Lab.up({ rules: SITE, backendCommand: `exec ${process.execPath} ${app} ${directory}` });
   client = await lab.client();
 });
 after(async () => {

@@ -4,9 +4,6 @@
  * What their site masks may differ: the client keeps what it has.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { NetnsEngine } from '@resplice/engines';
@@ -39,19 +36,13 @@ timeoutClasses:
     rest: { floor: 30s, start: 30s }
 `;
 
-const directory = mkdtempSync(join(tmpdir(), 'resplice-unlike-'));
 let lab: Lab;
 let client: Client;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
-  lab = await Lab.up({ backendCommand: `exec ${process.execPath} ${server}`, config });
+  lab = await Lab.up({ backendCommand: `exec ${process.execPath} ${server}`, rules: SITE });
   client = await lab.client();
 });
-after(async () => {
-  rmSync(directory, { recursive: true });
-  await lab?.down();
-});
+after(() => lab?.down());
 
 /** A connection that has backend-1. */
 async function atFirst(): Promise<ClientConnection> {

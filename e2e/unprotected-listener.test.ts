@@ -1,8 +1,5 @@
 /** A listener with `protect: false`: a dead proxy is no client's concern, a dead back end ends its connections, and a protected one goes on. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before } from 'node:test';
 import type { ClientConnection, Transfer } from './fixtures/client.ts';
 import type { ExchangeError } from './fixtures/exchange.ts';
@@ -19,17 +16,11 @@ pools: { web: { backends: all } }
 const BYTES = 30_000_000;
 const PACE = 10e6;
 
-const directory = mkdtempSync(join(tmpdir(), 'resplice-media-'));
 let lab: Lab;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
-  lab = await Lab.up({ config });
+  lab = await Lab.up({ rules: SITE });
 });
-after(async () => {
-  rmSync(directory, { recursive: true });
-  await lab?.down();
-});
+after(() => lab?.down());
 const theLab = (): Lab => lab;
 
 const connect = async (port: number): Promise<ClientConnection> =>

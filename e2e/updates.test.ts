@@ -3,9 +3,6 @@
  * when somebody may have, reset only in the middle of its response; and what a site's tags change about that (docs/FAULTS.md).
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { NetnsEngine } from '@resplice/engines';
 import type { Client } from './fixtures/client.ts';
@@ -36,19 +33,13 @@ pools: { web: { backends: all } }
 recovery: { wait: ${NO_BACKEND_MS / 1000}s }
 `;
 
-const directory = mkdtempSync(join(tmpdir(), 'resplice-updates-'));
 let lab: Lab;
 let client: Client;
 before(async () => {
-  const config = join(directory, 'resplice.yaml');
-  writeFileSync(config, SITE);
-  lab = await Lab.up({ config });
+  lab = await Lab.up({ rules: SITE });
   client = await lab.client();
 });
-after(async () => {
-  rmSync(directory, { recursive: true });
-  await lab?.down();
-});
+after(() => lab?.down());
 
 const engine = new NetnsEngine();
 
