@@ -57,11 +57,25 @@ export function nameOfArm(arm: string): string {
   return armNames.get(arm) ?? arm;
 }
 
-/** For a table: the versions that a run was made with. */
-export function versionsText({ machine: { versions } }: ArmRun): string {
+function versionsText({ machine: { versions } }: ArmRun): string {
   return Object.entries(versions)
     .map(([program, version]) => `${program} ${version}`)
     .join(', ');
+}
+
+/** A table of how the runs were made. @param more columns before the versions, by their titles */
+export function madeRows<Run extends ArmRun>(
+  runs: readonly Run[],
+  more: Readonly<Record<string, (run: Run) => string>> = {},
+): string[][] {
+  const columns: Readonly<Record<string, (run: Run) => string>> = {
+    '': ({ arm }) => nameOfArm(arm),
+    made: ({ at }) => at.slice(0, 10),
+    ...more,
+    versions: versionsText,
+    by: ({ command }) => `\`${command}\``,
+  };
+  return [Object.keys(columns), ...runs.map(run => Object.values(columns).map(text => text(run)))];
 }
 
 /** For a page: the machine of all the runs. */

@@ -10,7 +10,7 @@ import {
   workloads,
 } from '../cell.ts';
 import type { CellResult, MatrixResult } from '../result.ts';
-import { ArmPage, type ArmRun, type KeptRuns, machineText, nameOfArm, versionsText } from './arm-page.ts';
+import { ArmPage, type ArmRun, type KeptRuns, machineText, madeRows, nameOfArm } from './arm-page.ts';
 import { type Outcome, outcomeLegend, outcomeOf, outcomeText } from './outcome.ts';
 
 /** A whole run of one arm. */
@@ -41,17 +41,6 @@ export function summaryRows({ runs }: KeptMatrix): string[][] {
   ]);
   const head = ['', 'unnoticed', 'of proxies’ faults', 'of back ends’ faults'];
   return [[...head, 'as promised', 'broken', 'inconclusive', 'not applicable'], ...rows];
-}
-
-function runRows({ runs }: KeptMatrix): string[][] {
-  const rows = runs.map(run => [
-    nameOfArm(run.arm),
-    run.at.slice(0, 10),
-    String(run.repeat),
-    versionsText(run),
-    `\`${run.command}\``,
-  ]);
-  return [['', 'made', 'runs of each cell', 'versions', 'by'], ...rows];
 }
 
 const sections: readonly (readonly [Component, string])[] = [
@@ -116,7 +105,7 @@ function render(matrix: KeptMatrix): string {
     '',
     ...circumstances(matrix),
     '',
-    ...markdownTable(runRows(matrix)),
+    ...markdownTable(madeRows(matrix.runs, { 'runs of each cell': ({ repeat }) => String(repeat) })),
     '',
     '## How much goes unnoticed',
     '',

@@ -2,7 +2,7 @@
 import { compact, markdownTable } from '@resplice/figures';
 import type { StormResult } from '../storm/storm.ts';
 import { grouped } from '../storm/table.ts';
-import { ArmPage, type ArmRun, type KeptRuns, machineText, nameOfArm, versionsText } from './arm-page.ts';
+import { ArmPage, type ArmRun, type KeptRuns, machineText, madeRows, nameOfArm } from './arm-page.ts';
 
 export interface KeptStorm extends StormResult, ArmRun {}
 
@@ -63,16 +63,6 @@ function faultRows({ runs }: KeptRuns<KeptStorm>): string[][] {
   return [['', ...runs.map(({ arm }) => nameOfArm(arm))], ...rows];
 }
 
-function runRows({ runs }: KeptRuns<KeptStorm>): string[][] {
-  const rows = runs.map(run => [
-    nameOfArm(run.arm),
-    run.at.slice(0, 10),
-    versionsText(run),
-    `\`${run.command}\``,
-  ]);
-  return [['', 'made', 'versions', 'by'], ...rows];
-}
-
 function remarks({ runs }: KeptRuns<KeptStorm>): string[] {
   const told = runs.flatMap(({ arm, brokenSends, pages }) =>
     grouped([...brokenSends.map(({ why }) => why), ...pages.broken]).map(
@@ -97,7 +87,7 @@ function render(kept: KeptRuns<KeptStorm>): string {
     '',
     `${machineText(first)}; link ${link}, ${proxies} proxies, ${backends} back ends, ${people} people, seed ${seed}.`,
     '',
-    ...markdownTable(runRows(kept)),
+    ...markdownTable(madeRows(kept.runs)),
     '',
     '## What became of the letters',
     '',
