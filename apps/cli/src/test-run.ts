@@ -14,6 +14,8 @@ export interface TestRun {
   /** The run is given up when nothing ends for so long: a file may hang after its last test, or before its first. */
   readonly idleMs: number;
   readonly namePattern?: string | undefined;
+  /** Ends it: the files that run are told to. */
+  readonly signal?: AbortSignal;
 }
 
 function escaped(text: string): string {
@@ -44,8 +46,9 @@ class Watchdog {
 }
 
 /** Runs test files and shows them on standard output. */
-export async function runTests({ files, concurrency, idleMs, namePattern }: TestRun): Promise<TestCount> {
-  if (files.length === 0) return nothing;
+export async function runTests(options: TestRun): Promise<TestCount> {
+  const { files, concurrency, idleMs, namePattern, signal } = options;
+  if (files.length === 0 || signal?.aborted) return nothing;
   // Set when a test runs us: then node:test would take us for a test file, and run nothing.
   delete process.env.NODE_TEST_CONTEXT;
   const watchdog = new Watchdog(idleMs);
@@ -54,7 +57,7 @@ export async function runTests({ files, concurrency, idleMs, namePattern }: Test
     files: [...unfinished],
     cwd: repository,
     concurrency,
-    signal: watchdog.signal,
+    signal: signal ? AbortSignal.any([signal, watchdog.signal]) : watchdog.signal,
     ...(namePattern === undefined ? {} : { testNamePatterns: [new RegExp(escaped(namePattern))] }),
   });
   let count = nothing;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { suite, test } from 'node:test';
@@ -77,5 +78,29 @@ suite('the test runner', () => {
       'b.test.ts': `test('b', () => {});`,
     };
     assert.ok(countsOf(files, { idleMs: 1500 }).failed >= 1);
+  });
+
+  test('a signal ends it, and the file that runs is told and may tidy up', { timeout: 60_000 }, async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'resplice-run-'));
+    const [begun, tidied] = ['begun', 'tidied'].map(name => join(directory, name)) as [string, string];
+    try {
+      writeFileSync(
+        join(directory, 'a.test.ts'),
+        `import { writeFileSync } from 'node:fs';
+        import { test } from 'node:test';
+        process.on('SIGTERM', () => { writeFileSync('${tidied}', ''); process.exit(1); });
+        test('a', () => { writeFileSync('${begun}', ''); return new Promise(() => setInterval(() => {}, 1000)); });`,
+      );
+      const files = [relative(repository, join(directory, 'a.test.ts'))];
+      const argument = JSON.stringify({ files, concurrency: 1, idleMs: 50_000 });
+      const child = spawn(process.execPath, [runner, argument], { stdio: 'ignore' });
+      const ended = once(child, 'exit');
+      while (!existsSync(begun)) await new Promise(resolve => setTimeout(resolve, 20));
+      child.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null], 'it tells what it has counted');
+      while (!existsSync(tidied)) await new Promise(resolve => setTimeout(resolve, 20));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });

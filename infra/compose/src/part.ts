@@ -15,6 +15,7 @@ import {
   kitConfig,
   type Topology,
 } from '@resplice/topology';
+import { hangUp } from './hang-up.ts';
 import { type KeyBundle, keyFileOf } from './keys.ts';
 import { knownTopology } from './known-deployment.ts';
 import { adminSocket, configFileOf, dataDirectory, pinDirectory, runDirectory } from './paths.ts';
@@ -140,7 +141,7 @@ export class Part {
     const part = partOf(host, this.#name);
     if (part.kind !== 'daemon') return;
     prepareDaemon(topology, host, part);
-    this.#child?.kill('SIGHUP');
+    if (this.#child) void hangUp(this.#child, adminSocket);
   }
 
   replace(): void {
