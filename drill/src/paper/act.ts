@@ -1,4 +1,5 @@
 /** One action from its first request to the last object of its last page, by whichever visitor. */
+import { now } from './clock.ts';
 import { type Account, type Carried, type Letter, type Manners, Person } from './person.ts';
 import type { Action } from './reference.ts';
 import type { Request } from './run.ts';
@@ -11,15 +12,13 @@ export interface Part {
   readonly letter: Letter;
 }
 
-/** Times are epoch milliseconds. */
+/** Times are the drill's clock's. */
 export interface Acted extends Carried {
   readonly startedAt: number;
   readonly endedAt: number;
   readonly requests: readonly Request[];
   readonly wrongAnswers: number;
 }
-
-const now = (): number => performance.timeOrigin + performance.now();
 
 /** Closes the visitor afterwards. @throws Trouble when the preparation fails, which no fault has met */
 export async function act(visitor: Visitor, { action, ...given }: Part): Promise<Acted> {

@@ -1,4 +1,5 @@
 /** Where in an action a fault falls: by what has been done, never by the clock; and whether it met whom it was meant for. */
+import { momentOf, now } from './clock.ts';
 import type { PaperLab } from './lab.ts';
 import type { Action } from './reference.ts';
 import type { ClientKind, FaultName, Fired, Request } from './run.ts';
@@ -23,7 +24,7 @@ export function isPoint({ action, client, objects }: Point, { completed, slow, s
   return slow && (client === 'chromium' || completed >= objects / 2);
 }
 
-/** Times are epoch ms. */
+/** Times are the drill's clock's. */
 interface Struck {
   readonly target: string;
   readonly aimedAt: number;
@@ -31,8 +32,6 @@ interface Struck {
   readonly at: number;
   readonly progress: Progress;
 }
-
-const now = (): number => performance.timeOrigin + performance.now();
 
 export class Aim {
   readonly #lab: PaperLab;
@@ -65,7 +64,7 @@ export class Aim {
     const target = isProxy ? await this.#lab.proxyOf(progress.local) : backend;
     if (target === undefined) throw new Error('nobody was seen to serve the request that was aimed at');
     const from = now();
-    const at = await this.#lab.strike(this.#fault, target);
+    const at = momentOf(await this.#lab.strike(this.#fault, target));
     return { target, aimedAt, from, at, progress };
   }
 

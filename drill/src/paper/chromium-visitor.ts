@@ -1,9 +1,13 @@
 /** Chromium, driven as a person would: its own connections, cache and order. What goes over the wire is seen through CDP. */
 import { createHash } from 'node:crypto';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright';
+import { now } from './clock.ts';
 import { PAGE_TIME_HEADER } from './instrument.ts';
 import type { Request } from './run.ts';
 import { type Filling, type Progress, promisedDigest, Trouble, type Visitor } from './visitor.ts';
+
+/** Its events come that late at most, ms. */
+const CLOCK_SLACK_MS = 60_000;
 
 export interface ChromiumVisitorOptions {
   readonly origin: string;
@@ -28,8 +32,8 @@ interface Open {
 interface WillBeSent {
   readonly requestId: string;
   readonly request: { readonly url: string };
+  /** CLOCK_MONOTONIC, s. */
   readonly timestamp: number;
-  readonly wallTime: number;
   readonly type?: string;
   readonly redirectResponse?: Response;
 }
@@ -71,7 +75,7 @@ export class ChromiumVisitor implements Visitor {
   /** What is asked for again by {@link wrongAnswers} is nobody's any more. */
   #isOver = false;
   /** Epoch seconds less Chromium's clock. */
-  #offset = 0;
+  #hasClock = true;
   #moved: () => void = () => {};
   #pageFailed: (what: string) => void = () => {};
 
@@ -137,7 +141,9 @@ export class ChromiumVisitor implements Visitor {
     return this.#page.content();
   }
 
+  /** @throws Error if their times are of another clock than the drill's */
   requests(): readonly Request[] {
+    if (!this.#hasClock) throw new Error('Chromium does not count by CLOCK_MONOTONIC: its times say nothing');
     return this.#requests;
   }
 
@@ -204,9 +210,9 @@ export class ChromiumVisitor implements Visitor {
     });
   }
 
-  #sent({ requestId, request, timestamp, wallTime, type, redirectResponse }: WillBeSent): void {
+  #sent({ requestId, request, timestamp, type, redirectResponse }: WillBeSent): void {
     if (this.#isOver || !request.url.startsWith(this.#options.origin)) return;
-    this.#offset = wallTime - timestamp;
+    this.#hasClock &&= Math.abs(timestamp * 1000 - now()) < CLOCK_SLACK_MS;
     const before = this.#open.get(requestId);
     if (before && redirectResponse) {
       before.status = redirectResponse.status;
@@ -216,7 +222,7 @@ export class ChromiumVisitor implements Visitor {
     const { pathname, search } = new URL(request.url);
     this.#open.set(requestId, {
       path: pathname + search,
-      start: wallTime * 1000,
+      start: timestamp * 1000,
       isPage: type === 'Document',
       status: null,
       bytes: 0,
@@ -241,7 +247,7 @@ export class ChromiumVisitor implements Visitor {
     if (!open) return;
     this.#open.delete(requestId);
     const { path, start, bytes, status, connection } = open;
-    this.#requests.push({ path, start, bytes, status, connection, end: (timestamp + this.#offset) * 1000 });
+    this.#requests.push({ path, start, bytes, status, connection, end: timestamp * 1000 });
     if (status !== null) this.#completed++;
     this.#moved();
   }

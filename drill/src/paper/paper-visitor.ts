@@ -3,6 +3,7 @@
  * scripts. Its pages are calibrated: to their own objects come others, until number, bytes and server time are the wanted ones.
  */
 import { createHash } from 'node:crypto';
+import { now } from './clock.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { OBJECT_PATH, objectAddress, objectAt, TIME_HEADER } from './instrument.ts';
 import { formOf, objectsOf, objectsOfScript, objectsOfStyle } from './page.ts';
@@ -139,10 +140,10 @@ export class PaperVisitor implements Visitor {
     const token = this.#nextToken();
     this.#sent++;
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const start = performance.timeOrigin + performance.now();
+    const start = now();
     let connection: string | null = null;
     const note = (status: number | null, bytes: number): void => {
-      const end = performance.timeOrigin + performance.now();
+      const end = now();
       this.#requests.push({ path: url.pathname + url.search, start, end, bytes, status, connection });
     };
     try {

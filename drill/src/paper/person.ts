@@ -2,6 +2,7 @@
  * Who sits in front of the screen, as the paper describes it: notices that something went wrong, reloads, logs in again if need be,
  * and does what was lost once more. The same person in front of both architectures.
  */
+import { now } from './clock.ts';
 import type { Action } from './reference.ts';
 import type { Noticed } from './run.ts';
 import { type Filling, Trouble, type Visitor } from './visitor.ts';
@@ -35,7 +36,7 @@ export interface Account {
 export interface Carried {
   /** Null: all was done. */
   readonly gaveUp: string | null;
-  /** `at`: epoch ms. */
+  /** `at`: by the drill's clock. */
   readonly noticed: readonly Noticed[];
   readonly reloads: number;
   readonly repeatedLogins: number;
@@ -185,7 +186,7 @@ export class Person {
   }
 
   #notice(what: Noticed['what'], detail: string): void {
-    this.#noticed.push({ what, at: performance.timeOrigin + performance.now(), detail });
+    this.#noticed.push({ what, at: now(), detail });
   }
 }
 

@@ -46,7 +46,7 @@ export interface Visitor {
   path(): string;
   /** Of the page that is shown. */
   html(): Promise<string>;
-  /** Since the preparation, if there was one. Times are epoch milliseconds, fractions included. */
+  /** Since the preparation, if there was one. Times are the drill's clock's. */
   requests(): readonly Request[];
   /** Answers whose bytes were not what their name or length promised. */
   wrongAnswers(): Promise<number>;

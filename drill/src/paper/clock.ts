@@ -1,0 +1,12 @@
+// The clock of a drill. The wall clock may be set in the middle of an hour, and each process counts performance.now() from its own
+// idea of it; this one is the same in all processes of a machine, and nobody sets it.
+
+/** CLOCK_MONOTONIC, ms. */
+export function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** That moment of the wall clock, which is not long ago. @param epochMs ms since 1970 */
+export function momentOf(epochMs: number): number {
+  return now() - (Date.now() - epochMs);
+}
