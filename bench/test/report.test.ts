@@ -112,7 +112,7 @@ suite('reports', () => {
     const run = { ...madeUpRun(GOOD), kit };
     assert.match(
       textReport(run).join('\n'),
-      /POST, journal state +12\.50 +0\.06 \(0\.04–0\.07\) +0\.04…0\.07 +0\.00 +2 +reached/,
+      /POST, journal state +12\.50 +0\.06 \(0\.04–0\.07\) +– +0\.04…0\.07 +0\.00 +2 +reached/,
     );
     const text = markdownReport(run, 'Some notes.');
     assert.match(text, /\n## What the kit costs\n\nTwo tiers [\s\S]*\| webmail, send +\|/);

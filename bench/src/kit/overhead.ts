@@ -22,6 +22,8 @@ export interface KitOverhead {
   readonly rounds: number;
   /** operation → variant → one median a round, ms. */
   readonly samples: Readonly<Record<string, Readonly<Record<Variant, readonly number[]>>>>;
+  /** operation → one mean a round of what the back-end logger's disk took of a call, ms, as it says itself. */
+  readonly disk?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** Rounds before anything counts: code that has not run some hundred times is slow, and with the kit there is more of it. */
@@ -80,14 +82,26 @@ async function round(
   return byVariant(variant => median(took[variant]));
 }
 
+/** What the log's syncs of the tier with the kit have taken until now, ms. */
+async function diskMs(): Promise<number> {
+  const status = await engineOf(places.kit).status();
+  const components = typeof status === 'object' ? status.components : [];
+  const seconds = components.find(({ role }) => role === 'auxlogger')?.metrics.log_sync_seconds_total;
+  if (seconds === undefined) throw new Error('no back-end logger tells what its disk takes');
+  return seconds * 1000;
+}
+
+type Measured = Pick<KitOverhead, 'samples' | 'disk'>;
+
 async function measureSubject(
   name: SubjectName,
   rounds: number,
   random: () => number,
   watcher: Watcher,
-): Promise<KitOverhead['samples']> {
+): Promise<Required<Measured>> {
   const own = operations.filter(({ subject }) => subject === name);
   const samples = Object.fromEntries(own.map(operation => [operation.name, byVariant<number[]>(() => [])]));
+  const disk: Record<string, number[]> = {};
   let callers: Record<Lab, Caller> | undefined;
   try {
     callers = await up(name, watcher);
@@ -96,12 +110,17 @@ async function measureSubject(
       watcher.progress?.(`the kit’s overhead in ${name}, ${which}`);
       for (const operation of own) {
         watcher.signal?.throwIfAborted();
+        const before = operation.waitsForDisk ? await diskMs() : 0;
         const found = await round(callers, operation, random);
         if (number < 1) continue;
         for (const variant of variants) samples[operation.name]![variant].push(found[variant]);
+        if (!operation.waitsForDisk) continue;
+        // Both variants with the kit.
+        const ms = ((await diskMs()) - before) / (2 * operation.calls);
+        disk[operation.name] = [...(disk[operation.name] ?? []), ms];
       }
     }
-    return samples;
+    return { samples, disk };
   } catch (error) {
     throw watcher.signal?.aborted
       ? new LabError('interrupted', 'interrupted; both labs are down again')
@@ -126,9 +145,11 @@ export async function measureKit(
 ): Promise<KitOverhead> {
   // A run that was killed may have left some.
   await down();
-  const samples: Record<string, KitOverhead['samples'][string]> = {};
+  const all: Required<Measured> = { samples: {}, disk: {} };
   for (const name of Object.keys(subjects) as SubjectName[]) {
-    Object.assign(samples, await measureSubject(name, rounds, random, watcher));
+    const { samples, disk } = await measureSubject(name, rounds, random, watcher);
+    Object.assign(all.samples, samples);
+    Object.assign(all.disk, disk);
   }
-  return { rounds, samples };
+  return { rounds, ...all };
 }

@@ -35,6 +35,15 @@ suite('what the kit costs', () => {
     assert.equal(verdictsOf(madeUpKit(3, still))['webmail.send'], 'fail: more than that');
   });
 
+  test('is judged without what the disk takes, which is told by itself', () => {
+    const kit = madeUpKit(4, still);
+    const disk = { 'webmail.send': [2.5, 3, 2.5, 2.5, 3, 2.5] };
+    const sends = kitVerdicts({ ...kit, disk }).find(({ name }) => name === 'webmail.send')!;
+    assert.deepEqual([sends.verdict, sends.added.median, sends.disk?.median], ['pass', 4, 2.5]);
+    assert.ok(Math.abs(sends.interval!.high - 1.5) < 1e-9);
+    assert.equal(verdictsOf({ ...kit, disk })['app.state'], 'fail: more than that');
+  });
+
   test('is not shown by a median within the bar whose interval is not', () => {
     const found = verdictsOf(madeUpKit(1, [0, 0, 0, 0, 0, 5]));
     assert.equal(found['app.state'], 'inconclusive: perhaps more');

@@ -6,6 +6,11 @@ export function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
+/** What the wall clock says that moment was, ms since 1970. */
+export function epochOf(at: number): number {
+  return Date.now() - (now() - at);
+}
+
 /** That moment of the wall clock, which is not long ago. @param epochMs ms since 1970 */
 export function momentOf(epochMs: number): number {
   return now() - (Date.now() - epochMs);

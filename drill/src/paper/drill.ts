@@ -6,9 +6,10 @@ import type { Browser } from 'playwright';
 import { type Acted, act, type Part } from './act.ts';
 import { Aim } from './aim.ts';
 import { ChromiumVisitor } from './chromium-visitor.ts';
+import { epochOf } from './clock.ts';
 import type { ResultsFolder } from './folder.ts';
 import { PaperLab } from './lab.ts';
-import { manners } from './person.ts';
+import { manners, patienceOn } from './person.ts';
 import { planOf, scaleOf, secondsLeft } from './plan.ts';
 import { type Action, browserPageMs, scaled, weights } from './reference.ts';
 import { type Architecture, architectures, type Fired, keyOf, type PaperRun, type RunKey } from './run.ts';
@@ -139,7 +140,7 @@ class Drill {
             await ChromiumVisitor.start(await browserIn(scene, key.architecture), {
               origin,
               token,
-              patienceMs: manners.patienceMs,
+              patienceMs: patienceOn(key.link),
               pageMs: browserPageMs[key.action],
               progress,
             }),
@@ -158,7 +159,7 @@ class Drill {
       version: 2,
       seed: options.seed,
       scale: key.client === 'paper' ? scaleOf(options, key.link) : 1,
-      at: new Date(acted.startedAt).toISOString(),
+      at: new Date(epochOf(acted.startedAt)).toISOString(),
       seconds: acted.gaveUp === null ? (acted.endedAt - acted.startedAt) / 1000 : null,
       fired: typeof fired === 'string' ? null : fired,
       bytes: acted.requests.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -2,6 +2,7 @@
  * Who sits in front of the screen, as the paper describes it: notices that something went wrong, reloads, logs in again if need be,
  * and does what was lost once more. The same person in front of both architectures.
  */
+import { parseLink } from '@resplice/topology';
 import { now } from './clock.ts';
 import type { Action } from './reference.ts';
 import type { Noticed } from './run.ts';
@@ -20,6 +21,21 @@ export interface Manners {
 }
 
 export const manners: Manners = { reactionMs: 1400, patienceMs: 10_000, mostReloads: 8 };
+
+/** The largest packet, bytes. */
+const PACKET = 1514;
+
+/**
+ * A browser's connections fill a slow link's queue, be it with what their servers send again too early: nothing new comes before that
+ * has passed, and whoever lives behind such a link waits.
+ * @param link by name
+ * @returns when nothing moves any more: so long until the reload, ms
+ */
+export function patienceOn(link: string): number {
+  const { rateMbit, queuePackets } = parseLink(link);
+  const drainMs = rateMbit === null ? 0 : (queuePackets * PACKET * 8) / rateMbit / 1000;
+  return Math.max(manners.patienceMs, drainMs);
+}
 
 export interface Letter {
   readonly recipients: string;
