@@ -1,4 +1,5 @@
 import { formatIp } from '@resplice/dataplane';
+import { epochMs } from '@resplice/service-kit/clock';
 import type { Conversation } from './conversation.ts';
 import { monotonicMs } from './watchman.ts';
 
@@ -130,7 +131,7 @@ export class Timeline {
   #add(trace: Trace, what: string, timeMs: number): void {
     const agoMs = monotonicMs() - timeMs;
     trace.steps.push({
-      atMs: performance.timeOrigin + performance.now() - agoMs,
+      atMs: epochMs() - agoMs,
       move: trace.moves,
       what,
     });

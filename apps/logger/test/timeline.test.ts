@@ -54,7 +54,7 @@ suite('the timeline', () => {
       steps.map(({ what }) => what),
       ['suspected: backend-1 reset it', 'first byte'],
     );
-    const agoMs = performance.timeOrigin + performance.now() - steps[1]!.atMs;
+    const agoMs = Date.now() - steps[1]!.atMs;
     assert.ok(agoMs >= 1000 && agoMs < 60_000, `it was ${agoMs} ms ago`);
   });
 
