@@ -56,6 +56,11 @@ interface Failed extends Ended {
   readonly canceled?: boolean;
 }
 
+interface FrameNavigated {
+  /** Without a parent it is the page itself. */
+  readonly frame: { readonly parentId?: string };
+}
+
 function connectionOf({ connectionId }: Response): string | null {
   return connectionId > 0 ? String(connectionId) : null;
 }
@@ -87,6 +92,7 @@ export class ChromiumVisitor implements Visitor {
     const visitor = new ChromiumVisitor(context, page, session, options);
     visitor.#listen();
     await session.send('Network.enable');
+    await session.send('Page.enable');
     return visitor;
   }
 
@@ -115,7 +121,10 @@ export class ChromiumVisitor implements Visitor {
   }
 
   async open(path: string, _reload: boolean): Promise<void> {
-    await this.#load(() => this.#page.goto(this.#options.origin + path, { waitUntil: 'commit', timeout: 0 }));
+    await this.#load(async () => {
+      await this.#page.goto(this.#options.origin + path, { waitUntil: 'commit', timeout: 0 });
+      await this.#page.waitForLoadState('load', { timeout: 0 });
+    });
   }
 
   async submit({ action, fields, button }: Filling): Promise<void> {
@@ -123,13 +132,21 @@ export class ChromiumVisitor implements Visitor {
     for (const [name, value] of Object.entries(fields)) await form.locator(`[name="${name}"]`).fill(value);
     const press = button === undefined ? 'button' : `button[value="${button}"]`;
     await this.#load(async () => {
-      const committed = this.#page.waitForEvent('framenavigated', {
-        predicate: frame => frame === this.#page.mainFrame(),
-        timeout: 0,
-      });
-      committed.catch(() => {});
+      const loaded = this.#nextDocument();
       await form.locator(press).first().click({ noWaitAfter: true });
-      await committed;
+      await loaded;
+    });
+  }
+
+  /** Until another document than this one is there. Playwright's navigations are also those within a document: a draft that is saved has another address. */
+  #nextDocument(): Promise<void> {
+    return new Promise(resolve => {
+      const committed = ({ frame }: FrameNavigated): void => {
+        if (frame.parentId !== undefined) return;
+        this.#session.off('Page.frameNavigated', committed);
+        this.#session.once('Page.loadEventFired', () => resolve());
+      };
+      this.#session.on('Page.frameNavigated', committed);
     });
   }
 
@@ -252,8 +269,8 @@ export class ChromiumVisitor implements Visitor {
     this.#moved();
   }
 
-  /** Until the page that comes is there with all that it asks for. @throws Trouble */
-  async #load(navigate: () => Promise<unknown>): Promise<void> {
+  /** @param navigate until the page that comes is there with all that it asks for. @throws Trouble */
+  async #load(navigate: () => Promise<void>): Promise<void> {
     this.#troubles = [];
     const { patienceMs, pageMs } = this.#options;
     await this.#page.setExtraHTTPHeaders({
@@ -278,10 +295,7 @@ export class ChromiumVisitor implements Visitor {
       this.#pageFailed = what => reject(new Trouble('error', what));
     });
     for (const each of [silence, failure]) each.catch(() => {});
-    const loaded = (async () => {
-      await navigate();
-      await this.#page.waitForLoadState('load', { timeout: 0 });
-    })();
+    const loaded = navigate();
     // Who has lost patience looks no longer.
     loaded.catch(() => {});
     try {

@@ -170,6 +170,41 @@ suite('Chromium', () => {
     assert.equal(await deliveries(seen.subject), 1);
     assert.ok(seen.progress.some(({ step, slow }) => step === 'send' && slow));
   });
+
+  test('a letter is sent while its draft is being saved: that the address becomes the draft’s is no answer', async () => {
+    const { account, letter } = partOf('action2', MANNERS);
+    const options = { origin: stand.url, token: 'saving', patienceMs: MANNERS.patienceMs, pageMs: 1 };
+    const visitor = await ChromiumVisitor.start(browser, { ...options, progress: () => {} });
+    try {
+      await visitor.open('/login', false);
+      await visitor.submit({
+        action: '/login',
+        fields: { address: account.address, password: account.password },
+      });
+      await visitor.open('/compose', false);
+      let release = () => {};
+      const saving = new Promise<void>(resolve => {
+        meddle = (request, response) => {
+          if (!request.url?.endsWith('/autosave')) return false;
+          meddle = () => false;
+          release = () => void stand.app.server.emit('request', request, response);
+          resolve();
+          return true;
+        };
+      });
+      const [page] = browser.contexts().at(-1)!.pages();
+      for (const [name, value] of Object.entries(letter)) await page!.locator(`[name="${name}"]`).fill(value);
+      await saving;
+      const sent = visitor.submit({ action: '/draft/', fields: {}, button: 'send' });
+      await page!.getByText('Sending…').waitFor();
+      release();
+      await sent;
+      assert.equal(visitor.path(), '/mail/sent');
+    } finally {
+      await visitor.close();
+    }
+    assert.equal(await deliveries(letter.subject), 1);
+  });
 });
 
 for (const client of ['paper', 'chromium'] as const) {
