@@ -1,5 +1,7 @@
 /** The lab as containers: `./resplice` works on it as on the other one. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +13,22 @@ import { waitFor } from './fixtures/wait.ts';
 
 const skip = lackOfEngine();
 if (skip) console.log(`the compose engine is not tried: ${skip}`);
+
+/** Kills it as soon as it has said that. */
+async function killedAt(words: string, ...args: string[]): Promise<void> {
+  const child = spawn('./resplice', args, {
+    cwd: join(import.meta.dirname, '..'),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = once(child, 'exit');
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', text => {
+    said += text;
+    if (said.includes(words)) child.kill('SIGKILL');
+  });
+  const [, signal] = await ended;
+  assert.equal(signal, 'SIGKILL', `it ended before it said "${words}":\n${said}`);
+}
 
 /** @throws Error with what it said, unless it passes */
 async function resplice(...args: string[]): Promise<string> {
@@ -195,14 +213,15 @@ suite('./resplice up --engine compose', { skip, timeout: 900_000 }, () => {
   test('there are more, and fewer, under a download, and nothing is made anew that stays', async () => {
     const containers = async () =>
       (await output(['docker', 'ps', '--no-trunc', '--format', '{{.Names}} {{.ID}}'])).trim().split('\n');
-    const up = (proxies: number, backends: number) =>
-      resplice(
-        ...['up', '--engine', 'compose', '--detach', '--site', 'demo'],
-        ...['--proxies', String(proxies), '--backends', String(backends)],
-      );
+    const numbers = (proxies: number, backends: number) => [
+      ...['up', '--engine', 'compose', '--detach', '--site', 'demo'],
+      ...['--proxies', String(proxies), '--backends', String(backends)],
+    ];
+    const up = (proxies: number, backends: number) => resplice(...numbers(proxies, backends));
     const before = await containers();
     await during(async () => {
       await waitFor('the download', 10_000, async () => (await status()).connections[0]);
+      await killedAt('logger-1/logger learns', ...numbers(3, 4));
       await up(3, 4);
       const more = await containers();
       assert.deepEqual(

@@ -27,6 +27,7 @@ export {
   isWithin,
   type LabState,
   readLabState,
+  topologyOf,
   writeLabState,
 } from './lab-state.ts';
 export { statusFrom } from './lab-status.ts';

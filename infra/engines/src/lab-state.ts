@@ -49,6 +49,8 @@ export interface LabState {
   readonly startedAt: number;
   proxies: number;
   backends: number;
+  /** While it is made one of other numbers: the most of each of which something may be there. */
+  scaling?: { readonly proxies: number; readonly backends: number } | undefined;
   /** `netns` if absent. */
   readonly engine?: EngineName;
   readonly steering?: SteeringMode;

@@ -50,7 +50,7 @@ import { fileIn, inspectHosts } from './inspection.ts';
 import { accountsOf } from './mail-accounts.ts';
 import { namespaceOf } from './ports.ts';
 import { containerOf, logCommand, type Project, requireEngine, serviceOf, servicesOf } from './project.ts';
-import { projectOf, scale } from './scaling.ts';
+import { isSoundFor, projectOf, scale } from './scaling.ts';
 
 const upDeadlineMs = 60_000;
 const place = labPlace;
@@ -85,8 +85,11 @@ async function requirePage({ topology }: Lab): Promise<void> {
 }
 
 /** Whether it differs in its numbers only. @throws LabError usage when something was done to it */
-function canBecome({ state }: Lab, { proxies, backends, site = 'demo', siteFile }: UpOptions): boolean {
-  const differs = state.proxies !== proxies || state.backends !== backends;
+function canBecome(lab: Lab, options: UpOptions): boolean {
+  const { state } = lab;
+  const { proxies, backends, site = 'demo', siteFile } = options;
+  const isBegun = state.scaling !== undefined;
+  const differs = isBegun || state.proxies !== proxies || state.backends !== backends;
   const isAlike = state.engine === 'compose' && state.phase === 'up' && state.site === site && !siteFile;
   if (!isAlike || !differs) return false;
   // Its kits know of each other from their start on: a new one would know no session, and nobody would ask it.
@@ -95,7 +98,7 @@ function canBecome({ state }: Lab, { proxies, backends, site = 'demo', siteFile 
       'usage',
       'back ends of the webmail know each other from their start; first: ./resplice down',
     );
-  if (state.faults.length === 0) return true;
+  if (isSoundFor(lab, options)) return true;
   throw new LabError('usage', `${state.faults[0]!.target}: under a fault; first: ./resplice fault heal`);
 }
 
@@ -128,7 +131,8 @@ export class ComposeEngine implements Engine {
     const running = findLab(place);
     if (running && canBecome(running, options)) {
       progress?.(`making it one of ${options.proxies} proxies and ${options.backends} back ends`);
-      return scale(running, options, watcher);
+      const { proxies, backends } = options;
+      return scale(running, { proxies, backends }, watcher);
     }
     await withLabLock(place, async () => this.#claim(options));
     try {

@@ -9,11 +9,12 @@ import {
   noteDrain,
   readDaemonStatus,
   requireLab,
+  topologyOf,
   untilEmpty,
   withLabLock,
   writeLabState,
 } from '@resplice/engines/lab';
-import { type DaemonProcess, type Host, hostNamed, hostsOf, type Role } from '@resplice/topology';
+import { type DaemonProcess, type Host, hostsOf, type Role } from '@resplice/topology';
 import { signals } from '../container.ts';
 import { configHash } from '../part.ts';
 import { adminSocket } from '../paths.ts';
@@ -26,6 +27,13 @@ const replaceDeadlineMs = 30_000;
 const startDeadlineMs = 60_000;
 
 type Numbers = Pick<UpOptions, 'proxies' | 'backends'>;
+
+function mostOf(all: readonly Numbers[]): Numbers {
+  return {
+    proxies: Math.max(...all.map(({ proxies }) => proxies)),
+    backends: Math.max(...all.map(({ backends }) => backends)),
+  };
+}
 
 export function projectOf({ proxies, backends, site = 'demo' }: Lab['state']): Project {
   return new Project({ proxies, backends, site });
@@ -76,14 +84,31 @@ function forgetFaults({ place, state }: Lab, components: readonly string[]): voi
   writeLabState(place, state);
 }
 
+/** Those that are part of a lab with so many proxies and back ends. */
+function isKept({ proxies, backends }: Numbers): (host: Host) => boolean {
+  return ({ role, number }) =>
+    (role !== 'proxy' || number <= proxies) && (role !== 'backend' || number <= backends);
+}
+
+/** Whether nothing was done to the lab but what making it one of so many does itself. */
+export function isSoundFor({ topology, state }: Lab, numbers: Numbers): boolean {
+  const leaving = topology.hosts.filter(host => !isKept(numbers)(host)).map(({ name }) => name);
+  return state.faults.every(({ kind, target }) => kind === 'drain' && leaving.includes(target));
+}
+
+/** Those of the hosts that run as a whole. */
+async function runningOf(project: Project, hosts: readonly Host[]): Promise<Host[]> {
+  const seen = await project.inspect(hosts.flatMap(servicesOf));
+  return hosts.filter(host => servicesOf(host).every(service => seen.get(service)?.State.Running));
+}
+
 /**
- * Makes the lab one of so many. Who is to go is emptied before, however long that takes.
+ * Makes the lab one of so many, or goes on with that. Who is to go is emptied before, however long that takes.
  * @throws LabError unhealthy, usage, interrupted: the lab is up all the same, and trying again goes on
  */
-export async function scale(before: Lab, { proxies, backends }: Numbers, watcher: Watcher): Promise<void> {
+export async function scale(before: Lab, numbers: Numbers, watcher: Watcher): Promise<void> {
   const { place } = before;
-  const kept = ({ role, number }: Host): boolean =>
-    (role !== 'proxy' || number <= proxies) && (role !== 'backend' || number <= backends);
+  const kept = isKept(numbers);
   const leaving = before.topology.hosts.filter(host => !kept(host));
   for (const { name } of leaving) await empty(place, name, watcher);
   await withLabLock(place, async () => {
@@ -92,16 +117,18 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
       lab,
       leaving.map(({ name }) => name),
     );
-    lab.state.proxies = proxies;
-    lab.state.backends = backends;
+    const scaling = mostOf([lab.state, numbers, lab.state.scaling ?? numbers]);
+    Object.assign(lab.state, numbers, { scaling });
     writeLabState(place, lab.state);
+    const most = { ...lab.state, ...scaling };
+    const surplus = topologyOf(most).hosts.filter(host => !kept(host));
     // Before the others learn: a proxy that knew of fewer hosts than one which still hears these would think itself cut off.
-    if (leaving.length > 0) await projectOf(before.state).remove(leaving.flatMap(servicesOf));
+    if (surplus.length > 0) await projectOf(most).remove(surplus.flatMap(servicesOf));
     const next = requireLab(place);
     const project = projectOf(next.state);
     await project.settle(settingsOf(next));
     const { hosts } = next.topology;
-    const staying = hosts.filter(({ name }) => hostNamed(before.topology, name));
+    const staying = await runningOf(project, hosts);
     const coming = hosts.filter(host => !staying.includes(host));
     for (const role of rolesInOrder) {
       await replaceDaemons(
@@ -116,5 +143,7 @@ export async function scale(before: Lab, { proxies, backends }: Numbers, watcher
     }
     await replaceDaemons(next, hostsOf(next.topology, 'lb'), watcher);
     await untilHealthy(place, project);
+    next.state.scaling = undefined;
+    writeLabState(place, next.state);
   });
 }
