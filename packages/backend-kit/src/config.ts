@@ -1,7 +1,8 @@
 // The kit's configuration: a file that `RESPLICE_KIT` names. Without the variable the kit is off.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, watch } from 'node:fs';
 import { isIPv4 } from 'node:net';
+import { basename, dirname } from 'node:path';
 import { listenerSchema, timeoutClassesInMs } from '@resplice/site-config';
 import { z } from 'zod';
 
@@ -74,6 +75,43 @@ export function readKitConfig(environment: NodeJS.ProcessEnv): KitConfig | undef
   }
   const { keyFile, ...config } = checked.data;
   return { ...config, kitKey: readKey(file, keyFile) };
+}
+
+/** A file that is written in several steps is read after the last. */
+const SETTLE_MS = 100;
+
+/**
+ * Reads the configuration again whenever its file changes, be it that another one takes its place.
+ *
+ * @param environment as for {@link readKitConfig}
+ * @param onProblem it cannot be used; what is followed stays
+ * @returns stops that
+ */
+export function watchKitConfig(
+  environment: NodeJS.ProcessEnv,
+  onChange: (config: KitConfig) => void,
+  onProblem: (problem: Error) => void,
+): () => void {
+  const file = environment.RESPLICE_KIT ?? '';
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    try {
+      const config = readKitConfig(environment);
+      if (config) onChange(config);
+    } catch (error) {
+      onProblem(error as Error);
+    }
+  };
+  const watcher = watch(dirname(file), { persistent: false }, (_event, name) => {
+    if (name !== basename(file)) return;
+    clearTimeout(timer);
+    timer = setTimeout(look, SETTLE_MS).unref();
+  });
+  watcher.on('error', onProblem);
+  return () => {
+    clearTimeout(timer);
+    watcher.close();
+  };
 }
 
 function readKey(file: string, keyFile: string): Uint8Array {

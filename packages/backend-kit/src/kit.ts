@@ -2,6 +2,7 @@
 // keeps others' records, and gives them back when a transaction is run again here (P12).
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isDeepStrictEqual } from 'node:util';
 import {
   ChannelServer,
   type JournalRecord,
@@ -12,7 +13,7 @@ import {
 } from '@resplice/kit-channel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Answers, type Running } from './answers.ts';
-import type { KitConfig } from './config.ts';
+import { type KitConfig, KitConfigError } from './config.ts';
 import { Counters } from './counters.ts';
 import { type Collected, HeldResponse } from './held-response.ts';
 import { AgentClient, Arrivals, type Behind } from './identity.ts';
@@ -30,7 +31,9 @@ const BEGINNING = 65_536;
 const TEND_MS = 500;
 
 export class Kit {
-  readonly config: KitConfig;
+  #config: KitConfig;
+  /** Who may call. */
+  readonly #callers = new Set<string>();
   readonly counters = new Counters();
   readonly arrivals: Arrivals;
   readonly #agent: AgentClient;
@@ -46,8 +49,9 @@ export class Kit {
 
   /** Joins its peers at once; answers them from `start` on. */
   constructor(config: KitConfig) {
-    this.config = config;
-    const { kitKey, listen, members, loggers, agentPort } = config;
+    this.#config = config;
+    const { kitKey, listen, agentPort } = config;
+    this.#admit(config);
     this.#agent = new AgentClient(agentPort);
     this.arrivals = new Arrivals(this.#agent);
     this.#records = new Records({
@@ -67,7 +71,7 @@ export class Kit {
     this.#server = new ChannelServer({
       kitKey,
       ...listen,
-      callers: new Set([...members.map(({ name }) => name), ...loggers]),
+      callers: this.#callers,
       handle: (asked, body) => answers.to(asked, body),
       onError: (error, caller) =>
         this.#log?.warn({ err: error, caller }, 'kit: a message could not be answered'),
@@ -88,6 +92,29 @@ export class Kit {
     this.#timer.unref();
     const { peers, sessions } = this.#records;
     log.info({ peers: peers.status, sessions: sessions.counts }, 'kit: ready');
+  }
+
+  get config(): KitConfig {
+    return this.#config;
+  }
+
+  /**
+   * From here on these are the members and loggers. What else differs counts from the next start on.
+   * @throws KitConfigError when we are another one, or listen elsewhere: nothing has changed
+   */
+  follow({ self, listen, members, loggers }: KitConfig): void {
+    const { config } = this;
+    if (!isDeepStrictEqual({ self, listen }, { self: config.self, listen: config.listen }))
+      throw new KitConfigError('another configuration', ['self and listen cannot change while it runs']);
+    this.#config = { ...config, members, loggers };
+    this.#admit(this.#config);
+    this.#records.peers.follow(members);
+    this.#log?.info({ peers: this.#records.peers.status }, 'kit: other members');
+  }
+
+  #admit({ members, loggers }: KitConfig): void {
+    this.#callers.clear();
+    for (const name of [...members.map(each => each.name), ...loggers]) this.#callers.add(name);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 // The other back ends' kits.
 
+import { isDeepStrictEqual } from 'node:util';
 import {
   type Answer,
   alternateOf,
@@ -37,6 +38,7 @@ interface Peer {
 }
 
 export interface PeersOptions {
+  /** `members`: to begin with. */
   readonly config: Pick<KitConfig, 'self' | 'members' | 'kitKey' | 'answerMs'>;
   readonly session: (id: string) => SessionChange | undefined;
   /** A peer has come or gone. */
@@ -47,35 +49,38 @@ export interface PeersOptions {
 
 export class Peers {
   readonly #options: PeersOptions;
-  readonly #order: readonly string[];
-  readonly #peers: ReadonlyMap<string, Peer>;
+  #order: readonly string[] = [];
+  readonly #peers = new Map<string, Peer>();
 
   /** Connects at once. */
   constructor(options: PeersOptions) {
     this.#options = options;
-    const { self, members, kitKey } = options.config;
+    this.follow(options.config.members);
+  }
+
+  /** From here on these are the members: who is new is met, who is none any more is as if it had gone. */
+  follow(members: KitConfig['members']): void {
+    const others = members.filter(({ name }) => name !== this.#options.config.self);
     this.#order = members.map(({ name }) => name);
-    this.#peers = new Map(
-      members
-        .filter(({ name }) => name !== self)
-        .map(peer => [
-          peer.name,
-          {
-            client: new ChannelClient({
-              kitKey,
-              self,
-              peer,
-              onUp: () => this.#met(peer.name),
-              onDown: () => this.#parted(peer.name),
-            }),
-            doubtedAt: 0,
-            missed: new Set(),
-            isSynced: false,
-            pull: undefined,
-            isTold: false,
-          },
-        ]),
-    );
+    for (const [name, { client }] of [...this.#peers]) {
+      if (others.some(each => isDeepStrictEqual(each, client.peer))) continue;
+      this.#peers.delete(name);
+      client.close();
+      this.#options.onChange(name, false);
+    }
+    for (const each of others) if (!this.#peers.has(each.name)) this.#peers.set(each.name, this.#join(each));
+  }
+
+  #join(member: KitConfig['members'][number]): Peer {
+    const { self, kitKey } = this.#options.config;
+    const { name } = member;
+    const isMember = (): boolean => this.#peers.get(name)?.client === client;
+    const client: ChannelClient = new ChannelClient({
+      ...{ kitKey, self, peer: member },
+      onUp: () => isMember() && this.#met(name),
+      onDown: () => isMember() && this.#parted(name),
+    });
+    return { client, doubtedAt: 0, missed: new Set(), isSynced: false, pull: undefined, isTold: false };
   }
 
   /** Kept when every peer is either there, with all that it knew, or not there. */
@@ -189,7 +194,8 @@ export class Peers {
     asked: Parameters<ChannelClient['request']>[0],
     body: Buffer = Buffer.alloc(0),
   ): Promise<Answer | undefined> {
-    const { client } = this.#peers.get(name)!;
+    const client = this.#peers.get(name)?.client;
+    if (client === undefined) return undefined;
     const { answerMs = ANSWER_MS } = this.#options.config;
     const deadlineMs = answerMs + body.length / SLOWEST;
     try {

@@ -5,7 +5,7 @@ import { LAST_NUMBER } from '@resplice/kit-channel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import plugin from 'fastify-plugin';
 import { connectFor, type Target } from './auxiliary.ts';
-import { type KitConfig, readKitConfig } from './config.ts';
+import { type KitConfig, readKitConfig, watchKitConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { comesInPieces } from './held-response.ts';
 import { Kit } from './kit.ts';
@@ -43,16 +43,21 @@ export interface BackendKit {
 }
 
 /**
- * The kit that the environment's `RESPLICE_KIT` describes. Without the variable the application is a plain one: transactions
- * of its own making, sessions in its memory.
- * @param config in the place of the environment's; null: off
+ * The kit that the environment's `RESPLICE_KIT` describes, and follows when other members or loggers are written there. Without the
+ * variable the application is a plain one: transactions of its own making, sessions in its memory.
+ * @param own in the place of the environment's; null: off
  * @throws KitConfigError
  */
-export function backendKit(config: KitConfig | null | undefined = readKitConfig(process.env)): BackendKit {
+export function backendKit(own?: KitConfig | null): BackendKit {
+  const config = own === undefined ? readKitConfig(process.env) : own;
   const kit = config ? new Kit(config) : undefined;
+  const isWatched = own === undefined;
   return {
     kit,
-    plugin: plugin(async app => register(app, kit), { name: '@resplice/backend-kit', fastify: '5.x' }),
+    plugin: plugin(async app => register(app, kit, isWatched), {
+      name: '@resplice/backend-kit',
+      fastify: '5.x',
+    }),
     sessionStore: options => kit?.sessionStore(options) ?? ownSessions(options),
     connect: (transaction, target) => connectFor(kit, transaction, target),
     ownTransaction: () => new OwnTransaction(),
@@ -70,7 +75,8 @@ function ownSessions(options: SessionStoreOptions): SessionStore {
   return new SessionStore(parts, options);
 }
 
-function register(app: FastifyInstance, kit: Kit | undefined): void {
+/** @param isWatched whether its configuration is the environment's */
+function register(app: FastifyInstance, kit: Kit | undefined, isWatched: boolean): void {
   app.decorateRequest('txn');
   const routes: TaggedRoute[] = [];
   const treated = new Map<string, Treated>();
@@ -89,13 +95,20 @@ function register(app: FastifyInstance, kit: Kit | undefined): void {
     return;
   }
 
+  let stopWatching = (): void => {};
   kit.arrivals.attach(app.server, LAST_NUMBER);
   app.addHook('onReady', async () => {
     const problems = contradictions(routes, kit.config.site);
     if (problems.length > 0) throw new TagError(problems);
     await kit.start(app.log);
+    if (!isWatched) return;
+    const refused = (err: Error): void => app.log.error({ err }, 'kit: the former members are kept');
+    stopWatching = watchKitConfig(process.env, config => kit.follow(config), refused);
   });
-  app.addHook('onClose', async () => await kit.close());
+  app.addHook('onClose', async () => {
+    stopWatching();
+    await kit.close();
+  });
   const treatmentOf = ({ method, routeOptions }: FastifyRequest): Treated | undefined =>
     treated.get(`${method} ${routeOptions.url}`);
 

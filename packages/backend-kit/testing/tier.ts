@@ -40,7 +40,7 @@ export class Tier {
   // Of its own: two tiers on one database must not call two requests by one name.
   readonly kitKey = kitKeyOf(randomBytes(32));
   readonly #build: Build;
-  readonly #count: number;
+  #count: number;
   readonly #site: KitConfig['site'];
   readonly #nodes = new Map<number, Node>();
   readonly #clients: RawClient[] = [];
@@ -98,21 +98,36 @@ export class Tier {
     }
   }
 
-  async restart(i: number): Promise<void> {
-    const name = `backend-${i}`;
-    const agent = await FakeAgent.start();
+  /** Other numbers of back ends under those that run: they hear of it, then new ones start, and those that are too many end. */
+  async resize(count: number): Promise<void> {
+    const before = this.#count;
+    this.#count = count;
+    for (const [i, { kit }] of this.#nodes)
+      if (i <= count) kit.kit!.follow({ ...kit.kit!.config, members: await this.#membersFor(i) });
+    for (let i = before + 1; i <= count; i++) await this.restart(i);
+    for (let i = count + 1; i <= before; i++) if (this.#nodes.has(i)) await this.crash(i);
+  }
+
+  /** As that one reaches them. */
+  async #membersFor(i: number): Promise<KitConfig['members']> {
     const members = [];
     for (let to = 1; to <= this.#count; to++) {
       const { port } = await this.#line(i, to);
       members.push({ name: `backend-${to}`, address: this.addressOf(to), port });
     }
+    return members;
+  }
+
+  async restart(i: number): Promise<void> {
+    const name = `backend-${i}`;
+    const agent = await FakeAgent.start();
     const kit = backendKit({
       self: name,
       listen: { address: this.addressOf(i), port: CHANNEL_PORT },
       agentPort: agent.port,
       // Where a peer is silent on purpose, a second is short; where it is not, all of them are one busy process.
       answerMs: 1000,
-      members,
+      members: await this.#membersFor(i),
       loggers: ['logger-1'],
       site: this.#site,
       kitKey: this.kitKey,

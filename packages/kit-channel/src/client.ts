@@ -72,7 +72,12 @@ export class ChannelClient {
   }
 
   get name(): string {
-    return this.#options.peer.name;
+    return this.peer.name;
+  }
+
+  /** Whom it calls, and where. */
+  get peer(): ChannelClientOptions['peer'] {
+    return this.#options.peer;
   }
 
   get isUp(): boolean {
