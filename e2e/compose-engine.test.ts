@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { Person } from '../apps/webmail/testing/person.ts';
 import { output } from './fixtures/command.ts';
 import { lackOfEngine } from './fixtures/compose.ts';
 import { resplice as run } from './fixtures/lab.ts';
@@ -263,10 +264,36 @@ suite('./resplice up --engine compose with the webmail', { skip, timeout: 300_00
     assert.match(second.stderr, /dora@resplice\.example exists already; nothing was changed/);
   });
 
-  test('other numbers of back ends are refused: they know each other from their start', async () => {
-    await assert.rejects(
-      resplice('up', '--engine', 'compose', '--detach', '--backends', '3'),
-      /know each other from their start; first: .\/resplice down/,
+  test('other numbers of back ends under somebody who is logged in: kits learn of each other, and of sessions', async () => {
+    const up = (backends: number) =>
+      resplice('up', '--engine', 'compose', '--detach', '--backends', String(backends));
+    /** As each back end's kit has it. */
+    const sessions = async () => {
+      const { webmail } = JSON.parse(await resplice('status', '--json')) as {
+        webmail: { kits: { backend: string; degraded: boolean; sessions: { live: number } }[] };
+      };
+      return webmail.kits.map(({ backend, degraded, sessions: { live } }) => [backend, degraded, live]);
+    };
+    const person = await Person.loggedIn('http://localhost:8080', 'ada');
+    const isLoggedIn = async () => assert.match((await person.get('/mail/inbox')).url, /\/mail\/inbox$/);
+    await isLoggedIn();
+    await up(3);
+    await isLoggedIn();
+    assert.deepEqual(
+      await sessions(),
+      ['backend-1', 'backend-2', 'backend-3'].map(name => [name, false, 1]),
     );
+    await person.send({ recipients: 'ben', subject: 'On three', body: 'Hello' });
+    await up(2);
+    await isLoggedIn();
+    assert.deepEqual(
+      await sessions(),
+      ['backend-1', 'backend-2'].map(name => [name, false, 1]),
+    );
+    await person.send({ recipients: 'ben', subject: 'On two', body: 'Hello' });
+    const ben = await Person.loggedIn('http://localhost:8080', 'ben');
+    const { text } = await ben.get('/mail/inbox');
+    for (const subject of ['On three', 'On two'])
+      assert.equal(text.split(`>${subject}<`).length - 1, 1, subject);
   });
 });

@@ -72,14 +72,20 @@ export function surroundingsOf(
     variable,
     readFileSync(keyFileOf(part.name as KeyBundle, secret), 'latin1'),
   ]);
-  const kit = configFileOf('kit');
-  const hasKit = part.kind === 'site' && part.name === 'webmail';
-  if (hasKit) writeJson(kit, kitConfig(topology, host, keyFileOf('kit')));
+  const kit = prepareKit(topology, host, part);
   return {
     ...part.environment,
     ...Object.fromEntries(secrets),
-    ...(hasKit ? { RESPLICE_KIT: kit, RESPLICE_BREAKPOINTS: runDirectory } : {}),
+    ...(kit === undefined ? {} : { RESPLICE_KIT: kit, RESPLICE_BREAKPOINTS: runDirectory }),
   };
+}
+
+/** @returns the file from which its kit learns who there is; undefined: it has none */
+function prepareKit(topology: Topology, host: Host, { kind, name }: Runnable): string | undefined {
+  if (kind !== 'site' || name !== 'webmail') return undefined;
+  const file = configFileOf('kit');
+  writeJson(file, kitConfig(topology, host, keyFileOf('kit')));
+  return file;
 }
 
 function spawnPart(topology: Topology, host: Host, name: string): ChildProcess {
@@ -135,13 +141,14 @@ export class Part {
     });
   }
 
-  /** A daemon takes what is known now over, or says that it cannot; others have read all that they need at their start. */
+  /** A daemon takes what is known now over, or says that it cannot; so does an application's kit. Others have read all that they need at their start. */
   follow(): void {
     const { topology, host } = this.#known();
     const part = partOf(host, this.#name);
-    if (part.kind !== 'daemon') return;
-    prepareDaemon(topology, host, part);
-    if (this.#child) void hangUp(this.#child, adminSocket);
+    if (part.kind === 'daemon') {
+      prepareDaemon(topology, host, part);
+      if (this.#child) void hangUp(this.#child, adminSocket);
+    } else prepareKit(topology, host, part);
   }
 
   replace(): void {

@@ -7,7 +7,6 @@ import {
   type DrainReport,
   type Engine,
   type FaultReport,
-  type KitStatus,
   LabError,
   type LabStatus,
   type LogSource,
@@ -26,7 +25,6 @@ import {
   findLab,
   hasRemains,
   isAlive,
-  kitFrom,
   type Lab,
   noteDrain,
   notUp,
@@ -42,11 +40,12 @@ import {
   withLabLock,
   writeLabState,
 } from '@resplice/engines/lab';
-import { type Host, hostNamed, hostsOf, lan } from '@resplice/topology';
-import { adminSocket, configFileOf } from '../paths.ts';
+import { hostNamed, hostsOf, lan } from '@resplice/topology';
+import { adminSocket } from '../paths.ts';
 import { crash, cut, freeze, freezeAt, heal, isolate, soundServices } from './faults.ts';
 import { followSettings, settingsOf } from './following.ts';
 import { fileIn, inspectHosts } from './inspection.ts';
+import { kitOf } from './kits.ts';
 import { accountsOf } from './mail-accounts.ts';
 import { namespaceOf } from './ports.ts';
 import { containerOf, logCommand, type Project, requireEngine, serviceOf, servicesOf } from './project.ts';
@@ -92,12 +91,6 @@ function canBecome(lab: Lab, options: UpOptions): boolean {
   const differs = isBegun || state.proxies !== proxies || state.backends !== backends;
   const isAlike = state.engine === 'compose' && state.phase === 'up' && state.site === site && !siteFile;
   if (!isAlike || !differs) return false;
-  // Its kits know of each other from their start on: a new one would know no session, and nobody would ask it.
-  if (site === 'webmail' && state.backends !== backends)
-    throw new LabError(
-      'usage',
-      'back ends of the webmail know each other from their start; first: ./resplice down',
-    );
   if (isSoundFor(lab, options)) return true;
   throw new LabError('usage', `${state.faults[0]!.target}: under a fault; first: ./resplice fault heal`);
 }
@@ -107,15 +100,6 @@ async function settleFirst(lab: Lab): Promise<void> {
   const project = projectOf(lab.state);
   await project.build();
   await project.settle(settingsOf(lab));
-}
-
-/** A kit tells only who stands beside it; undefined when it does not answer. */
-async function kitOf({ name }: Host): Promise<KitStatus | undefined> {
-  const probe = ['node', '/resplice/infra/engines/src/kit-probe.ts', configFileOf('kit')];
-  const { code, stdout } = await command('docker', ['exec', containerOf(`${name}-webmail`), ...probe], {
-    anyExit: true,
-  });
-  return code === 0 ? kitFrom(name, stdout) : undefined;
 }
 
 /** The lab as containers of a Docker engine on this machine: the services of infra/compose. */

@@ -21,6 +21,7 @@ import { adminSocket } from '../paths.ts';
 import { followSettings, settingsOf } from './following.ts';
 import { untilHealthy, untilNothing } from './health.ts';
 import { fileIn, inspectHosts } from './inspection.ts';
+import { followMembers, hasKit } from './kits.ts';
 import { Project, serviceOf, servicesOf } from './project.ts';
 
 const replaceDeadlineMs = 30_000;
@@ -130,6 +131,12 @@ export async function scale(before: Lab, numbers: Numbers, watcher: Watcher): Pr
     const { hosts } = next.topology;
     const staying = await runningOf(project, hosts);
     const coming = hosts.filter(host => !staying.includes(host));
+    const members = hostsOf(next.topology, 'backend').map(({ name }) => name);
+    // Before anybody new: it would be refused, and think itself alone.
+    for (const host of staying.filter(hasKit)) {
+      watcher.progress?.(`${host.name}'s kit learns who there is`);
+      await followMembers(project, host, members);
+    }
     for (const role of rolesInOrder) {
       await replaceDaemons(
         next,
