@@ -283,14 +283,18 @@ suite('./resplice up --engine compose with the webmail', { skip, timeout: 300_00
       await sessions(),
       ['backend-1', 'backend-2', 'backend-3'].map(name => [name, false, 1]),
     );
-    await person.send({ recipients: 'ben', subject: 'On three', body: 'Hello' });
+    const send = async (subject: string) => {
+      const { url } = await person.send({ recipients: 'ben@resplice.example', subject, body: 'Hello' });
+      assert.match(url, /\/mail\/sent/);
+    };
+    await send('On three');
     await up(2);
     await isLoggedIn();
     assert.deepEqual(
       await sessions(),
       ['backend-1', 'backend-2'].map(name => [name, false, 1]),
     );
-    await person.send({ recipients: 'ben', subject: 'On two', body: 'Hello' });
+    await send('On two');
     const ben = await Person.loggedIn('http://localhost:8080', 'ben');
     const { text } = await ben.get('/mail/inbox');
     for (const subject of ['On three', 'On two'])
