@@ -1,6 +1,6 @@
 // The kit's configuration: a file that `RESPLICE_KIT` names. Without the variable the kit is off.
 
-import { readFileSync, statSync, watch } from 'node:fs';
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { listenerSchema, timeoutClassesInMs } from '@resplice/site-config';
@@ -102,15 +102,21 @@ export function watchKitConfig(
       onProblem(error as Error);
     }
   };
-  const watcher = watch(dirname(file), { persistent: false }, (_event, name) => {
-    if (name !== basename(file)) return;
-    clearTimeout(timer);
-    timer = setTimeout(look, SETTLE_MS).unref();
-  });
-  watcher.on('error', onProblem);
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(dirname(file), { persistent: false }, (_event, name) => {
+      if (name !== basename(file)) return;
+      clearTimeout(timer);
+      timer = setTimeout(look, SETTLE_MS).unref();
+    });
+    watcher.on('error', onProblem);
+  } catch (error) {
+    // The system may be out of watches: the application serves all the same.
+    onProblem(error as Error);
+  }
   return () => {
     clearTimeout(timer);
-    watcher.close();
+    watcher?.close();
   };
 }
 

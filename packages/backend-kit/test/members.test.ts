@@ -109,6 +109,12 @@ suite('the file of a kit', () => {
     writeFileSync(file, '{');
     await until('the wrong one', () => problems.length === 1);
     assert.ok(problems[0] instanceof KitConfigError);
+    watchKitConfig(
+      { RESPLICE_KIT: join(directory, 'nowhere', 'kit.json') },
+      () => assert.fail('there is none'),
+      problem => problems.push(problem),
+    )();
+    assert.match(problems[1]!.message, /ENOENT/);
     const count = seen.length;
     stop();
     writeFileSync(file, text(2));
