@@ -9,7 +9,7 @@ import type { LoggerTally } from './tally.ts';
 import { viewOf } from './view.ts';
 import { monotonicMs } from './watchman.ts';
 
-/** A connection's last packets may still come for so long after those before them, ms. */
+/** A client's last packets may still come for so long after those before them, ms. */
 const LINGER_MS = 5000;
 
 export interface EndingsDeps {
@@ -27,7 +27,7 @@ export interface EndingsDeps {
 /** What ends a connection, or its protection: its server's FIN and RST, streams that nobody can follow. */
 export class Endings {
   readonly #deps: EndingsDeps;
-  /** Over, and when that was, or when a packet of theirs has been seen since: CLOCK_MONOTONIC, ms, oldest first. */
+  /** Over, and when that was, or when a packet of the client's has been seen since: CLOCK_MONOTONIC, ms, oldest first. */
   readonly #over = new Map<Conversation, number>();
   readonly #confirming = new Set<Conversation>();
 
@@ -45,10 +45,10 @@ export class Endings {
     const before = monotonicMs() - LINGER_MS;
     for (const [conversation, sinceMs] of this.#over) {
       if (sinceMs > before) return;
-      const lastMs = tracks.lastMs(conversation.slot);
+      const lastMs = tracks.clientMs(conversation.slot);
       if (lastMs <= before) yield conversation;
       else {
-        // A client that has closed may be sent much yet: its flow must be known as long as that takes.
+        // A client that has closed may be sent much yet: its flow must be known as long as it acknowledges that.
         this.#over.delete(conversation);
         this.#over.set(conversation, lastMs);
       }

@@ -299,6 +299,7 @@ suite('commits', () => {
         await tier.until('the second', () => tier.servers[0].received === POST + POST);
         await tier.until('its response', () => second === SILENT || tier.read === ORDER + ORDER);
         tier.send('', TcpFlags.RST);
+        tier.isDeaf = true;
         await tier.until('it to be forgotten', () => tier.abandoned.length > 0, 10_000);
         assert.deepEqual([tier.committed, tier.abandoned], [['transaction 0'], ['transaction 1']]);
         assert.equal(tier.tally.committed, 2);
