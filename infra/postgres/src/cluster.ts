@@ -253,9 +253,14 @@ export class Cluster {
 
   /** postmaster.pid: the first line is whose it is, the eighth what it is doing. */
   #isReady(server: ChildProcess): boolean {
-    const file = join(this.#data, 'postmaster.pid');
-    if (!existsSync(file)) return false;
-    const lines = readFileSync(file, 'utf8').split('\n');
+    let lines: string[];
+    try {
+      lines = readFileSync(join(this.#data, 'postmaster.pid'), 'utf8').split('\n');
+    } catch (error) {
+      // Not there yet; or a former server's, which goes just now.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
     return lines[0] === String(server.pid) && lines[7]?.trim() === 'ready';
   }
 
