@@ -253,6 +253,12 @@ for (const client of ['paper', 'chromium'] as const) {
       assert.equal(await deliveries(subject), 1);
     });
 
+    test('is not bothered by what breaks before the action', async () => {
+      const found = once(({ url }) => url === '/login', broken);
+      quietly(await by(client, 'action2'));
+      assert.ok(found() > 1);
+    });
+
     test('logs in again when logged out in the middle', async () => {
       once(
         ({ url }) => url!.startsWith('/compose'),
