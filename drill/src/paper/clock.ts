@@ -1,10 +1,9 @@
 // The clock of a drill. The wall clock may be set in the middle of an hour, and each process counts performance.now() from its own
 // idea of it; this one is the same in all processes of a machine, and nobody sets it.
 
-/** CLOCK_MONOTONIC, ms. */
-export function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
+import { monotonicMs as now } from '@resplice/service-kit/clock';
+
+export { now };
 
 /** What the wall clock says that moment was, ms since 1970. */
 export function epochOf(at: number): number {
